@@ -1,0 +1,59 @@
+# The front door. Each target makes .venv from python3 alone; the work is in Python.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NODE := tests/path/sdks/node
+
+.PHONY: run check test soak lock clean
+
+run: .venv/run  ## start the gateway on 127.0.0.1:8080
+	@exec $(BIN)/gateway serve
+
+check: .venv/test  ## the fast loop: lint, types, import contracts, tests without services
+	$(BIN)/ruff format --check gateway tests
+	$(BIN)/ruff check gateway tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell gateway tests schemas README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/python -m pytest -q -m "not service and not soak"
+
+test: .venv/test $(NODE)/node_modules/.installed  ## everything, real parts included
+	$(BIN)/ruff format --check gateway tests
+	$(BIN)/ruff check gateway tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell gateway tests schemas README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not soak"
+
+soak: .venv/test $(NODE)/node_modules/.installed  ## long fault rounds and timed promises
+	$(BIN)/python -m pytest -m soak -s
+
+.venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test: requirements/test.txt .venv/run
+	$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(NODE)/node_modules/.installed: $(NODE)/package-lock.json
+	@command -v npm >/dev/null \
+	  || { echo "npm is needed for the tests with real SDKs: install Node.js 20 or later" >&2; exit 1; }
+	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+lock:  ## pin what requirements/*.in name, with hashes and without addresses
+	for name in run test; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
+	    requirements/$$name.in -o requirements/$$name.txt; done
+
+clean:
+	rm -rf .venv $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,86 @@
+"""The event and the values it grows from: message -> Raw -> Checked -> Normalized.
+
+The three NewTypes cost nothing at run time; they let the type checker prove the
+order of the stages. ``Event`` is what the log keeps and the destinations read.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NewType, Self, get_args
+
+import orjson
+
+Json = Any
+Raw = NewType("Raw", dict[str, Any])
+Checked = NewType("Checked", dict[str, Any])
+Normalized = NewType("Normalized", dict[str, Any])
+
+EventType = Literal["identify", "track", "page", "screen", "group", "alias", "person"]
+SourceKind = Literal["browser", "mobile", "server", "track_api"]
+ClockSkew = Literal["ahead", "segment", "off"]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+
+
+def iso(at_ms: int) -> str:
+    """Unix milliseconds as every time we write: UTC, milliseconds, ``Z``."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What the intake knows beside the message; the stages have no clock of their own.
+
+    ``received_at`` is ``iso(received_at_ms)``, made once a request.
+    """
+
+    source: str
+    kind: SourceKind
+    received_at: str
+    received_at_ms: int
+    spare_message_id: str
+    ip: str | None = None
+    user_agent: str | None = None
+    clock_skew: ClockSkew = "ahead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One admitted event; ``body`` is the canonical JSON that every reader sees.
+
+    ``key`` is the person key: userId (emails lower-cased), else anonymousId, else
+    the message id (DESIGN §3).
+    """
+
+    message_id: str
+    type: EventType
+    source: str
+    key: str
+    received_at: str
+    body: dict[str, Json]
+
+    def to_bytes(self) -> bytes:
+        """The one serialization; every entry of the event shares these bytes."""
+        return orjson.dumps(self.body)
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> Self:
+        """The event of a record's value."""
+        body = orjson.loads(value)
+        return cls(
+            message_id=body["messageId"],
+            type=body["type"],
+            source=body["source"],
+            key=person_key(body),
+            received_at=body["receivedAt"],
+            body=body,
+        )
+
+
+def person_key(body: dict[str, Json]) -> str:
+    """What a person's events are ordered by; emails of any case are one key."""
+    user_id: str | None = body.get("userId")
+    if user_id:
+        return user_id.lower() if "@" in user_id else user_id
+    key: str = body.get("anonymousId") or body["messageId"]
+    return key
