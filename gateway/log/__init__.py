@@ -1,0 +1,89 @@
+"""The log: events in, durably; records out, in order. The only door between halves.
+
+``contract.py`` has the words and promises. Only this file knows the backends.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.config import Limits, LogConfig
+from gateway.errors import ConfigError
+from gateway.log import sqlite_lock
+from gateway.log.contract import (
+    Entry,
+    EventLog,
+    GroupState,
+    Headers,
+    Record,
+    Span,
+    Subscription,
+    TopicState,
+)
+from gateway.log.sqlite_log import SqliteLog, open_sqlite
+from gateway.log.sqlite_retention import Budgets
+from gateway.notices import Notices
+
+__all__ = [
+    "Entry",
+    "EventLog",
+    "GroupState",
+    "Headers",
+    "Record",
+    "Span",
+    "Subscription",
+    "TopicState",
+    "announce",
+    "open_log",
+    "read_owner",
+]
+
+
+async def open_log(
+    config: LogConfig,
+    limits: Limits,
+    *,
+    topics: Sequence[str] = (),
+    notices: Notices,
+    keep: Collection[str] = ("suppressed",),
+) -> EventLog:
+    """Open the configured log and make the ``topics`` that are missing.
+
+    Records of the topics in ``keep`` are never deleted. LogError when the log cannot
+    be opened: another process holds it (its pid is named), or the disk refuses.
+    """
+    if config.kind != "sqlite":
+        message = f'log.kind: "{config.kind}" is not built yet; known are: sqlite'
+        raise ConfigError(message)
+    return await open_sqlite(
+        config.path,
+        Budgets(
+            retention_s=config.retention_s,
+            size=config.size,
+            refused_size=config.refused_size,
+            outcomes_size=config.outcomes_size,
+            dead_size=config.dead_size,
+            keep=keep,
+        ),
+        topics=topics,
+        append_timeout_s=limits.append_timeout_s,
+        waiting_bytes=limits.waiting_bytes,
+        tell=notices.say,
+    )
+
+
+def announce(log: EventLog, *, admin: str, token: str) -> None:
+    """Say beside the log's file where its process can be reached.
+
+    Called once the admin port is bound; a log that many may open has nothing to say.
+    """
+    if isinstance(log, SqliteLog):
+        log.announce(admin=admin, token=token)
+
+
+def read_owner(path: Path) -> dict[str, Any] | None:
+    """Who has the log file open: ``{"pid", "admin", "token"}``; None if nobody has.
+
+    ``admin`` and ``token`` are missing until its process has called ``announce``.
+    """
+    return sqlite_lock.read_owner(path)

@@ -1,0 +1,245 @@
+"""The writer: a thread that commits everything that waits in one transaction.
+
+What comes in: requests (appends, settled offsets, pings), each with one future. What
+goes out: the futures' results, one call into the event loop per transaction. There is
+no delay to gather more: while one transaction is synced, the next one's requests wait.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import LogError
+from gateway.log.contract import Entry
+from gateway.log.sqlite_lock import Lock
+from gateway.log.sqlite_retention import Upkeep
+from gateway.log.sqlite_tables import Tables
+
+# What a request's own values can make SQLite raise; everything else is the store's.
+CALLER_ERRORS = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+IDLE_S = 1.0  # how often an idle writer looks whether something may be deleted
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """What one caller waits for."""
+
+    future: asyncio.Future[None]
+    entries: Sequence[Entry] = ()
+    size: int = 0
+    deadline: float = 0.0
+    topics: Sequence[str] = ()
+    group: tuple[str, str] | None = None
+    offsets: Sequence[int] = ()
+    gaps: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Written:
+    """What became of a group of requests; ``errors`` has those that failed."""
+
+    requests: Sequence[Request]
+    errors: dict[Request, str]
+    grown: set[str]
+
+
+class Writer:
+    """Owns the thread, the connection that writes, and the lock file."""
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Tables,
+        upkeep: Upkeep,
+        report: Callable[[Written], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.lock: Lock | None = None
+        self.last_error = ""
+        self._path = path
+        self._tables = tables
+        self._upkeep = upkeep
+        self._report = report
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._free = threading.Condition()
+        self._queue: OrderedDict[Request, None] = OrderedDict()
+        self._taken: OrderedDict[Request, None] = OrderedDict()
+        self._closing = False
+        # A daemon, so that a disk that hangs for ever cannot keep the process alive.
+        self._thread = threading.Thread(
+            target=self._run, name="log-writer", daemon=True
+        )
+
+    async def start(self) -> None:
+        """Take the lock and open the file; LogError says why that cannot be."""
+        self._thread.start()
+        try:
+            await self._opened
+        except BaseException:
+            with self._free:
+                self._closing = True
+                self._free.notify()
+            self._thread.join()
+            raise
+
+    def put(self, request: Request) -> None:
+        """Hand over a request; its future is resolved once it is durable."""
+        with self._free:
+            self._queue[request] = None
+            self._free.notify()
+
+    def drop(self, request: Request) -> bool:
+        """Take a request back; False when its transaction has begun."""
+        with self._free:
+            return self._queue.pop(request, self) is None
+
+    def expire(self, now: float) -> tuple[list[Request], list[Request]]:
+        """Requests past their deadline: those taken back, those being written."""
+        dropped = []
+        with self._free:
+            while self._queue:
+                request = next(iter(self._queue))
+                if request.deadline > now:
+                    break
+                del self._queue[request]
+                dropped.append(request)
+            return dropped, [r for r in self._taken if r.deadline <= now]
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` has something to do again."""
+        with self._free:
+            waiting = next(iter(self._queue), None)
+            taken = next((r for r in self._taken if not r.future.done()), None)
+        deadlines = [request.deadline for request in (waiting, taken) if request]
+        return min(deadlines, default=None)
+
+    async def stop(self, timeout_s: float) -> bool:
+        """Write what waits, then end the thread; False when it did not end in time."""
+        with self._free:
+            self._closing = True
+            self._free.notify()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._ended)
+        except TimeoutError:
+            return False
+        self._thread.join()
+        return True
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._open()
+            except Exception as error:  # noqa: BLE001 -- told to whoever opens
+                self._call(_fail, self._opened, self._explain(error))
+                return
+            self._call(_succeed, self._opened)
+            while self._turn():
+                pass
+        finally:
+            self._close()
+            self._call(_succeed, self._ended)
+
+    def _turn(self) -> bool:
+        """One transaction of requests, then some upkeep; False at the end."""
+        group = self._take(0 if self._upkeep.behind else IDLE_S)
+        if group:
+            written = self._write(group)
+            with self._free:
+                self._taken = OrderedDict()
+            self._call(self._report, written)
+        elif self._closing:
+            return False
+        try:
+            if self._tables.is_open:
+                rows = sum(len(request.entries) for request in group)
+                size = sum(request.size for request in group)
+                self._upkeep.run(self._clock(), rows, size)
+        except Exception as error:  # noqa: BLE001 -- appends go on, it is tried again
+            self._upkeep.behind = False
+            self._recover(error)
+        return True
+
+    def _take(self, timeout_s: float) -> Sequence[Request]:
+        with self._free:
+            if not self._queue and not self._closing:
+                self._free.wait(timeout_s)
+            self._taken, self._queue = self._queue, OrderedDict()
+            return list(self._taken)
+
+    def _write(self, group: Sequence[Request]) -> Written:
+        """Write a group; when one request's values are unusable, each by itself."""
+        try:
+            if not self._tables.is_open:
+                self._tables.open()
+            grown = self._tables.write(group, int(self._clock() * 1000))
+        except Exception as error:  # noqa: BLE001 -- this thread must not die
+            store = isinstance(error, (sqlite3.Error, OSError))
+            if len(group) > 1 and (not store or isinstance(error, CALLER_ERRORS)):
+                return _joined([self._write([request]) for request in group])
+            failure = self._recover(error)
+            return Written(group, dict.fromkeys(group, str(failure)), set())
+        self.last_error = ""
+        return Written(group, {}, grown)
+
+    def _recover(self, error: Exception) -> LogError:
+        """After an error: start the next transaction with a new connection."""
+        with suppress(sqlite3.Error):
+            self._tables.abandon()
+        failure = self._explain(error)
+        self.last_error = str(failure)
+        return failure
+
+    def _explain(self, error: Exception) -> LogError:
+        if isinstance(error, LogError):
+            return error
+        name = "" if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: "
+        failure = LogError(f"{self._path}: {name}{error}")
+        failure.__cause__ = error
+        return failure
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = Lock(self._path)
+        self._tables.open()
+        self._upkeep.run(self._clock())  # a log that was full still is
+
+    def _close(self) -> None:
+        try:
+            self._tables.close()
+        except sqlite3.Error as error:
+            self._recover(error)  # the WAL keeps what the file has not got yet
+        if self.lock is not None:
+            self.lock.release()
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _joined(parts: Sequence[Written]) -> Written:
+    return Written(
+        [request for part in parts for request in part.requests],
+        {request: error for part in parts for request, error in part.errors.items()},
+        {topic for part in parts for topic in part.grown},
+    )
+
+
+def _succeed(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: LogError) -> None:
+    if not future.done():
+        future.set_exception(error)

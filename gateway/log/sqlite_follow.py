@@ -1,0 +1,194 @@
+"""Reading without waiting in vain: a group's subscription, and a scan.
+
+What comes in: the topic's state, which the writer keeps, and word that it has grown.
+What goes out: records, through the reader; settled offsets, through the writer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from gateway.errors import LogError
+from gateway.log.contract import Entry, Record, Span
+from gateway.log.marks import Marks
+from gateway.log.sqlite_read import CHUNK_RECORDS, Ranges, Reader, offset_at, read
+from gateway.log.sqlite_tables import Topic
+
+
+class Settle(Protocol):
+    """How a subscription reaches the writer."""
+
+    def __call__(
+        self,
+        entries: Sequence[Entry],
+        group: tuple[str, str],
+        offsets: Sequence[int],
+        gaps: Ranges,
+    ) -> Awaitable[None]:
+        """Write entries and marks in one transaction."""
+        ...
+
+
+class Bell:
+    """Rung when a topic has grown, and when the log is closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake who waits."""
+        self._event.set()
+
+    async def wait(self, until: Callable[[], bool]) -> None:
+        """Return when ``until`` holds; LogError when the log is closed."""
+        while True:
+            self._event.clear()
+            if self.closed:
+                message = "the log is closed"
+                raise LogError(message)
+            if until():
+                return
+            await self._event.wait()
+
+
+class SqliteSubscription:
+    """``contract.Subscription`` on SQLite: a place in a topic and a group's marks."""
+
+    def __init__(
+        self, topic: Topic, group: str, reader: Reader, settle: Settle
+    ) -> None:
+        self.bell = Bell()
+        self._topic = topic
+        self._group = group
+        self._reader = reader
+        self._settle = settle
+        self._place = self._marks.mark  # the offset to read next
+        self._gaps: list[tuple[int, int]] = []  # seen, to be written with the marks
+        self._paused = False
+
+    async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
+        """The next unsettled records; SQLite is asked only when there are some."""
+        if limit < 1:
+            return []
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.bell.wait(self._has_more)
+        except TimeoutError:
+            return []
+        end = self._topic.next
+        ranges = list(self._marks.unsettled(self._place, end))
+        chunk = await self._reader.ask(
+            partial(
+                read,
+                topic=(self._topic.id, self._topic.name),
+                ranges=ranges,
+                limit=limit,
+            )
+        )
+        self._place = chunk.next
+        self._gaps += chunk.gaps
+        return chunk.records
+
+    async def settle(
+        self, records: Sequence[Record], entries: Sequence[Entry] = ()
+    ) -> None:
+        """One transaction for the entries and the marks."""
+        gaps, self._gaps = self._gaps, []
+        offsets = [record.offset for record in records]
+        try:
+            await self._settle(entries, (self._topic.name, self._group), offsets, gaps)
+        except BaseException:
+            self._gaps += gaps
+            raise
+
+    def pause(self) -> None:
+        """Yield nothing until ``resume``."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on where it stopped."""
+        self._paused = False
+        self.bell.ring()
+
+    async def before_committed(self, limit: int) -> AsyncIterator[Record]:
+        """Read from the ``limit``-th newest settled offset up, a chunk at a time."""
+        ranges = _newest(self._topic.first, self._marks, limit)
+        topic = self._topic.id, self._topic.name
+        while ranges:
+            question = partial(read, topic=topic, ranges=ranges, limit=CHUNK_RECORDS)
+            chunk = await self._reader.ask(question)
+            for record in chunk.records:
+                yield record
+            ranges = [
+                (max(start, chunk.next), stop)
+                for start, stop in ranges
+                if stop > chunk.next
+            ]
+
+    @property
+    def runs(self) -> int:
+        """Settled runs above the mark."""
+        return self._marks.runs
+
+    @property
+    def lag(self) -> int:
+        """Arithmetic, as offsets have no gaps but those that are settled."""
+        marks = self._marks
+        return self._topic.next - marks.mark - marks.above
+
+    @property
+    def _marks(self) -> Marks:
+        return self._topic.groups[self._group]
+
+    def _has_more(self) -> bool:
+        """Skip what is settled, so that SQLite is asked only for what is not."""
+        if self._paused:
+            return False
+        unsettled = self._marks.unsettled(self._place, self._topic.next)
+        self._place = next(unsettled, (self._topic.next, 0))[0]
+        return self._place < self._topic.next
+
+
+async def scan(
+    topic: Topic, span: Span, reader: Reader, bell: Bell, *, follow: bool
+) -> AsyncIterator[Record]:
+    """The records of ``span``; with ``follow`` it waits for more at the end."""
+    end = topic.next
+    place = topic.first
+    if span.from_ms is not None:
+        bounds, at_ms = (place, end), span.from_ms
+        place = await reader.ask(lambda c: offset_at(c, topic.id, bounds, at_ms))
+    while follow or place < end:
+        if follow:
+            await bell.wait(partial(_has_grown, topic, place))
+            end = topic.next
+        chunk = await reader.ask(
+            partial(
+                read,
+                topic=(topic.id, topic.name),
+                ranges=[(place, end)],
+                limit=CHUNK_RECORDS,
+                until_ms=span.until_ms,
+            )
+        )
+        for record in chunk.records:
+            yield record
+        if chunk.next == place:  # the next record is beyond ``until_ms``
+            return
+        place = chunk.next
+
+
+def _has_grown(topic: Topic, place: int) -> bool:
+    return topic.next > place
+
+
+def _newest(first: int, marks: Marks, limit: int) -> list[tuple[int, int]]:
+    """The highest settled ranges that hold ``limit`` offsets together, lowest first."""
+    ranges: list[tuple[int, int]] = []
+    for start, stop in reversed([(first, marks.mark), *marks.settled()]):
+        if limit > 0 and start < stop:
+            ranges.append((max(start, stop - limit), stop))
+            limit -= stop - start
+    return ranges[::-1]

@@ -1,0 +1,242 @@
+"""What may be deleted, and when the log is full. On the writer thread, step by step.
+
+    refused, outcomes, dead.*   the oldest go beyond their budget, read or not
+    to.X                        what the group X has not settled stays, whatever its age
+    events                      the archive: a group holds it only while subscribed,
+                                so that a replay, killed or finished, blocks nobody
+    all                         by age; those in ``keep`` never
+
+When the whole is over its size, what nobody needs goes before its age, the oldest
+first: of ``to.*`` and of the archive (where that frees room: a body stays as long as an
+unread queue refers to it), then outcomes, refused and dead letters. When that is not
+enough the log is full: ``full`` says for whom.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.log.marks import Marks
+from gateway.log.sqlite_tables import Tables, Topic
+
+STEP_ROWS = 1_000  # one transaction's deletes: an append waits no longer than that
+EVERY_S = 1.0  # how often it looks, if not a part of the smallest budget was written
+PART = 64
+USEFUL = 10  # a chunk of the archive goes when it frees a tenth of its bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """How long and how much: ``size`` for the whole, the others within it."""
+
+    retention_s: float
+    size: int
+    refused_size: int
+    outcomes_size: int
+    dead_size: int
+    keep: Collection[str] = ()
+
+
+def needs_reader(topic: str) -> bool:
+    """True where an entry is refused when the log is full."""
+    return topic == "events" or topic.startswith("to.")
+
+
+class Upkeep:
+    """``behind``: call ``run`` again soon. ``full``: why, empty when there is room."""
+
+    def __init__(
+        self, tables: Tables, budgets: Budgets, tell: Callable[..., None]
+    ) -> None:
+        self.behind = False
+        self.full = ""
+        self._tables = tables
+        self._budgets = budgets
+        self._tell = tell
+        self._age_checked_at = float("-inf")
+        self._looked_at = float("-inf")
+        self._rows = self._bytes = 0
+        sizes = budgets.size, budgets.refused_size, budgets.outcomes_size
+        self._bytes_due = min(*sizes, budgets.dead_size) // PART
+
+    def run(self, now: float, rows_written: int = 0, bytes_written: int = 0) -> None:
+        """Delete at most 1,000 rows, or as many as were just written if those are more.
+
+        Deleting has to keep up with writing, or a busy log would outgrow its size.
+        """
+        self._rows += rows_written
+        self._bytes += bytes_written
+        if not self._is_due(now):
+            return
+        self._looked_at = now
+        steps = max(1, self._rows // STEP_ROWS)
+        self._rows = self._bytes = 0
+        for _ in range(steps):
+            self.behind = self._step(now)
+            if not self.behind:
+                break
+
+    def look_now(self) -> None:
+        """Have the next ``run`` look, whatever was written since the last."""
+        self._looked_at = float("-inf")
+
+    def _is_due(self, now: float) -> bool:
+        return (
+            self.behind
+            or bool(self.full)
+            or self._bytes >= self._bytes_due
+            or abs(now - self._looked_at) >= EVERY_S
+        )
+
+    def _step(self, now: float) -> bool:
+        """One transaction at most; False when there was nothing to delete."""
+        for topics, budget in self._budgeted():
+            excess = sum(topic.bytes for topic in topics) - budget
+            if excess > 0 and self._delete_oldest(topics, excess):
+                return True
+        if self._delete_aged(now):
+            return True
+        return self._make_room()
+
+    def _budgeted(self) -> Iterator[tuple[Sequence[Topic], int]]:
+        topics = self._tables.topics
+        for name, budget in (
+            ("outcomes", self._budgets.outcomes_size),
+            ("refused", self._budgets.refused_size),
+        ):
+            yield [topics[name]] if name in topics else [], budget
+        dead = [topic for topic in topics.values() if topic.name.startswith("dead.")]
+        yield dead, self._budgets.dead_size
+
+    def _delete_aged(self, now: float) -> bool:
+        if abs(now - self._age_checked_at) < EVERY_S:
+            return False
+        before_ms = int((now - self._budgets.retention_s) * 1000)
+        for topic in self._deletable():
+            span = topic.first, self._floor(topic)
+            oldest = self._tables.oldest(topic, *span, 1)
+            if oldest and oldest[0][2] < before_ms:
+                rows = self._tables.oldest(topic, *span, STEP_ROWS)
+                aged = [row for row in rows if row[2] < before_ms]
+                self._delete(topic, aged, aged[-1][0] + 1)
+                return True
+        self._age_checked_at = now
+        return False
+
+    def _make_room(self) -> bool:
+        """When over size: delete something that nobody needs, or say it is full."""
+        excess = self._tables.live_bytes() - self._budgets.size
+        if excess <= 0:
+            self._set_full("")
+            return False
+        topics = [t for t in self._deletable() if needs_reader(t.name)]
+        if (
+            self._delete_oldest(topics, excess)
+            or self._delete_between(topics, excess)
+            or any(
+                self._delete_oldest(budgeted, excess)
+                for budgeted, _ in self._budgeted()
+            )
+        ):
+            return True
+        self._set_full(self._why_full())
+        return False
+
+    def _deletable(self) -> list[Topic]:
+        topics = self._tables.topics.values()
+        return [topic for topic in topics if topic.name not in self._budgets.keep]
+
+    def _delete_oldest(self, topics: Sequence[Topic], excess: int) -> bool:
+        """Delete where the oldest deletable record is the oldest of all."""
+        oldest = [
+            # Of the same age the archive goes last: only then is its room free.
+            (row[2], topic.name == "events", topic)
+            for topic in topics
+            for row in self._tables.oldest(topic, topic.first, self._floor(topic), 1)
+        ]
+        for _, archive, topic in sorted(oldest, key=lambda place: place[:2]):
+            span = topic.first, self._floor(topic)
+            rows = list(_up_to(self._tables.oldest(topic, *span, STEP_ROWS), excess))
+            if not archive or self._frees_room(topic, rows):
+                self._delete(topic, rows, rows[-1][0] + 1)
+                return True
+        return False
+
+    def _delete_between(self, topics: Sequence[Topic], excess: int) -> bool:
+        """Delete settled records above the mark: one blocked person holds only one."""
+        for topic in topics:
+            if topic.name == "events":
+                continue
+            own, *others = self._holders(topic)
+            for start, stop in own.settled() if not others else ():
+                if rows := self._tables.oldest(topic, start, stop, STEP_ROWS):
+                    self._delete(topic, list(_up_to(rows, excess)), topic.first)
+                    return True
+        return False
+
+    def _frees_room(self, topic: Topic, rows: Sequence[tuple[int, int, int]]) -> bool:
+        """False when almost all of it would stay, as unread queues refer to it too."""
+        freed = self._tables.freed_by(topic, rows[0][0], rows[-1][0])
+        return freed * USEFUL >= sum(row[1] for row in rows)
+
+    def _delete(
+        self, topic: Topic, rows: Sequence[tuple[int, int, int]], first: int
+    ) -> None:
+        unread = {
+            name: sum(stop - start for start, stop in marks.unsettled(0, first))
+            for name, marks in topic.groups.items()
+        }
+        for name, marks in self._tables.delete(topic, rows, first).items():
+            if marks is not None and unread[name]:
+                records = unread[name]
+                self._tell("log_gap", topic=topic.name, group=name, records=records)
+
+    def _holders(self, topic: Topic) -> list[Marks]:
+        """The marks that keep a topic's unsettled records from being deleted."""
+        if not needs_reader(topic.name):
+            return []
+        archive = topic.name == "events"
+        own = topic.name.removeprefix("to.")
+        holders = [
+            marks
+            for name, marks in topic.groups.items()
+            if (topic.name, name) in self._tables.subscribed
+            or (name == own and not archive)
+        ]
+        if own not in topic.groups and not archive:
+            holders.append(Marks(topic.first))  # nobody came yet: all of it is unread
+        return holders
+
+    def _floor(self, topic: Topic) -> int:
+        """Below it, nobody needs the topic's records."""
+        return min((m.mark for m in self._holders(topic)), default=topic.next)
+
+    def _set_full(self, why: str) -> None:
+        if bool(why) != bool(self.full):
+            self._tell("log_full" if why else "log_has_room", why=why or "deleted")
+        self.full = why
+
+    def _why_full(self) -> str:
+        unread = {
+            topic.name: topic.next - self._floor(topic)
+            for topic in self._tables.topics.values()
+            if needs_reader(topic.name)
+        }
+        worst = max(unread, key=lambda name: unread[name], default="")
+        if not worst or not unread[worst]:
+            return f"the log is full ({self._budgets.size} bytes): raise log.size"
+        reader = worst.removeprefix("to.") if worst != "events" else "the replay"
+        return (
+            f"the log is full ({self._budgets.size} bytes): {unread[worst]} unread"
+            f" events in {worst}; raise log.size or let {reader} catch up"
+        )
+
+
+def _up_to(
+    rows: Sequence[tuple[int, int, int]], excess: int
+) -> Iterator[tuple[int, int, int]]:
+    """The first rows, as many as make up ``excess`` bytes."""
+    for row in rows:
+        if excess <= 0:
+            break
+        excess -= row[1]
+        yield row

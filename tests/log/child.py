@@ -1,0 +1,55 @@
+"""A process that uses the log until it is killed. Each line it prints is a promise."""
+
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+
+from gateway.log.contract import Entry
+from gateway.log.sqlite_log import SqliteLog, open_sqlite
+from gateway.log.sqlite_retention import Budgets
+
+
+async def append(log: SqliteLog) -> None:
+    """Print a number when its entry in both topics is durable."""
+    for number in itertools.count():
+        value = str(number).encode()
+        await log.append(
+            [Entry("events", b"k", value), Entry("to.crm", b"k", value)],
+        )
+        print(number, flush=True)
+
+
+async def settle(log: SqliteLog) -> None:
+    """Print a number when its record's settling and its outcome are durable."""
+    await log.append([Entry("to.crm", b"k", b"%d" % n) for n in range(100_000)])
+    async with log.subscribe("to.crm", group="crm") as subscription:
+        while True:
+            for record in await subscription.poll(limit=10, timeout_s=1):
+                outcome = Entry("outcomes", record.key, record.value)
+                await subscription.settle([record], [outcome])
+                print(record.value.decode(), flush=True)
+
+
+async def hold(log: SqliteLog) -> None:
+    """Keep the log open."""
+    log.announce(admin="http://127.0.0.1:9090", token="secret")
+    print("open", flush=True)
+    await asyncio.Event().wait()
+
+
+async def main(job: str, path: Path) -> None:
+    gigabyte = 1_000_000_000
+    budgets = Budgets(
+        retention_s=3600,
+        size=gigabyte,
+        refused_size=gigabyte,
+        outcomes_size=gigabyte,
+        dead_size=gigabyte,
+    )
+    log = await open_sqlite(path, budgets)
+    await {"append": append, "settle": settle, "hold": hold}[job](log)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
