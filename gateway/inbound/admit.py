@@ -1,0 +1,38 @@
+"""Raw + Origin -> Admitted | Refusal: the four stages, in the order of their names.
+
+Pure: whoever has a message, a route and an origin can ask what would become of it.
+"""
+
+from dataclasses import dataclass
+
+from gateway.event import Event, Origin, Raw
+from gateway.inbound.check import Plan, check
+from gateway.inbound.normalize import normalize
+from gateway.inbound.refusal import Refusal
+from gateway.inbound.resolve import resolve
+from gateway.inbound.route import Route, Routes, route
+from gateway.notices import Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """An event, where it goes, and everything there is to say about it."""
+
+    event: Event
+    route: Route
+    notices: tuple[Notice, ...]
+
+
+def admit(
+    raw: Raw, origin: Origin, routes: Routes, plan: Plan | None = None
+) -> Admitted | Refusal:
+    """What becomes of one message; only the check can refuse it."""
+    checked = check(raw, plan)
+    if isinstance(checked, Refusal):
+        return checked
+    message, flagged = checked
+    normalized, remarked = normalize(message)
+    event, dated = resolve(normalized, origin)
+    decided, unknown = route(event, routes)
+    notices = (*flagged, *remarked, *dated, *unknown)
+    return Admitted(event=event, route=decided, notices=notices)

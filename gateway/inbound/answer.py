@@ -1,0 +1,274 @@
+"""The only map from what happened to status, body, CORS and Retry-After.
+
+Every answer is JSON and is written whole: head and body in one piece, rendered here.
+What each SDK makes of a status is measured (CLIENTS §2); the choices follow from it:
+400 is the one final refusal, 413 and 408 are never sent, 200 is exactly 200.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDictProxy
+
+from gateway.errors import AuthError, LogError, MessageError
+from gateway.event import Json
+from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
+
+Headers = CIMultiDictProxy[str]
+ALLOWED_HEADERS = "authorization, content-type, x-retry-count"
+ALLOWED_METHODS = "GET, POST, OPTIONS"
+PREFLIGHT_SECONDS = 86_400
+RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
+RETRY_SECONDS_MAX = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A status and its JSON; ``cors`` False where a readable answer loses data."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    cors: bool = True
+
+
+class Reply(web.StreamResponse):
+    """An answer on the wire, in one write.
+
+    aiohttp's Response costs more than the rest of a request; this one holds its bytes,
+    so the common answer is rendered once and shared by all requests.
+    """
+
+    def __init__(self, *, status: int, wire: bytes, keep_alive: bool) -> None:
+        super().__init__(status=status)
+        self._wire = wire
+        self._keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write everything; called by aiohttp once per request."""
+        if request.transport is not None:
+            request.transport.write(self._wire)
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+
+ACCEPTED = Answer(status=200, body=b'{"success": true}')
+DROPPED = Reply(status=499, wire=b"", keep_alive=False)  # the connection is gone
+
+
+def wire(
+    answer: Answer, *, origin: str | None, asked: str | None, close: bool
+) -> bytes:
+    """The bytes of an answer; ``asked`` are the headers a preflight asks for."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(answer.body)}",
+        *(f"{name}: {value}" for name, value in answer.headers),
+    ]
+    if origin is not None and answer.cors:
+        lines += _cors(origin, asked)
+    if close:
+        lines.append("Connection: close")
+    return (
+        "\r\n".join(lines).encode("utf-8", "surrogateescape")
+        + b"\r\n\r\n"
+        + answer.body
+    )
+
+
+SHARED = Reply(
+    status=200,
+    wire=wire(ACCEPTED, origin=None, asked=None, close=False),
+    keep_alive=True,
+)
+
+
+def reply(answer: Answer, request: web.BaseRequest) -> Reply:
+    """What aiohttp sends for this request; the shared one whenever it fits."""
+    origin = request.headers.get("Origin")
+    keep_alive = request.keep_alive and request.version.minor > 0
+    if answer is ACCEPTED and origin is None and keep_alive:
+        return SHARED
+    asked = request.headers.get("Access-Control-Request-Headers")
+    rendered = wire(answer, origin=origin, asked=asked, close=not keep_alive)
+    if request.method == "HEAD":
+        rendered = rendered[: len(rendered) - len(answer.body)]
+    return Reply(status=answer.status, wire=rendered, keep_alive=keep_alive)
+
+
+def _cors(origin: str, asked: str | None) -> list[str]:
+    """Any origin may ask: the key decides, and ``origins`` is judged on the POST."""
+    asked = ", ".join(filter(None, (ALLOWED_HEADERS, asked)))
+    return [
+        f"Access-Control-Allow-Origin: {origin}",
+        "Vary: Origin",
+        f"Access-Control-Allow-Methods: {ALLOWED_METHODS}",
+        f"Access-Control-Allow-Headers: {asked}",
+        "Access-Control-Expose-Headers: Retry-After",
+        f"Access-Control-Max-Age: {PREFLIGHT_SECONDS}",
+    ]
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    faults: Sequence[Fault] = (),
+    **more: Json,
+) -> Answer:
+    """Every SDK finds its text: code, message, error, meta.error (CLIENTS §4.8)."""
+    body = {
+        "success": False,
+        "code": code,
+        "message": message,
+        "error": message,
+        "meta": {"error": message},
+        "errors": [fault._asdict() for fault in faults[:FAULTS_MAX]],
+        **more,
+    }
+    return Answer(status=status, body=orjson.dumps(body))
+
+
+def preflight() -> Answer:
+    """Any preflight is answered; the POST is what is judged."""
+    return Answer(status=200, body=b"{}")
+
+
+def document(value: Any) -> Answer:
+    """A JSON document: settings, a schema, the OpenAPI description."""
+    return Answer(status=200, body=orjson.dumps(value))
+
+
+def not_found(path: str) -> Answer:
+    """404: no such path here."""
+    del path  # a path may hold a key: it is not repeated
+    return _error(404, "not_found", "there is nothing at this path; see /openapi.json")
+
+
+def method_not_allowed(allowed: Sequence[str]) -> Answer:
+    """405 with the methods this path takes."""
+    methods = ", ".join(allowed)
+    answer = _error(405, "method_not_allowed", f"this path takes {methods}")
+    return Answer(status=405, body=answer.body, headers=(("Allow", methods),))
+
+
+def not_implemented(what: str) -> Answer:
+    """501: a path that a later version serves."""
+    return _error(501, "not_implemented", f"{what} is not served by this version")
+
+
+def bug() -> Answer:
+    """500: ours. A retry is safe; the notice names the place."""
+    return _error(500, "log_unavailable", "the gateway failed on this request")
+
+
+def unreadable(message: str) -> Answer:
+    """400 for what is not HTTP, or not JSON."""
+    return _error(400, "invalid_json", message)
+
+
+def refused_request(error: MessageError) -> Answer:
+    """400: the request as a whole."""
+    return _error(400, error.code, str(error))
+
+
+def unauthorized(error: AuthError) -> Answer:
+    """401: no key, or one that nobody has."""
+    return _error(401, error.code, str(error))
+
+
+def rate_limited(source: str, wait_s: float) -> Answer:
+    """429 with when to come back."""
+    answer = _error(
+        429, "rate_limited", f"source {source} sends more than its `rate` allows"
+    )
+    return _later(answer, wait_s)
+
+
+def unavailable(error: LogError) -> Answer:
+    """503: nothing is promised, a retry is safe."""
+    return _later(_error(503, error.code, str(error)), RETRY_SECONDS)
+
+
+def _later(answer: Answer, wait_s: float) -> Answer:
+    seconds = min(max(RETRY_SECONDS, math.ceil(wait_s)), RETRY_SECONDS_MAX)
+    headers = (("Retry-After", str(seconds)),)
+    return Answer(status=answer.status, body=answer.body, headers=headers)
+
+
+def hidden_from_browsers(answer: Answer, headers: Headers) -> Answer:
+    """Without CORS headers for the SDK that takes any readable answer for delivered.
+
+    The Customer.io browser SDK is known by its simple request: an Origin, no
+    Authorization, text/plain (CLIENTS §4.10). It resends when it cannot read.
+    """
+    simple = (
+        "Origin" in headers
+        and "Authorization" not in headers
+        and headers.get("Content-Type", "").lower().startswith("text/plain")
+    )
+    if not simple or answer.status not in (429, 503):
+        return answer
+    return Answer(
+        status=answer.status, body=answer.body, headers=answer.headers, cors=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One message of a request that was not admitted; ``index`` counts from 0."""
+
+    index: int
+    message_id: str | None
+    refusal: Refusal
+
+
+def judged(
+    *, accepted: int, rejected: Sequence[Rejected], batch: bool, strict: bool
+) -> Answer:
+    """The answer to a request whose messages were judged one by one (DESIGN 4.2)."""
+    if not rejected:
+        return ACCEPTED
+    if not batch:
+        return _single(rejected[0].refusal)
+    report: list[Json] = [
+        {
+            "index": each.index,
+            "messageId": each.message_id,
+            "errors": [fault._asdict() for fault in each.refusal.faults],
+        }
+        for each in rejected
+    ]
+    if accepted and not strict:
+        body = {"success": True, "accepted": accepted, "rejected": report}
+        return Answer(status=200, body=orjson.dumps(body))
+    kept = f"; the other {accepted} are kept" if accepted else ""
+    faults = [
+        fault._replace(pointer=f"/batch/{each.index}{fault.pointer}")
+        for each in rejected[:FAULTS_MAX]
+        for fault in each.refusal.faults
+    ]
+    return _error(
+        400,
+        "invalid_message",
+        f"{len(rejected)} of {accepted + len(rejected)} messages are refused{kept}",
+        faults,
+        accepted=accepted,
+        rejected=report,
+    )
+
+
+def _single(refusal: Refusal) -> Answer:
+    first = refusal.faults[0]
+    code = "too_large" if first.code == "too_large" else "invalid_message"
+    where = f"{first.pointer}: " if first.pointer else ""
+    return _error(400, code, f"{where}{first.message}", refusal.faults)

@@ -1,0 +1,77 @@
+"""A key -> its source. The first key that is present decides (CLIENTS §4.2).
+
+Keys are known by a keyed digest only: what is compared is the digest, so the time a
+comparison takes tells nothing about a key.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Mapping
+
+from gateway.config import Source
+from gateway.errors import AuthError
+
+HEADER_MAX = 4_096  # characters; longer is no key of ours
+STANDARD_ALPHABET = str.maketrans("-_", "+/")
+
+
+class Keys:
+    """Every write key of the configuration; several per source, for rotation."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._salt = secrets.token_bytes(16)
+        self._sources = {
+            self._digest(key): source
+            for source in sources.values()
+            for key in source.write_keys
+        }
+
+    def find(self, key: str) -> Source:
+        """The source that has this key; AuthError when nobody has it."""
+        source = self._sources.get(self._digest(key.strip()))
+        if source is None:
+            raise AuthError("unknown_write_key", "no source has this write key")
+        return source
+
+    def in_header(self, authorization: str | None) -> Source | None:
+        """The source of a Basic or Bearer header; None when it names no key."""
+        key = _key(authorization) if authorization else None
+        return self.find(key) if key else None
+
+    def in_body(self, write_key: object) -> Source | None:
+        """The source of a ``writeKey`` in a body; None when it has none."""
+        if not isinstance(write_key, str) or not write_key.strip():
+            return None
+        return self.find(write_key)
+
+    def _digest(self, key: str) -> bytes:
+        data = key.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, key=self._salt, digest_size=16).digest()
+
+
+def _key(authorization: str) -> str | None:
+    scheme, _, credentials = authorization.strip().partition(" ")
+    credentials = credentials.strip()
+    match scheme.lower():
+        case "bearer":
+            return credentials
+        case "basic":
+            return _user(credentials)
+        case _:
+            return None
+
+
+def _user(credentials: str) -> str | None:
+    """The user part of Basic credentials: either alphabet, padding optional."""
+    if len(credentials) > HEADER_MAX:
+        raise AuthError("unknown_write_key", "the Authorization header is too long")
+    padded = credentials.translate(STANDARD_ALPHABET).rstrip("=")
+    padded += "=" * (-len(padded) % 4)
+    try:
+        decoded = base64.b64decode(padded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        message = "the Basic credentials are not base64 of KEY:"
+        raise AuthError("unknown_write_key", message) from None
+    return decoded.partition(":")[0].strip()

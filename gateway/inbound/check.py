@@ -1,0 +1,299 @@
+"""Raw -> Checked: JSON Schema 2020-12 decides, and explains only when it refuses.
+
+``jsonschema-rs`` judges every message with the files in ``schemas/``; the reference
+implementation judges tracking plans at load and explains at leisure. A fault names
+what was expected and the type that was found, never the value that was sent.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jsonschema_rs
+
+from gateway.errors import ConfigError
+from gateway.event import Checked, Json, Raw
+from gateway.inbound.decode import KINDS, TYPES, escaped
+from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
+from gateway.notices import Notice
+from gateway.traits import canonical
+
+BASE = "https://gateway.invalid/schemas/"  # only so that references have a place
+FAULTS_SEEN = 50  # more than are told, since some say the same
+POINTER_MAX = 100  # characters of a pointer in a notice
+IDENTIFIERS = frozenset({"/userId", "/anonymousId"})
+
+Checks: TypeAlias = tuple[Checked, tuple[Notice, ...]]
+
+
+def _load() -> dict[str, Json]:
+    """From the wheel, else from the checkout (an editable install has no copy)."""
+    packaged = Path(__file__).parents[1] / "schemas"
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas"
+    return {
+        file.stem: json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.glob("*.json"))
+    }
+
+
+SCHEMAS: dict[str, Json] = _load()
+
+
+def _compile(name: str) -> jsonschema_rs.Draft202012Validator:
+    registry = jsonschema_rs.Registry(
+        [(f"{BASE}{n}.json", s) for n, s in SCHEMAS.items()]
+    )
+    return jsonschema_rs.Draft202012Validator(
+        SCHEMAS[name],
+        registry=registry,
+        base_uri=f"{BASE}{name}.json",
+        validate_formats=True,
+        pattern_options=jsonschema_rs.RegexOptions(),  # time linear in the text
+        offline=True,
+    )
+
+
+VALIDATORS = {name: _compile(name) for name in TYPES}
+
+
+class Violation(NamedTuple):
+    """What either validator says, in one form; ``schema`` holds the ``keyword``."""
+
+    keyword: str
+    schema: Mapping[str, Json]
+    path: Sequence[str | int]
+    instance: Json
+
+
+class Judge(NamedTuple):
+    """A schema of a tracking plan, compiled, and its text to explain with."""
+
+    validator: jsonschema_rs.Draft202012Validator
+    schema: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a source promises: its identify traits, and properties by event name.
+
+    Traits are judged under their canonical names and types, so that one plan fits
+    senders of both spellings.
+    """
+
+    violation: Literal["reject", "flag"] = "reject"
+    traits: Judge | None = None
+    events: Mapping[str, Judge] = field(default_factory=dict)
+
+
+def check(raw: Raw, plan: Plan | None = None) -> Checks | Refusal:
+    """The message, found good; or what is wrong with it, ten faults at most."""
+    kind = raw["type"]
+    if not VALIDATORS[kind].is_valid(raw):
+        return Refusal.of(_told(_violations(VALIDATORS[kind], raw), kind))
+    if plan is None:
+        return Checked(raw), ()
+    faults = list(_against(plan, raw))
+    if not faults:
+        return Checked(raw), ()
+    if plan.violation == "reject":
+        return Refusal.of(faults)
+    notices = (Notice("plan_violation", each.pointer[:POINTER_MAX]) for each in faults)
+    return Checked(raw), tuple(notices)
+
+
+def reference_errors(raw: Raw) -> list[Fault]:
+    """The same by the reference implementation: slow, for explaining and for tests."""
+    kind = raw["type"]
+    found = (
+        Violation(
+            str(error.validator),
+            error.schema,
+            list(error.absolute_path),
+            error.instance,
+        )
+        for error in reference(kind).iter_errors(raw)
+    )
+    return _told(found, kind)
+
+
+def load_plan(path: Path, violation: Literal["reject", "flag"] = "reject") -> Plan:
+    """``{"traits": SCHEMA, "events": {NAME: SCHEMA}}``; ConfigError names the place."""
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not JSON: {error}") from error
+    events = plan.get("events", {}) if isinstance(plan, dict) else None
+    if not isinstance(events, dict) or plan.keys() - {"traits", "events", "$schema"}:
+        text = 'expected {"traits": SCHEMA, "events": {"Event name": SCHEMA, ...}}'
+        raise ConfigError(f"{path}: {text}")
+    traits = _judge(plan["traits"], f"{path}: /traits") if "traits" in plan else None
+    return Plan(
+        violation=violation,
+        traits=traits,
+        events={
+            name: _judge(schema, f"{path}: /events/{escaped(name)}")
+            for name, schema in events.items()
+        },
+    )
+
+
+def _judge(schema: Json, place: str) -> Judge:
+    import jsonschema  # noqa: PLC0415 -- slow to import and only needed with a plan
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        inner = "".join(f"/{escaped(part)}" for part in error.absolute_path)
+        raise ConfigError(f"{place}{inner}: {error.message}") from None
+    try:
+        validator = jsonschema_rs.Draft202012Validator(
+            schema, validate_formats=True, offline=True
+        )
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{place}: cannot be used: {reason}") from None
+    return Judge(validator, schema)
+
+
+def _against(plan: Plan, raw: Raw) -> Iterator[Fault]:
+    if raw["type"] == "identify" and plan.traits is not None:
+        traits = canonical(raw.get("traits") or {}).traits
+        yield from _judged(plan.traits, traits, "/traits")
+    elif raw["type"] == "track" and (judge := plan.events.get(raw["event"])):
+        yield from _judged(judge, raw.get("properties") or {}, "/properties")
+
+
+def _judged(judge: Judge, value: Json, place: str) -> Iterator[Fault]:
+    if not judge.validator.is_valid(value):
+        found = _violations(judge.validator, value, judge.schema)
+        for violation in islice(found, FAULTS_MAX):
+            fault = _fault(violation)
+            yield fault._replace(pointer=place + fault.pointer)
+
+
+def _violations(
+    validator: jsonschema_rs.Draft202012Validator, value: Json, document: Json = None
+) -> Iterator[Violation]:
+    for error in validator.iter_errors(value):
+        home = error.absolute_keyword_location
+        schema = document
+        if schema is None and home is not None:
+            schema = SCHEMAS[home.removeprefix(BASE).partition(".json")[0]]
+        path = list(error.schema_path)
+        keyword = error.kind.name
+        if keyword == "falseSchema" and path[-1:] == ["additionalProperties"]:
+            keyword = "additionalProperties"
+        parent = _at(schema, path[:-1])
+        yield Violation(keyword, parent, error.instance_path, error.instance)
+
+
+def _at(document: Json, path: Iterable[str | int]) -> Mapping[str, Json]:
+    """The part of a schema; empty when it is elsewhere (a plan with its own ids)."""
+    for part in path:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _told(violations: Iterable[Violation], kind: str) -> list[Fault]:
+    """The faults worth telling, by pointer: each once, no guess at what others say."""
+    faults: dict[tuple[str, str], Fault] = {}
+    for violation in islice(violations, FAULTS_SEEN):
+        fault = _fault(violation)
+        if fault.code == "anyOf" and not fault.pointer:
+            fault = Fault("", _missing(kind), "missing_identifier")
+        faults.setdefault((fault.pointer, fault.code), fault)
+    if any(pointer in IDENTIFIERS for pointer, _ in faults):
+        faults.pop(("", "missing_identifier"), None)
+    return sorted(faults.values())
+
+
+def _missing(kind: str) -> str:
+    email = ", or an email in its traits" if kind == "identify" else ""
+    return f"needs a userId or an anonymousId{email}"
+
+
+def _fault(violation: Violation) -> Fault:
+    keyword, schema = violation.keyword, violation.schema
+    pointer = "".join(f"/{escaped(part)}" for part in violation.path)
+    code = keyword
+    if keyword == "pattern" and "format" in schema:
+        code = "format"  # the pattern only spells the format out
+    elif keyword == "pattern" and "number" in schema.get("type", ()):
+        code = "type"  # and this one, which strings are numbers
+    return Fault(pointer, _text(violation), code)
+
+
+LIMITS = {
+    "maxLength": "must not be longer than {} characters",
+    "minLength": "must not be shorter than {} character(s)",
+    "maximum": "must not be above {}",
+    "minimum": "must not be below {}",
+    "maxItems": "must not have more than {} items",
+    "minItems": "must not have fewer than {} item(s)",
+    "format": "must have the format {}",
+}
+
+
+def _text(violation: Violation) -> str:
+    """What was expected; of what was sent only the type."""
+    keyword, schema, _, instance = violation
+    value = schema.get(keyword)
+    found = KINDS.get(type(instance), "a number")
+    match keyword:
+        case "type" | "pattern" | "format" if "title" in schema:
+            return f"must be {schema['title']}; this is {found}"
+        case "type":
+            return f"must be of type {_listed(value)}; this is {found}"
+        case "enum" | "const":
+            return f"must be {_listed(value)}"
+        case "required" if isinstance(instance, dict) and isinstance(value, list):
+            missing = [name for name in value if name not in instance]
+            return f"needs {' and '.join(missing)}"
+        case "not" if isinstance(value, dict) and "title" in value:
+            return f"must not be {value['title']}"
+        case "additionalProperties":
+            return "has a key that the schema does not allow"
+        case _:
+            text = LIMITS.get(keyword, "does not fit the schema")
+            return text.format(value)
+
+
+def _listed(value: Json) -> str:
+    values = value if isinstance(value, list) else [value]
+    return " or ".join(
+        each if isinstance(each, str) else json.dumps(each) for each in values
+    )
+
+
+@cache
+def reference(name: str) -> Any:
+    """The reference implementation's validator of a type; made once."""
+    import jsonschema  # noqa: PLC0415 -- slow to import and never on the way of an event
+    import referencing.jsonschema  # noqa: PLC0415 -- the same
+
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(_is_date_time)
+    registry: Any = referencing.Registry().with_resources(
+        (f"{BASE}{n}.json", referencing.jsonschema.DRAFT202012.create_resource(s))
+        for n, s in SCHEMAS.items()
+    )
+    return jsonschema.Draft202012Validator(
+        {"$ref": f"{BASE}{name}.json"}, registry=registry, format_checker=formats
+    )
+
+
+def _is_date_time(value: object) -> bool:
+    """What the pattern beside it cannot say: that there is such a day."""
+    return not isinstance(value, str) or (
+        "\n" not in value and datetime.fromisoformat(value) is not None
+    )

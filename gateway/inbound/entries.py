@@ -1,0 +1,106 @@
+"""What a request appends: an event's entries, or the record of a refused message.
+
+An event's bytes are made once and shared by all its entries (DESIGN §3); only the
+archive's entry carries the routing decision.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.event import Event, Json, Origin
+from gateway.inbound import decode
+from gateway.inbound.refusal import Refusal
+from gateway.inbound.route import Route
+from gateway.log.contract import Entry, Headers
+
+REFUSED_BYTES_MAX = 65_536  # of a refused message's bytes; the rest is cut
+MESSAGE_ID_MAX = 1_000  # characters of an id that a refusal repeats
+ARCHIVE, REFUSED = "events", "refused"
+
+
+def of_event(event: Event, value: bytes, route: Route) -> list[Entry]:
+    """The archive's entry and one per destination, all with the same bytes."""
+    headers: Headers = (
+        ("messageId", event.message_id.encode()),
+        ("source", event.source.encode()),
+        ("type", event.type.encode()),
+        ("receivedAt", event.received_at.encode()),
+    )
+    decision = orjson.dumps({"to": route.to, "no": route.no})
+    key = event.key.encode()
+    archive = Entry(ARCHIVE, key, value, (*headers, ("route", decision)))
+    return [archive, *[Entry(f"to.{name}", key, value, headers) for name in route.to]]
+
+
+def of_refused(
+    sent: bytes,
+    refusal: Refusal,
+    *,
+    origin: Origin,
+    message_id: str,
+    endpoint: str,
+    batch: Mapping[str, Json],
+) -> Entry:
+    """A refused message as it was sent, with everything needed to admit it later."""
+    kept = sent[:REFUSED_BYTES_MAX]
+    value: dict[str, Json] = {
+        "messageId": message_id,
+        "source": origin.source,
+        "endpoint": endpoint,
+        "receivedAt": origin.received_at,
+        "ip": origin.ip,
+        "userAgent": origin.user_agent,
+        **_text_or_base64(kept),
+        "size": len(sent),
+        "cut": len(sent) > len(kept),
+        "batch": _writable(batch),
+        "errors": [fault._asdict() for fault in refusal.faults],
+    }
+    headers: Headers = (
+        ("messageId", message_id.encode()),
+        ("source", origin.source.encode()),
+        ("receivedAt", origin.received_at.encode()),
+    )
+    return Entry(REFUSED, message_id.encode(), orjson.dumps(value), headers)
+
+
+def as_json(value: Json, *, suspect: bool) -> bytes:
+    """JSON again; of a ``suspect`` message also what JSON cannot hold (NaN)."""
+    if suspect:  # orjson would write null for NaN
+        return json.dumps(value, separators=(",", ":")).encode()
+    return orjson.dumps(value)
+
+
+def _writable(value: Json) -> Json:
+    """The same without what JSON cannot hold: the faults say that it was there."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return json.loads(text, parse_constant=lambda _: None, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | None:
+    number = int(digits)
+    return number if decode.INTEGER_MIN <= number < decode.INTEGER_END else None
+
+
+def message_id_of(message: Json) -> str | None:
+    """The sender's own id of a message, however wrong the rest of it is."""
+    given = message.get("messageId") if isinstance(message, dict) else None
+    if not isinstance(given, str) or not 0 < len(given) <= MESSAGE_ID_MAX:
+        return None
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return None
+    return given
+
+
+def _text_or_base64(kept: bytes) -> dict[str, str]:
+    try:
+        return {"bytes": kept.decode()}
+    except UnicodeDecodeError as error:
+        if len(kept) == REFUSED_BYTES_MAX and error.start > len(kept) - 4:
+            return {"bytes": kept[: error.start].decode()}
+        return {"bytesBase64": base64.b64encode(kept).decode()}

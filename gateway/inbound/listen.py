@@ -1,0 +1,214 @@
+"""The public port: a path to its handler, an answer to the wire.
+
+Paths are exact and few, so a dict decides; aiohttp's low-level server is used without
+its router and middlewares, which would cost more than the handlers. What is not HTTP
+or never arrives ends here too, in bounded time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from gateway.errors import AuthError, place_of
+from gateway.event import EventType, Json
+from gateway.inbound import answer, publish
+from gateway.inbound.accept import Acceptor, Endpoint
+from gateway.inbound.answer import Answer, Reply
+from gateway.metrics import Metrics
+from gateway.notices import Notices
+
+HEADER_BYTES_MAX = 16_384  # a request line, a header
+FIRST_REQUEST_SECONDS = 30.0  # from connecting to a whole head
+KEEPALIVE_SECONDS = 75.0
+LINGER_SECONDS = 5.0  # reading on after an early refusal, so that it is seen
+
+QUIET = logging.getLogger("gateway.access")
+QUIET.setLevel(logging.CRITICAL)  # requests are counted, not logged
+
+SINGLE: Mapping[str, EventType] = {
+    "i": "identify",
+    "t": "track",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
+}
+ENDPOINTS: Mapping[str, Endpoint] = {
+    **{f"/v1/{short}": Endpoint(name, name) for short, name in SINGLE.items()},
+    **{f"/v1/{name}": Endpoint(name, name) for name in SINGLE.values()},
+    "/v1/batch": Endpoint("batch", None),
+    "/v1/b": Endpoint("batch", None),
+    "/v1/import": Endpoint("import", None),
+}
+TRACK_API = ("/api/v1/", "/api/v2/", "/unsubscribe/")
+SDK_METRICS = "/v1/m"
+ALIVE = Answer(status=200, body=b'{"status": "ok"}')
+GET = ("GET", "HEAD")
+SETTINGS_PREFIX, SETTINGS_SUFFIX = "/v1/projects/", "/settings"
+SCHEMA_PREFIX, SCHEMA_SUFFIX = "/schemas/", ".json"
+
+
+@dataclass(slots=True, kw_only=True)
+class Listener:
+    """Answers the requests of the public port.
+
+    ``public_url`` is what the SDK settings say; set once the port is bound, when the
+    configuration does not name it.
+    """
+
+    acceptor: Acceptor
+    schemas: Mapping[str, Json]
+    metrics: Metrics
+    notices: Notices
+    public_url: str = ""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request; never raises for what a sender does."""
+        path = request.raw_path.partition("?")[0]
+        endpoint = ENDPOINTS.get(path)
+        try:
+            if endpoint is not None and request.method == "POST":
+                result = await self._expect(request, endpoint)
+            else:
+                result = self._read(path, request.method)
+        except ConnectionError:
+            return answer.DROPPED
+        except Exception as error:  # noqa: BLE001 -- a bug costs one request, not the server
+            self.notices.say("bug", place=place_of(error), error=type(error).__name__)
+            result = answer.bug()
+        name = endpoint.name if endpoint is not None else _area(path)
+        self.metrics.requests[name, result.status] += 1
+        return answer.reply(result, request)
+
+    async def _expect(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            assert request.transport is not None
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        result = await self.acceptor.accept(request, endpoint)
+        return answer.hidden_from_browsers(result, request.headers)
+
+    def _read(self, path: str, method: str) -> Answer:
+        """Everything but intake: no I/O, no body."""
+        if method == "OPTIONS" and path.startswith("/v1/"):
+            return answer.preflight()
+        if path in ENDPOINTS:
+            return answer.method_not_allowed(("POST", "OPTIONS"))
+        if path == SDK_METRICS:
+            # The SDKs' own telemetry: taken without a key so that they are quiet.
+            taken = method == "POST"
+            return answer.ACCEPTED if taken else answer.method_not_allowed(("POST",))
+        if path.startswith(TRACK_API):
+            return answer.not_implemented("the Track API")
+        found = self._document(path)
+        if found is None:
+            return answer.not_found(path)
+        if method not in GET:
+            return answer.method_not_allowed(GET)
+        return found
+
+    def _document(self, path: str) -> Answer | None:
+        if path == "/healthz":
+            return ALIVE
+        if path == "/openapi.json":
+            return answer.document(publish.openapi(self.schemas, self.public_url))
+        if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
+            name = path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)]
+            schema = self.schemas.get(name)
+            return None if schema is None else answer.document(schema)
+        if path.startswith(SETTINGS_PREFIX) and path.endswith(SETTINGS_SUFFIX):
+            return self._settings(path[len(SETTINGS_PREFIX) : -len(SETTINGS_SUFFIX)])
+        return None
+
+    def _settings(self, quoted: str) -> Answer | None:
+        key = unquote(quoted)
+        try:
+            self.acceptor.keys.find(key)
+        except AuthError:
+            return None
+        return answer.document(publish.sdk_settings(key, self.public_url))
+
+
+def _area(path: str) -> str:
+    """The metric's label of a path that is no endpoint: a closed set."""
+    for prefix in ("/v1/projects/", "/v1/m", "/api/", "/schemas/", "/healthz"):
+        if path.startswith(prefix):
+            return prefix.strip("/").rpartition("/")[2]
+    return "other"
+
+
+class Connection(web.RequestHandler):
+    """A connection that must send a whole request head in time, and hears JSON."""
+
+    __slots__ = ("_patience",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock; aiohttp has none before the first request."""
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self._patience: asyncio.TimerHandle | None = loop.call_later(
+            FIRST_REQUEST_SECONDS, self.force_close
+        )
+
+    def stop_waiting(self) -> None:
+        """Called at each request: from the first on, keep-alive has its own clock."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the clock."""
+        self.stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is not HTTP: 400 as JSON, without aiohttp's page."""
+        del status, exc, message
+        self.keep_alive(val=False)
+        said = answer.unreadable("this is not an HTTP request")
+        rendered = answer.wire(said, origin=None, asked=None, close=True)
+        del request
+        return Reply(status=said.status, wire=rendered, keep_alive=False)
+
+
+class Server(web.Server):
+    """aiohttp's server with our connections and without its magic."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener.handle, request_factory=self._request)
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for a new connection."""
+        return Connection(
+            self,
+            loop=self._loop,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            access_log=QUIET,
+            auto_decompress=False,
+        )
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: Any,
+        writer: Any,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        protocol.stop_waiting()
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)

@@ -1,0 +1,73 @@
+"""Checked -> Normalized: one spelling and one form of everything reserved.
+
+P080-P106 and DESIGN 4.4. Pure and idempotent; the argument is not changed. What was
+renamed or converted is remembered in ``asSent``.
+"""
+
+import re
+
+from gateway.event import Checked, Json, Normalized
+from gateway.notices import Notice
+from gateway.traits import canonical, read_text
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+IDENTIFIERS = ("userId", "anonymousId", "groupId", "previousId")
+EMPTY_IS_ABSENT = frozenset({"userId", "anonymousId", "messageId"})
+NULL_IS_ABSENT = EMPTY_IS_ABSENT.union(
+    ["traits", "properties", "context", "integrations", "name", "category"],
+    ["timestamp", "originalTimestamp", "sentAt"],
+)
+WITH_TRAITS = frozenset({"identify", "group"})
+
+
+def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
+    """The message in canonical form, and what its sender might want to know."""
+    body = _without_absent(checked)
+    as_sent: dict[str, Json] = {}
+    for name in IDENTIFIERS:
+        value = body.get(name)
+        if value is not None and type(value) is not str:
+            body[name] = read_text(value)
+            as_sent[name] = {"name": name, "value": value}
+    notices: tuple[Notice, ...] = ()
+    if body["type"] in WITH_TRAITS and "traits" in body:
+        read = canonical(body["traits"])
+        body["traits"] = read.traits
+        as_sent |= read.as_sent
+        notices = tuple(Notice(code, name) for code, name in read.remarks)
+    if body["type"] == "identify":
+        _complete(body)
+    if as_sent:
+        body["asSent"] = {**body.get("asSent", {}), **as_sent}
+    return Normalized(body), notices
+
+
+def _without_absent(checked: Checked) -> dict[str, Json]:
+    """A copy without the nulls and empty ids that mean the same as nothing."""
+    values = checked.values()
+    if None not in values and "" not in values:
+        return dict(checked)
+    return {
+        name: value
+        for name, value in checked.items()
+        if not (value is None and name in NULL_IS_ABSENT)
+        and not (value == "" and name in EMPTY_IS_ABSENT)
+    }
+
+
+def _complete(body: dict[str, Json]) -> None:
+    """What follows from the rest: a full name (P087-P089), an email (P064).
+
+    A name of null is none; an empty one was given, and is kept (P088).
+    """
+    traits = body.get("traits", {})
+    filled: dict[str, Json] = {}
+    if traits.get("name") is None:
+        first, last = traits.get("firstName"), traits.get("lastName")
+        if first and first.strip() and last and last.strip():
+            filled["name"] = f"{first} {last}"
+    user_id = body.get("userId", "")
+    if "@" in user_id and not traits.get("email") and EMAIL.fullmatch(user_id):
+        filled["email"] = user_id
+    if filled:
+        body["traits"] = {**traits, **filled}

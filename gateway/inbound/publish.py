@@ -1,0 +1,183 @@
+"""What the gateway tells about itself: SDK settings, the schemas, OpenAPI 3.1.
+
+All of it is made from the same schemas that decide (P010-P083), so the description
+cannot drift from the behaviour.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway import __version__
+from gateway.event import Json
+
+TYPES = ("identify", "track", "page", "screen", "group", "alias")
+
+
+def sdk_settings(write_key: str, public_url: str) -> dict[str, Json]:
+    """The document the browser and mobile SDKs ask for first (CLIENTS §4.13).
+
+    Both integration keys are needed, ``apiHost`` has no scheme, and nothing here may
+    make an SDK send to its vendor: no ``type``, no ``versionSettings``, a sample rate
+    of 0.
+    """
+    url = urlsplit(public_url)
+    integration = {
+        "apiKey": write_key,
+        "apiHost": f"{url.netloc}{url.path.rstrip('/')}/v1",
+        "protocol": url.scheme,
+    }
+    return {
+        "integrations": {
+            "Customer.io Data Pipelines": integration,
+            "Segment.io": integration,
+        },
+        "plan": {},
+        "edgeFunction": {},
+        "middlewareSettings": {},
+        "enabledMiddleware": {},
+        "metrics": {"sampleRate": 0},
+        "legacyVideoPluginsEnabled": False,
+        "remotePlugins": [],
+    }
+
+
+def openapi(schemas: Mapping[str, Json], public_url: str) -> dict[str, Json]:
+    """OpenAPI 3.1 of the public port; ``schemas`` are the files by name."""
+    paths = {f"/v1/{name}": {"post": _operation(name)} for name in TYPES}
+    paths["/v1/batch"] = {"post": _operation("batch")}
+    paths["/v1/import"] = {"post": _operation("batch", "import")}
+    paths |= {
+        "/v1/projects/{writeKey}/settings": {"get": _settings_operation()},
+        "/healthz": {"get": _read("Alive: the process answers")},
+        "/openapi.json": {"get": _read("This document")},
+        "/schemas/{name}.json": {"get": _schema_operation(sorted(schemas))},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gateway",
+            "version": __version__,
+            "description": "A 200 means that every accepted message is durable.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": public_url}],
+        "security": [{"writeKey": []}, {"bearer": []}, {}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Success": _SUCCESS, "Error": _ERROR},
+            "securitySchemes": {
+                "writeKey": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The write key as user, no password",
+                },
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _operation(schema: str, name: str = "") -> dict[str, Any]:
+    return {
+        "operationId": name or schema,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": f"/schemas/{schema}.json"}}
+            },
+        },
+        "responses": {
+            "200": _response("Every accepted message is durable", "Success"),
+            "400": _response("Refused for good; resending does not help", "Error"),
+            "401": _response("No key, or one that no source has", "Error"),
+            "429": _later("The source sends more than its rate"),
+            "503": _later("Not kept: resend; nothing is delivered twice"),
+        },
+    }
+
+
+def _response(text: str, schema: str) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": text, "content": {"application/json": {"schema": reference}}}
+
+
+def _later(text: str) -> dict[str, Any]:
+    header = {"schema": {"type": "integer"}, "description": "Seconds"}
+    return {**_response(text, "Error"), "headers": {"Retry-After": header}}
+
+
+def _read(text: str) -> dict[str, Any]:
+    return {
+        "security": [],
+        "responses": {
+            "200": {"description": text, "content": {"application/json": {}}}
+        },
+    }
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _settings_operation() -> dict[str, Any]:
+    return {
+        **_read("What the browser and mobile SDKs need to know"),
+        "parameters": [_parameter("writeKey", {"type": "string"})],
+    }
+
+
+def _schema_operation(names: list[str]) -> dict[str, Any]:
+    return {
+        **_read("A JSON Schema 2020-12 that decides"),
+        "parameters": [_parameter("name", {"type": "string", "enum": names})],
+    }
+
+
+_SUCCESS = {
+    "type": "object",
+    "required": ["success"],
+    "properties": {
+        "success": {"const": True},
+        "accepted": {"type": "integer"},
+        "rejected": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_ERROR = {
+    "type": "object",
+    "required": ["success", "code", "message", "error", "meta", "errors"],
+    "properties": {
+        "success": {"const": False},
+        "code": {
+            "enum": [
+                "invalid_json",
+                "invalid_message",
+                "too_large",
+                "too_many_messages",
+                "unknown_write_key",
+                "missing_write_key",
+                "rate_limited",
+                "overloaded",
+                "log_unavailable",
+                "not_found",
+                "method_not_allowed",
+                "not_implemented",
+            ]
+        },
+        "message": {"type": "string"},
+        "error": {"type": "string"},
+        "meta": {"type": "object", "properties": {"error": {"type": "string"}}},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "message", "code"],
+                "properties": {
+                    "pointer": {"type": "string", "format": "json-pointer"},
+                    "message": {"type": "string"},
+                    "code": {"type": "string"},
+                },
+            },
+        },
+    },
+}

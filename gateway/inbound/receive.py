@@ -1,0 +1,100 @@
+"""A request's body, read in bounded time and memory; and whose request it is."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from aiohttp import web
+
+from gateway.errors import LogError, MessageError
+
+READ_S = 60.0  # for a whole body: a phone on a bad line sends 475 KB in that
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(slots=True, kw_only=True)
+class Receiver:
+    """Reads bodies; ``reading_bytes`` is what all half-read bodies hold together."""
+
+    body_bytes_max: int
+    reading_bytes_max: int
+    read_s: float = READ_S
+    reading_bytes: int = 0
+
+    async def receive(self, request: web.BaseRequest) -> bytes:
+        """The body as it came, still compressed.
+
+        MessageError ``too_large`` beyond the limit; LogError ``overloaded`` when all
+        bodies together hold too much; ConnectionError when the sender went quiet or
+        away: nobody is left to answer.
+        """
+        if (request.content_length or 0) > self.body_bytes_max:
+            raise self._too_large()
+        content = request.content
+        if content.is_eof() and content.total_bytes <= self.body_bytes_max:
+            return content.read_nowait(-1)  # all of it is here: no clock, no waiting
+        try:
+            async with asyncio.timeout(self.read_s):
+                return await self._read(request)
+        except TimeoutError:
+            raise ConnectionAbortedError from None
+        except web.RequestPayloadError:
+            raise self._broken(request) from None
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        body = bytearray()
+        try:
+            while chunk := await request.content.readany():
+                body += chunk
+                self.reading_bytes += len(chunk)
+                if len(body) > self.body_bytes_max:
+                    raise self._too_large()
+                if self.reading_bytes > self.reading_bytes_max:
+                    raise LogError("too many bodies at once; send again", "overloaded")
+        finally:
+            self.reading_bytes -= len(body)
+        return bytes(body)
+
+    def _broken(self, request: web.BaseRequest) -> ConnectionError | MessageError:
+        """What it means that the body did not arrive as its headers say."""
+        if request.transport is None or request.transport.is_closing():
+            return ConnectionResetError()
+        message = "the body is not what Content-Length or Transfer-Encoding says"
+        return MessageError("invalid_json", message)
+
+    def _too_large(self) -> MessageError:
+        limit = self.body_bytes_max
+        return MessageError("too_large", f"the body is larger than {limit} bytes")
+
+
+def sender_ip(
+    remote: str | None, forwarded: str | None, trusted: Sequence[Network]
+) -> str | None:
+    """The sender's address: the last one in X-Forwarded-For that is no trusted proxy.
+
+    The header is believed only when the connection itself comes from a trusted proxy.
+    """
+    if remote is None or not forwarded or not _is_in(remote, trusted):
+        return remote
+    for hop in reversed([part.strip() for part in forwarded.split(",")]):
+        if not _is_address(hop):
+            return remote
+        if not _is_in(hop, trusted):
+            return hop
+        remote = hop
+    return remote
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    parsed = ip_address(address) if _is_address(address) else None
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""Normalized + Origin -> Event: who, when, from where.
+
+DESIGN 4.5. What the gateway knows better (received-at, source, version) is written
+over whatever the sender put there (P018, P022); the rest is only filled in.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from gateway.event import Event, Json, Normalized, Origin, SourceKind, iso, person_key
+from gateway.notices import Notice
+
+VERSION = 1
+SKEW_MS = 5_000  # a clock that far ahead is wrong for certain
+SECONDS = 19  # characters of a time up to its seconds
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+CHANNELS: Mapping[SourceKind, str] = {
+    "browser": "browser",
+    "mobile": "mobile",
+    "server": "server",
+    "track_api": "server",
+}
+CLIENTS: frozenset[SourceKind] = frozenset({"browser", "mobile"})
+
+
+def resolve(normalized: Normalized, origin: Origin) -> tuple[Event, tuple[Notice, ...]]:
+    """The event; after this nothing about it depends on how it came."""
+    body: dict[str, Json] = dict(normalized)
+    message_id = body["messageId"] = body.get("messageId") or origin.spare_message_id
+    body["context"] = _context(body.get("context"), origin)
+    notices = _date(body, origin)
+    body["receivedAt"] = origin.received_at
+    body["version"] = VERSION
+    body["source"] = origin.source
+    if (
+        body["type"] == "identify"
+        and "userId" not in body
+        and "anonymousId" not in body
+    ):
+        email = body.get("traits", {}).get("email")
+        if email:  # P062: nothing else says who it is
+            body["userId"] = email
+    event = Event(
+        message_id=message_id,
+        type=body["type"],
+        source=origin.source,
+        key=person_key(body),
+        received_at=origin.received_at,
+        body=body,
+    )
+    return event, notices
+
+
+def _context(given: dict[str, Json] | None, origin: Origin) -> dict[str, Json]:
+    """P033, P034: a connection says where a client is, not where a server's user is."""
+    context = dict(given) if given else {}
+    if context.get("channel") is None:
+        context["channel"] = CHANNELS[origin.kind]
+    if origin.kind in CLIENTS:
+        if origin.ip is not None and context.get("ip") is None:
+            context["ip"] = origin.ip
+        if origin.user_agent is not None and context.get("userAgent") is None:
+            context["userAgent"] = origin.user_agent
+    return context
+
+
+def _date(body: dict[str, Json], origin: Origin) -> tuple[Notice, ...]:
+    """P020: the sender's time as sent, unless its clock is wrong, else ours.
+
+    ``prepare`` put the batch's time in ``timestamp`` when the message had none.
+    """
+    at = body.get("timestamp") or body.get("originalTimestamp")
+    if at is None:
+        body["timestamp"] = origin.received_at
+        body["timestampSource"] = "server"
+        return ()
+    body["timestamp"] = at
+    body["timestampSource"] = "client"
+    sent_at = body.get("sentAt")
+    if sent_at is None or not _may_be_skewed(sent_at, origin):
+        return ()
+    ahead_ms = _unix_ms(sent_at) - origin.received_at_ms
+    if ahead_ms == 0 or (origin.clock_skew == "ahead" and ahead_ms <= SKEW_MS):
+        return ()
+    try:
+        body["timestamp"] = iso(_unix_ms(at) - ahead_ms)
+    except (ValueError, OverflowError):  # outside the calendar: no clock is that wrong
+        return (Notice("clock_not_corrected"),)
+    body["timestampSource"] = "corrected"
+    body.setdefault("originalTimestamp", at)
+    return (Notice("clock_corrected"),)
+
+
+def _may_be_skewed(sent_at: str, origin: Origin) -> bool:
+    """Cheap and mostly no: text in UTC compares as time does."""
+    if origin.clock_skew == "ahead":
+        utc = sent_at.endswith("Z")
+        return not utc or sent_at[:SECONDS] > origin.received_at[:SECONDS]
+    return origin.clock_skew == "segment"
+
+
+def _unix_ms(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND

@@ -1,0 +1,111 @@
+"""Event -> Route: which destinations get it, and why the others do not.
+
+DESIGN 4.6, P050-P056. The worker's ``when`` filter is not asked here: it is judged
+before every attempt, so that it can be changed and replayed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gateway.config import DestinationConfig
+from gateway.event import EVENT_TYPES, Event, EventType, Json
+from gateway.integrations import names_of, wish
+from gateway.notices import Notice
+
+Reason: TypeAlias = Literal["disabled", "type", "integrations", "integrations_all"]
+ALL = "all"
+# What SDKs call their own way here; it is neither on nor off.
+SDK_NAMES = frozenset({"customer.io data pipelines", "segment.io"})
+NAME_MAX = 100  # characters of a name that a sender chose, in a notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """``to`` in the configured order; ``no`` has every other destination's reason."""
+
+    to: tuple[str, ...]
+    no: Mapping[str, Reason]
+
+
+class Routes:
+    """The destinations as routing sees them; built once, read by every event.
+
+    ``takes`` is the event types per destination: what it declares, less what its
+    configuration leaves out.
+    """
+
+    __slots__ = ("_candidates", "_known", "_names", "_usual")
+
+    def __init__(
+        self,
+        destinations: Mapping[str, DestinationConfig],
+        takes: Mapping[str, frozenset[EventType]],
+    ) -> None:
+        self._names = {
+            name: names_of(name, each.type, each.display_name)
+            for name, each in destinations.items()
+        }
+        self._known = frozenset({ALL, *SDK_NAMES}).union(*self._names.values())
+        self._usual: dict[str, Route] = {}
+        for kind in EVENT_TYPES:
+            no: dict[str, Reason] = {}
+            for name, each in destinations.items():
+                if not each.enabled:
+                    no[name] = "disabled"
+                elif kind not in takes[name]:
+                    no[name] = "type"
+            to = tuple(name for name in destinations if name not in no)
+            self._usual[kind] = Route(to=to, no=no)
+
+    def usual(self, kind: str) -> Route:
+        """Where an event of this type goes when its sender says nothing."""
+        return self._usual[kind]
+
+    def names(self, destination: str) -> frozenset[str]:
+        """Every name of a destination, case folded."""
+        return self._names[destination]
+
+    def unknown(self, folded: Mapping[str, Json]) -> tuple[Notice, ...]:
+        """A notice for each name that is nobody's here (a misspelling, maybe)."""
+        if folded.keys() <= self._known:
+            return ()
+        names = [name for name in folded if name not in self._known]
+        return tuple(Notice("unknown_integration", name[:NAME_MAX]) for name in names)
+
+
+def route(event: Event, routes: Routes) -> tuple[Route, tuple[Notice, ...]]:
+    """Where it goes. ``X: false`` always wins; ``All: false`` leaves the named ones."""
+    usual = routes.usual(event.type)
+    said = event.body.get("integrations")
+    if not said:
+        return usual, ()
+    folded = _folded(said)
+    notices = routes.unknown(folded)
+    if False not in said.values():
+        return usual, notices
+    everyone = folded.get(ALL) is not False
+    no: dict[str, Reason] = {}
+    for name in usual.to:
+        wanted = wish(folded, routes.names(name))
+        if wanted is False:
+            no[name] = "integrations"
+        elif wanted is None and not everyone:
+            no[name] = "integrations_all"
+    if not no:
+        return usual, notices
+    to = tuple(name for name in usual.to if name not in no)
+    return Route(to=to, no={**usual.no, **no}), notices
+
+
+def _folded(said: Mapping[str, Json]) -> dict[str, Json]:
+    """Keys in one case; of two that differ in case only, false wins, then options."""
+    folded: dict[str, Json] = {}
+    for name, value in said.items():
+        key = name.casefold()
+        before = folded.get(key)
+        if before is False or (isinstance(before, dict) and value is True):
+            continue
+        if value is not None or key not in folded:
+            folded[key] = value
+    return folded

@@ -1,0 +1,240 @@
+"""Reserved traits: their names, both spellings, and what is read into one form.
+
+The one table of P081-P083 and P100-P106. Inbound brings traits to the canonical
+form; destinations ask for a spelling. Custom traits are never touched (P104).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple, TypeAlias
+
+from gateway.event import Json
+
+Spelling: TypeAlias = Literal["camelCase", "snake_case", "as_sent"]
+Values: TypeAlias = dict[str, Json]
+
+ISO = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
+LOOSE = re.compile(
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)? ?(Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+# Shorter ones are years and calendar dates (1990, 19900102), not seconds.
+UNIX = re.compile(r"-?\d{9,15}(?:\.\d{1,9})?", re.ASCII)
+MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Rule(NamedTuple):
+    """What becomes of a trait sent under one name; ``rival`` is the name that wins.
+
+    ``read`` gives the value itself when there is nothing to change, and None when it
+    cannot be read.
+    """
+
+    name: str
+    read: Callable[[Json], Json] | None = None
+    rival: str | None = None
+
+
+class Canonical(NamedTuple):
+    """``as_sent``: canonical path -> name and value before; ``remarks``: code, name."""
+
+    traits: Values
+    as_sent: dict[str, Json]
+    remarks: list[tuple[str, str]]
+
+
+def read_number(value: Json) -> Json:
+    """A string of digits as its number (P081); the schema let only exact ones in."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if "." in value else int(value)
+    except ValueError:
+        return None
+
+
+def read_text(value: Json) -> Json:
+    """A number as the string that people would write: 42, never 42.0 (P081)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def read_date(value: Json) -> Json:
+    """Any form of a date as ISO 8601 with a zone; None when it cannot be read (P086).
+
+    What is ISO already stays as it is. Unix time is in seconds, from 1e11 on in
+    milliseconds; without a zone it is UTC, without a time it is midnight.
+    """
+    if isinstance(value, str):
+        if ISO.fullmatch(value):
+            return value if _exists(value) else None
+        if UNIX.fullmatch(value):
+            return _from_unix(float(value))
+        return _from_loose(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _from_unix(value)
+    return None
+
+
+def _exists(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_unix(number: float) -> str | None:
+    unit = "milliseconds" if abs(number) >= MILLISECONDS_FROM else "seconds"
+    try:
+        at = EPOCH + timedelta(**{unit: number})
+    except OverflowError:
+        return None
+    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _from_loose(text: str) -> str | None:
+    match = LOOSE.fullmatch(text)
+    if match is None:
+        return None
+    day, minute, second, fraction, zone = match.groups()
+    zone = (zone or "Z").upper()
+    if len(zone) == len("+0200"):
+        zone = f"{zone[:3]}:{zone[3:]}"
+    time = f"{minute or '00:00'}:{second or '00'}.{(fraction or '').ljust(3, '0')}"
+    read = f"{day}T{time}{zone}"
+    return read if _exists(read) else None
+
+
+PERSON: Mapping[str, Rule] = {
+    "age": Rule("age", read_number),
+    "birthday": Rule("birthday", read_date),
+    "createdAt": Rule("createdAt", read_date),
+    "created_at": Rule("createdAt", read_date, rival="createdAt"),
+    "first_name": Rule("firstName", rival="firstName"),
+    "last_name": Rule("lastName", rival="lastName"),
+    "id": Rule("id", read_text),
+    "phone": Rule("phone", read_text),
+}
+ADDRESS: Mapping[str, Rule] = {
+    "postalCode": Rule("postalCode", read_text),
+    "postal_code": Rule("postalCode", read_text, rival="postalCode"),
+}
+# The documents' table mixes both spellings (P105): here the canonical one is theirs.
+COMPANY: Mapping[str, Rule] = {
+    "employeeCount": Rule("employee_count", read_number),
+    "employee_count": Rule("employee_count", read_number, rival="employeeCount"),
+}
+NESTED: Mapping[str, Mapping[str, Rule]] = {"address": ADDRESS, "company": COMPANY}
+
+RENAMED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "camelCase": {
+        "": {},
+        "address": {},
+        "company": {"employee_count": "employeeCount"},
+    },
+    "snake_case": {
+        "": {rule.name: sent for sent, rule in PERSON.items() if rule.name != sent},
+        "address": {"postalCode": "postal_code"},
+        "company": {},
+    },
+}
+
+
+def canonical(traits: Values) -> Canonical:
+    """Traits under their canonical names and types; the same object if they are.
+
+    Both spellings in one call: camelCase wins (P103), and a remark says so.
+    """
+    as_sent: dict[str, Json] = {}
+    remarks: list[tuple[str, str]] = []
+    changed = _level(traits, PERSON, "traits.", as_sent, remarks)
+    for name, rules in NESTED.items():
+        inner = traits.get(name)
+        if isinstance(inner, dict):
+            read = _level(inner, rules, f"traits.{name}.", as_sent, remarks)
+            if read is not inner:
+                changed = {**changed, name: read}
+    return Canonical(changed, as_sent, remarks)
+
+
+def _level(
+    values: Values,
+    rules: Mapping[str, Rule],
+    path: str,
+    as_sent: dict[str, Json],
+    remarks: list[tuple[str, str]],
+) -> Values:
+    changes: dict[str, tuple[str, Json] | None] = {}
+    for sent, value in values.items():
+        rule = rules.get(sent)
+        if rule is None:
+            continue
+        name, reader, rival = rule
+        if rival is not None and rival in values:
+            changes[sent] = None
+            remarks.append(("both_spellings", path + name))
+            continue
+        read = value
+        if reader is not None and value is not None:
+            read = reader(value)
+            if read is None:
+                remarks.append(("unreadable_trait", path + name))
+                read = value
+        if read is not value or sent != name:
+            changes[sent] = name, read
+            as_sent[path + name] = {"name": sent, "value": value}
+    return _changed(values, changes) if changes else values
+
+
+def _changed(values: Values, changes: Mapping[str, tuple[str, Json] | None]) -> Values:
+    """A copy in the same order; a change of None leaves the trait out."""
+    result: Values = {}
+    for name, value in values.items():
+        change = changes.get(name, (name, value))
+        if change is not None:
+            result[change[0]] = change[1]
+    return result
+
+
+def spell(body: Values, spelling: Spelling) -> Values:
+    """The event's body with its reserved traits in a destination's spelling (P102).
+
+    The same object when nothing changes, so that its bytes can be used again.
+    """
+    traits = body.get("traits")
+    if body.get("type") not in ("identify", "group") or not isinstance(traits, dict):
+        return body
+    changed = traits
+    for place in ("", *NESTED):
+        values = changed.get(place) if place else changed
+        if isinstance(values, dict) and (
+            changes := _respelled(body, values, place, spelling)
+        ):
+            values = _changed(values, changes)
+            changed = {**changed, place: values} if place else values
+    return body if changed is traits else {**body, "traits": changed}
+
+
+def _respelled(
+    body: Values, values: Values, place: str, spelling: Spelling
+) -> dict[str, tuple[str, Json] | None]:
+    if spelling != "as_sent":
+        names = RENAMED[spelling][place]
+        return {n: (to, values[n]) for n, to in names.items() if n in values}
+    path = f"traits.{place}." if place else "traits."
+    before: Mapping[str, Mapping[str, Json]] = body.get("asSent") or {}
+    return {
+        name: (sent["name"], sent["value"])
+        for name in values
+        if (sent := before.get(path + name)) is not None
+    }

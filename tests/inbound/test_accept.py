@@ -1,0 +1,466 @@
+"""One POST from body to answer, in process: keys, origins, limits, honest answers."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway.config import Limits, LogConfig, parse
+from gateway.errors import LogError
+from gateway.inbound.accept import Acceptor
+from gateway.inbound.authenticate import Keys
+from gateway.inbound.check import SCHEMAS
+from gateway.inbound.listen import Listener, Server
+from gateway.inbound.rate import Budget
+from gateway.inbound.receive import Receiver
+from gateway.inbound.route import Routes
+from gateway.log import EventLog, Span, open_log
+from gateway.log.contract import Record
+from gateway.metrics import Metrics
+from gateway.notices import Notices
+
+CONFIG = """
+[sources.web]
+kind = "browser"
+write_keys = ["web", "web-2"]
+origins = ["https://shop.example"]
+[sources.backend]
+write_keys = ["dev"]
+[sources.old]
+write_keys = ["old"]
+on_invalid = "accept"
+[sources.slow]
+write_keys = ["slow"]
+rate = 10
+[destinations.hook]
+type = "webhook"
+[destinations.off]
+type = "webhook"
+enabled = false
+"""
+TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+GOOD = {"type": "identify", "userId": "u"}
+
+
+class Away:
+    """A log that cannot be written, or is full; everything else is the real one's."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.away = False
+        self.room = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def has_room(self) -> bool:
+        return self.room and self._log.has_room()
+
+    async def append(self, entries: Any) -> None:
+        if self.away:
+            raise LogError("the disk is full")
+        await self._log.append(entries)
+
+
+class House:
+    """A public port in this process, on a real log."""
+
+    def __init__(self, log: Away, notices: Notices, session, limits: Limits) -> None:
+        config = parse(CONFIG, folder=__import__("pathlib").Path())
+        self.log, self.session = log, session
+        self.metrics = Metrics()
+        self.receiver = Receiver(
+            body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
+        )
+        names = dict.fromkeys(config.destinations, TYPES)
+        self.listener = Listener(
+            acceptor=Acceptor(
+                keys=Keys(config.sources),
+                routes=Routes(config.destinations, names),
+                plans={},
+                limits=limits,
+                log=log,
+                receiver=self.receiver,
+                metrics=self.metrics,
+                notices=notices,
+                budgets={"slow": Budget(10)},
+            ),
+            schemas=SCHEMAS,
+            metrics=self.metrics,
+            notices=notices,
+            public_url="https://gateway.example",
+        )
+        self.url = ""
+
+    async def post(
+        self, path: str, body: Any, *, key: str | None = "dev", **headers: str
+    ) -> tuple[int, Any, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["Authorization"] = aiohttp.encode_basic_auth(key)
+        async with self.session.post(
+            self.url + path, data=data, headers=given
+        ) as answer:
+            return answer.status, json.loads(await answer.read()), answer.headers
+
+    async def records(self, topic: str) -> list[Record]:
+        return [record async for record in self.log.scan(topic, Span())]
+
+    async def events(self) -> list[dict[str, Any]]:
+        return [json.loads(record.value) for record in await self.records("events")]
+
+
+@asynccontextmanager
+async def running(folder, limits: Limits) -> AsyncIterator[House]:
+    notices = Notices(stream=__import__("io").StringIO())
+    config = LogConfig(path=folder / "log.db")
+    log = await open_log(config, limits, topics=("events",), notices=notices)
+    async with aiohttp.ClientSession() as session:
+        house = House(Away(log), notices, session, limits)
+        runner = web.ServerRunner(Server(house.listener), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield house
+        await runner.cleanup()
+    await log.close()
+
+
+@pytest.fixture
+async def house(tmp_path):
+    async with running(tmp_path, Limits()) as each:
+        yield each
+
+
+async def test_the_answer_is_exactly_200_success_true(house):
+    for path in ("/v1/identify", "/v1/i"):
+        assert (await house.post(path, {"userId": "u"}))[:2] == (200, {"success": True})
+    body = {"batch": [GOOD, GOOD]}
+    for path in ("/v1/batch", "/v1/b", "/v1/import"):
+        assert (await house.post(path, body))[:2] == (200, {"success": True})
+    assert len(await house.events()) == 8
+
+
+async def test_p010_p011_the_path_gives_the_type(house):
+    bodies = {
+        "identify": {},
+        "track": {"event": "E"},
+        "page": {},
+        "screen": {"name": "S"},
+        "group": {"groupId": "g"},
+        "alias": {"previousId": "p"},
+    }
+    for name, more in bodies.items():
+        for path in (f"/v1/{name}", f"/v1/{name[0]}"):
+            status, body, _ = await house.post(path, {"userId": "u", **more})
+            assert status == 200, body
+    types = [event["type"] for event in await house.events()]
+    assert types == [name for name in bodies for _ in range(2)]
+    status, body, _ = await house.post("/v1/identify", {"type": "track", "userId": "u"})
+    assert (status, body["errors"][0]["pointer"]) == (400, "/type")
+
+
+async def test_an_event_is_stored_with_its_headers_and_route(house):
+    message = {**GOOD, "messageId": "m1", "userId": "Ann@Example.com"}
+    await house.post("/v1/batch", {"batch": [message]})
+    (archived,) = await house.records("events")
+    (routed,) = await house.records("to.hook")
+    assert not [r async for r in house.log.scan("to.off", Span())]
+    assert archived.value == routed.value
+    assert archived.key == routed.key == b"ann@example.com"
+    headers = dict(archived.headers)
+    decision = json.loads(headers.pop("route"))
+    assert decision == {"to": ["hook"], "no": {"off": "disabled"}}
+    assert headers == dict(routed.headers)
+    value = json.loads(archived.value)
+    assert headers == {
+        "messageId": b"m1",
+        "source": b"backend",
+        "type": b"identify",
+        "receivedAt": value["receivedAt"].encode(),
+    }
+
+
+async def test_the_first_key_that_is_present_decides(house):
+    body = {**GOOD, "writeKey": "web"}
+    assert (await house.post("/v1/i", body))[0] == 200
+    assert (await house.post("/v1/i", body, key=None))[0] == 200
+    whole = {"writeKey": "web-2", "batch": [{**GOOD, "writeKey": "dev"}]}
+    assert (await house.post("/v1/b", whole, key=None))[0] == 200
+    bearer = {"Authorization": "Bearer dev"}
+    assert (await house.post("/v1/i", body, key=None, **bearer))[0] == 200
+    sources = [event["source"] for event in await house.events()]
+    assert sources == ["backend", "web", "web", "backend"]
+    assert not any("writeKey" in event for event in await house.events())
+    assert (await house.post("/v1/i", body, key="nobody"))[0] == 401
+
+
+async def test_messages_with_keys_of_their_own_are_judged_by_them(house):
+    batch = [
+        {**GOOD, "writeKey": "dev", "messageId": "a"},
+        {**GOOD, "writeKey": "nobody", "messageId": "b"},
+        {**GOOD, "messageId": "c"},
+        {**GOOD, "writeKey": "web", "messageId": "d"},
+    ]
+    status, body, _ = await house.post("/v1/batch", {"batch": batch}, key=None)
+    assert (status, body["accepted"]) == (200, 2)
+    told = {r["index"]: r["errors"][0]["code"] for r in body["rejected"]}
+    assert told == {1: "unknown_write_key", 2: "missing_write_key"}
+    found = {event["messageId"]: event["source"] for event in await house.events()}
+    assert found == {"a": "backend", "d": "web"}
+    assert await house.records("refused") == []  # nobody vouches for those
+
+    unknown = {"batch": [{**GOOD, "writeKey": "nobody"}] * 2}
+    status, body, _ = await house.post("/v1/batch", unknown, key=None)
+    assert (status, body["code"]) == (401, "unknown_write_key")
+    status, body, _ = await house.post("/v1/batch", {"batch": [GOOD]}, key=None)
+    assert (status, body["code"]) == (401, "missing_write_key")
+
+
+async def test_a_batch_keeps_the_good_and_says_which_were_not(house):
+    batch = [GOOD, {"type": "identify", "messageId": "bad"}, GOOD, 5]
+    status, body, _ = await house.post("/v1/batch", {"batch": batch})
+    assert status == 200
+    assert {k: body[k] for k in ("success", "accepted")} == {
+        "success": True,
+        "accepted": 2,
+    }
+    first, second = body["rejected"]
+    assert (first["index"], first["messageId"]) == (1, "bad")
+    assert first["errors"][0]["code"] == "missing_identifier"
+    assert second["index"] == 3
+    refused = [json.loads(r.value) for r in await house.records("refused")]
+    assert refused[0]["messageId"] == "bad"
+    assert json.loads(refused[0]["bytes"]) == batch[1]
+    assert refused[0]["endpoint"] == "batch"
+    assert refused[0]["source"] == "backend"
+    assert refused[0]["errors"] == first["errors"]
+    assert refused[1]["messageId"] == second["messageId"]  # found by what was answered
+    assert house.metrics.messages["backend", "identify", "accepted"] == 2
+
+
+async def test_n002_strict_mode_is_400_and_keeps_the_good(house):
+    batch = {"batch": [GOOD, {}]}
+    status, body, _ = await house.post("/v1/batch", batch, X_Strict_Mode="1")
+    assert (status, body["success"], body["accepted"]) == (400, False, 1)
+    assert "1 are kept" in body["message"]
+    assert body["errors"][0]["pointer"].startswith("/batch/1")
+    assert len(await house.events()) == 1
+
+
+async def test_on_invalid_accept_beats_strict_mode_but_not_401(house):
+    batch = {"batch": [GOOD, {}]}
+    answer = await house.post("/v1/batch", batch, key="old", X_Strict_Mode="1")
+    assert answer[:2] == (200, {"success": True})
+    assert (await house.post("/v1/identify", {}, key="old"))[0] == 200
+    assert (await house.post("/v1/identify", b"{", key="old"))[0] == 200
+    assert len(await house.records("refused")) == 3
+    assert (await house.post("/v1/identify", {}, key="older"))[0] == 401
+
+
+async def test_a_batch_with_nothing_good_is_400(house):
+    status, body, _ = await house.post("/v1/batch", {"batch": [{}, 5]})
+    assert (status, body["code"], body["accepted"]) == (400, "invalid_message", 0)
+    assert len(await house.records("refused")) == 2
+
+
+async def test_the_batch_is_merged_under_each_message(house):
+    body = {
+        "context": {"app": {"name": "a"}, "locale": "nl-NL"},
+        "integrations": {"hook": False},
+        "timestamp": "2024-01-01T00:00:00.000Z",
+        "sentAt": "2024-01-01T00:00:01.000Z",
+        "batch": [
+            {**GOOD, "messageId": "plain"},
+            {**GOOD, "context": {"locale": "en-US"}, "integrations": {"hook": True}},
+        ],
+    }
+    assert (await house.post("/v1/batch", body))[0] == 200
+    plain, own = await house.events()
+    assert plain["context"] == {
+        "app": {"name": "a"},
+        "locale": "nl-NL",
+        "channel": "server",
+    }
+    assert own["context"]["locale"] == "en-US"
+    assert own["context"]["app"] == {"name": "a"}
+    assert plain["timestamp"] == "2024-01-01T00:00:00.000Z"
+    assert plain["sentAt"] == "2024-01-01T00:00:01.000Z"
+    assert [r.key for r in await house.records("to.hook")] == [b"u"]
+
+
+async def test_a_merged_event_and_a_merged_request_have_limits_too(tmp_path):
+    limits = replace(Limits(), event_bytes=2_000, request_canonical_bytes=5_000)
+    async with running(tmp_path, limits) as house:
+        context = {"context": {"big": "x" * 2_000}}
+        status, body, _ = await house.post("/v1/batch", {**context, "batch": [GOOD]})
+        assert (status, body["errors"][0]["code"]) == (400, "too_large")
+        context = {"context": {"big": "x" * 1_500}}
+        many = {**context, "batch": [GOOD] * 5}
+        status, body, _ = await house.post("/v1/batch", many)
+        assert (status, body["accepted"]) == (200, 2)
+        assert body["rejected"][0]["errors"][0]["code"] == "too_large"
+        assert "5000" in body["rejected"][0]["errors"][0]["message"]
+
+
+async def test_cors_is_on_every_answer_of_v1_errors_included(house):
+    origin = "https://shop.example"
+    for body, key in ((GOOD, "web"), ({}, "web"), (b"{", "web"), (GOOD, "nobody")):
+        _, _, headers = await house.post("/v1/i", body, key=key, Origin=origin)
+        assert headers["Access-Control-Allow-Origin"] == origin
+        assert headers["Access-Control-Expose-Headers"] == "Retry-After"
+    asked = "authorization, x-custom"
+    async with house.session.options(
+        house.url + "/v1/b",
+        headers={"Origin": origin, "Access-Control-Request-Headers": asked},
+    ) as answer:
+        assert answer.status == 200
+        allowed = answer.headers["Access-Control-Allow-Headers"].lower()
+        for name in ("authorization", "content-type", "x-retry-count", "x-custom"):
+            assert name in allowed
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+
+
+async def test_origins_are_judged_on_the_post_not_on_the_preflight(house):
+    origin = {"Origin": "https://evil.example"}
+    async with house.session.options(house.url + "/v1/i", headers=origin) as answer:
+        assert answer.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+    status, body, _ = await house.post("/v1/i", GOOD, key="web", **origin)
+    assert (status, body["code"]) == (401, "unknown_write_key")
+    assert (await house.post("/v1/i", GOOD, key="web"))[0] == 200  # no browser
+    assert (await house.post("/v1/i", GOOD, key="dev", **origin))[0] == 200
+
+
+async def test_a_log_that_is_away_is_503_soon_to_be_retried(house):
+    house.log.away = True
+    status, body, headers = await house.post("/v1/i", GOOD)
+    assert (status, body["code"]) == (503, "log_unavailable")
+    assert headers["Retry-After"] == "1"
+    status, body, _ = await house.post("/v1/i", b"{")
+    assert status == 503  # the refusal could not be kept: nothing is promised
+    house.log.away = False
+    assert (await house.post("/v1/i", GOOD))[0] == 200
+    assert house.metrics.messages["backend", "identify", "accepted"] == 1
+
+
+async def test_overload_is_told_before_the_body_is_read(house):
+    house.log.room = False
+    reader, writer = await asyncio.open_connection(*house.url[7:].split(":"))
+    head = "POST /v1/i HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+    writer.write(head.encode() + b"Content-Length: 1000\r\n\r\n")
+    line = await reader.readline()
+    assert line == b"HTTP/1.1 503 Service Unavailable\r\n"
+    writer.close()
+
+
+async def test_one_sdk_must_not_be_able_to_read_a_refusal_for_later(house):
+    """CLIENTS §4.10: the Customer.io browser SDK takes any readable answer for done."""
+    house.log.away = True
+    origin = "https://shop.example"
+    body = {**GOOD, "writeKey": "web"}
+    simple = {"Origin": origin, "Content-Type": "text/plain"}
+    status, _, headers = await house.post("/v1/i", body, key=None, **simple)
+    assert status == 503
+    assert "Access-Control-Allow-Origin" not in headers
+    _, _, headers = await house.post("/v1/i", body, key="web", **simple)
+    assert headers["Access-Control-Allow-Origin"] == origin
+
+
+async def test_rate_is_429_with_a_small_integer(house):
+    assert (await house.post("/v1/b", {"batch": [GOOD] * 30}, key="slow"))[0] == 200
+    status, body, headers = await house.post("/v1/i", GOOD, key="slow")
+    assert (status, body["code"]) == (429, "rate_limited")
+    assert 1 <= int(headers["Retry-After"]) <= 30
+    assert (await house.post("/v1/i", GOOD, key="dev"))[0] == 200  # its own budget
+
+
+async def test_a_slow_sender_is_cut_off_and_others_are_served(house):
+    house.receiver.read_s = 0.2
+    reader, writer = await asyncio.open_connection(*house.url[7:].split(":"))
+    head = "POST /v1/i HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+    writer.write(head.encode() + b"Content-Length: 1000\r\n\r\n{")
+    assert (await house.post("/v1/i", GOOD))[0] == 200
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""  # closed, nothing promised
+    writer.close()
+    assert house.receiver.reading_bytes == 0
+
+
+async def test_half_read_bodies_together_have_a_bound(house):
+    house.receiver.reading_bytes_max = 50_000
+    writers = []
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection(*house.url[7:].split(":"))
+        head = "POST /v1/i HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
+        writer.write(head.encode() + b"Content-Length: 20000\r\n\r\n" + b" " * 9_000)
+        writers.append((reader, writer))
+    async with asyncio.timeout(10):
+        line = await writers[-1][0].readline()
+    assert line == b"HTTP/1.1 503 Service Unavailable\r\n"
+    for _, writer in writers:
+        writer.close()
+
+
+async def test_2500_invalid_messages_never_stall_the_loop(house):
+    """The cause of a stall is time on the CPU: measured so, other processes aside."""
+    bad = [{"type": "identify", "userId": {}, "traits": []} for _ in range(2_500)]
+    body = json.dumps({"batch": bad}).encode()
+    longest_s, done = 0.0, False
+
+    async def watch() -> None:
+        nonlocal longest_s
+        last = time.thread_time()
+        while not done:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest_s, last = max(longest_s, now - last), now
+
+    watching = asyncio.create_task(watch())
+    status, answer, _ = await house.post("/v1/batch", body)
+    done = True
+    await watching
+    assert (status, answer["accepted"]) == (400, 0)
+    assert len(answer["rejected"]) == 2_500
+    assert longest_s < 0.05
+    print(f"longest stall {longest_s * 1000:.1f} ms")
+
+
+async def test_settings_for_the_browser_and_mobile_sdks(house):
+    async with house.session.get(house.url + "/v1/projects/web/settings") as answer:
+        assert answer.status == 200
+        settings = json.loads(await answer.read())
+    for name in ("Customer.io Data Pipelines", "Segment.io"):
+        assert settings["integrations"][name] == {
+            "apiKey": "web",
+            "apiHost": "gateway.example/v1",
+            "protocol": "https",
+        }
+    assert settings["metrics"] == {"sampleRate": 0}
+
+
+async def test_sdk_metrics_are_taken_without_a_key_and_discarded(house):
+    answer = await house.post("/v1/m", {"series": []}, key=None)
+    assert answer[:2] == (200, {"success": True})
+    assert await house.events() == []
+
+
+async def test_openapi_and_schemas_are_published(house):
+    async with house.session.get(house.url + "/openapi.json") as answer:
+        document = json.loads(await answer.read())
+    assert document["openapi"] == "3.1.0"
+    for path, item in document["paths"].items():
+        if not path.startswith("/v1/") or "post" not in item:
+            continue
+        content = item["post"]["requestBody"]["content"]["application/json"]
+        async with house.session.get(house.url + content["schema"]["$ref"]) as answer:
+            assert answer.status == 200
+            schema = json.loads(await answer.read())
+        assert schema["$schema"].endswith("2020-12/schema")

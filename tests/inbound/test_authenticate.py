@@ -1,0 +1,86 @@
+"""CLIENTS §4.2: which key decides, in every spelling that SDKs use."""
+
+import base64
+
+import pytest
+
+from gateway.config import Source
+from gateway.errors import AuthError
+from gateway.inbound.authenticate import Keys
+
+SOURCES = {
+    "web": Source(name="web", write_keys=("dev", "old-dev")),
+    "odd": Source(name="odd", write_keys=("k?>é~~~",)),
+}
+
+
+@pytest.fixture(scope="module")
+def keys() -> Keys:
+    return Keys(SOURCES)
+
+
+def basic(user: str, *, urlsafe: bool = False, pad: bool = True) -> str:
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    text = encode(f"{user}:".encode()).decode()
+    return f"Basic {text if pad else text.rstrip('=')}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic("dev"),
+        basic("old-dev"),
+        basic("dev", pad=False),
+        "basic " + basic("dev")[6:],
+        "Basic " + base64.b64encode(b"dev:password").decode(),
+        "Basic " + base64.b64encode(b" dev :").decode(),
+        "Bearer dev",
+        "bearer  dev ",
+    ],
+)
+def test_a_header_names_its_source(keys, header):
+    assert keys.in_header(header).name == "web"
+
+
+@pytest.mark.parametrize("urlsafe", [False, True])
+def test_both_base64_alphabets_are_read(keys, urlsafe):
+    header = basic("k?>é~~~", urlsafe=urlsafe)
+    assert ("_" in header or "-" in header) == urlsafe
+    assert keys.in_header(header).name == "odd"
+
+
+@pytest.mark.parametrize("header", [None, "", basic(""), "Digest x", "Bearer "])
+def test_a_header_without_a_key_leaves_the_body_to_decide(keys, header):
+    assert keys.in_header(header) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic("nobody"),
+        "Bearer nobody",
+        "Basic !!!",
+        "Basic /w==",
+        "Basic " + "A" * 9999,
+    ],
+)
+def test_an_unknown_key_in_the_header_is_refused(keys, header):
+    with pytest.raises(AuthError) as caught:
+        keys.in_header(header)
+    assert caught.value.code == "unknown_write_key"
+    assert "nobody" not in str(caught.value)
+
+
+def test_a_write_key_in_a_body_names_its_source(keys):
+    assert keys.in_body(" dev\n").name == "web"
+    for absent in (None, "", "  ", 5, {}):
+        assert keys.in_body(absent) is None
+    with pytest.raises(AuthError):
+        keys.in_body("nobody")
+    with pytest.raises(AuthError):
+        keys.in_body("\ud800")
+
+
+def test_no_key_is_kept_in_the_clear(keys):
+    state = repr(vars(keys)["_sources"].keys())
+    assert "dev" not in state

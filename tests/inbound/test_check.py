@@ -1,0 +1,586 @@
+"""What is valid, what is not, and what the sender is told (P010-P037, P060-P084)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigError
+from gateway.inbound.check import (
+    SCHEMAS,
+    VALIDATORS,
+    check,
+    load_plan,
+    reference,
+    reference_errors,
+)
+from gateway.inbound.refusal import Refusal
+from tests.inbound.samples import codes, identify, message
+
+
+def verdict(raw):
+    """(pointer, code) pairs, the same from both validators; empty when it is valid."""
+    result = check(raw)
+    told = codes(result) if isinstance(result, Refusal) else set()
+    assert {(fault.pointer, fault.code) for fault in reference_errors(raw)} == told
+    return told
+
+
+def accepts(raw):
+    assert verdict(raw) == set()
+
+
+def test_p001_a_user_id_and_traits_are_enough():
+    accepts(identify(traits={"email": "ann@example.com"}))
+
+
+def test_p001_traits_are_not_required():
+    accepts(identify())
+
+
+@pytest.mark.parametrize("wrong", [True, {}, [], 1.5, ["user-1"]])
+@pytest.mark.parametrize("name", ["userId", "anonymousId"])
+def test_p012_p013_an_id_of_another_type_is_refused(name, wrong):
+    assert verdict(identify(**{name: wrong})) == {(f"/{name}", "type")}
+
+
+@pytest.mark.parametrize("name", ["userId", "anonymousId"])
+def test_p012_p013_integers_up_to_2_to_the_53_are_ids(name):
+    for number in (0, 12345, 2**53, -(2**53)):
+        accepts(identify(**{name: number}))
+    assert verdict(identify(**{name: 2**53 + 1})) == {(f"/{name}", "maximum")}
+    assert verdict(identify(**{name: -(2**53) - 1})) == {(f"/{name}", "minimum")}
+
+
+def test_p012_an_id_is_at_most_1000_characters():
+    accepts(identify(userId="日" * 1_000))
+    assert verdict(identify(userId="日" * 1_001)) == {("/userId", "maxLength")}
+
+
+@pytest.mark.parametrize("kind", ["identify", "group"])
+@pytest.mark.parametrize("wrong", [[], "plan", 1, True])
+def test_p014_traits_that_are_no_object_are_refused(kind, wrong):
+    assert verdict(message(kind, traits=wrong)) == {("/traits", "type")}
+
+
+@pytest.mark.parametrize("wrong", [[], "all", 1, True])
+def test_p015_integrations_that_are_no_object_are_refused(wrong):
+    assert verdict(identify(integrations=wrong)) == {("/integrations", "type")}
+
+
+@pytest.mark.parametrize("value", [True, False, {}, {"site": "x"}, None])
+def test_p015_an_integration_is_a_boolean_or_options(value):
+    accepts(identify(integrations={"Mixpanel": value}))
+
+
+@pytest.mark.parametrize("wrong", ["true", 1, [True]])
+def test_p015_an_integration_of_another_type_is_refused(wrong):
+    raw = identify(integrations={"a/b~c": wrong})
+    assert verdict(raw) == {("/integrations/a~1b~0c", "type")}
+
+
+@pytest.mark.parametrize("wrong", [5, True, {}, []])
+def test_p016_a_message_id_that_is_no_string_is_refused(wrong):
+    assert verdict(identify(messageId=wrong)) == {("/messageId", "type")}
+
+
+@pytest.mark.parametrize("value", [None, "", "m-1", "m" * 1_000])
+def test_p016_a_message_id_is_a_string_or_absent(value):
+    accepts(identify(messageId=value))
+
+
+TIMES = ["timestamp", "originalTimestamp", "sentAt"]
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2019-08-24T14:15:22Z",
+        "2024-02-29T12:34:56.7Z",
+        "2024-02-29T12:34:56.123456789+05:30",
+        "2000-02-29T00:00:00-23:59",
+        "0001-01-01T00:00:00Z",  # what Go and .NET write for "no time"
+        "9999-12-31T23:59:59Z",
+        None,
+    ],
+)
+def test_p017_iso_date_times_are_valid(name, value):
+    accepts(identify(**{name: value}))
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "yesterday",
+        "2024-02-29",
+        "2024-02-29T12:34:56",
+        "2024-02-29 12:34:56Z",
+        "2024-02-29t12:34:56z",
+        "2024-02-29T12:34Z",
+        "2024-02-29T12:34:56.Z",
+        "2024-02-29T12:34:56.0123456789Z",
+        "2024-02-29T12:34:56+0100",
+        "2024-02-29T12:34:56+24:00",
+        "2024-02-30T00:00:00Z",
+        "2023-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2024-04-31T00:00:00Z",
+        "2024-13-01T00:00:00Z",
+        "2024-01-01T24:00:00Z",
+        "2024-01-01T23:59:60Z",
+        "0000-01-01T00:00:00Z",
+        "2024-01-01T00:00:00Z\n",
+        "\uff12\uff10\uff12\uff14-01-01T00:00:00Z",
+    ],
+)
+def test_p017_any_other_string_is_no_date_time(name, value):
+    assert verdict(identify(**{name: value})) == {(f"/{name}", "format")}
+
+
+@pytest.mark.parametrize("wrong", [1709210096, True, {}])
+def test_p017_a_number_is_no_date_time(wrong):
+    assert verdict(identify(timestamp=wrong)) == {("/timestamp", "type")}
+
+
+def test_p017_p018_p022_what_we_overwrite_is_not_judged():
+    accepts(identify(receivedAt=5, version="latest"))
+
+
+def test_p023_the_full_example_of_the_documents_is_valid():
+    accepts(
+        identify(
+            traits={
+                "name": "Cool Person",
+                "email": "cool.person@example.com",
+                "likes_baseball": True,
+                "games_attended": 5,
+            },
+            userId="97980cfea0067",
+            integrations={"All": True},
+            messageId="string",
+            receivedAt="2019-08-24T14:15:22Z",
+            sentAt="2019-08-24T14:15:22Z",
+            timestamp="2019-08-24T14:15:22Z",
+            version=0,
+            context={
+                "active": True,
+                "ip": "192.0.2.1",
+                "locale": "en-US",
+                "userAgent": "string",
+                "channel": "browser",
+                "campaign": dict.fromkeys(
+                    ["name", "source", "medium", "term", "content"], "string"
+                ),
+                "page": {
+                    **dict.fromkeys(
+                        ["name", "path", "referrer", "search", "title", "url"], "string"
+                    ),
+                    "keywords": ["string"],
+                },
+            },
+        )
+    )
+
+
+def test_p024_unknown_keys_are_never_fatal():
+    raw = identify(_metadata={"nodeVersion": "v20"}, channel="server", x=None, y=[[]])
+    accepts(raw)
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_p030_active_is_a_boolean(value):
+    accepts(identify(context={"active": value}))
+
+
+@pytest.mark.parametrize("wrong", ["true", 1, {}])
+def test_p030_active_of_another_type_is_refused(wrong):
+    raw = identify(context={"active": wrong})
+    assert verdict(raw) == {("/context/active", "type")}
+
+
+@pytest.mark.parametrize("value", ["browser", "server", "mobile", None])
+def test_p032_the_three_channels(value):
+    accepts(identify(context={"channel": value}))
+
+
+@pytest.mark.parametrize("wrong", ["web", "Browser", "", 1])
+def test_p032_another_channel_is_refused(wrong):
+    raw = identify(context={"channel": wrong})
+    assert verdict(raw) == {("/context/channel", "enum")}
+
+
+@pytest.mark.parametrize("name", ["ip", "locale", "userAgent"])
+def test_p035_ip_locale_and_user_agent_are_strings(name):
+    accepts(identify(context={name: "en-US"}))
+    raw = identify(context={name: 5})
+    assert verdict(raw) == {(f"/context/{name}", "type")}
+
+
+@pytest.mark.parametrize("name", ["name", "source", "medium", "term", "content", "id"])
+def test_p036_every_parameter_of_a_campaign_is_a_string(name):
+    accepts(identify(context={"campaign": {name: "spring"}}))
+    raw = identify(context={"campaign": {name: 5}})
+    assert verdict(raw) == {(f"/context/campaign/{name}", "type")}
+
+
+@pytest.mark.parametrize("name", ["name", "path", "referrer", "search", "title", "url"])
+def test_p037_the_parts_of_a_page_are_strings(name):
+    accepts(identify(context={"page": {name: "x"}}))
+    raw = identify(context={"page": {name: 5}})
+    assert verdict(raw) == {(f"/context/page/{name}", "type")}
+
+
+def test_p037_keywords_are_an_array_of_strings():
+    accepts(identify(context={"page": {"keywords": ["shoes", "red"]}}))
+    raw = identify(context={"page": {"keywords": "shoes"}})
+    assert verdict(raw) == {("/context/page/keywords", "type")}
+    raw = identify(context={"page": {"keywords": ["shoes", 5]}})
+    assert verdict(raw) == {("/context/page/keywords/1", "type")}
+
+
+@pytest.mark.parametrize("context", ["web", [], 1])
+def test_p002_a_context_that_is_no_object_is_refused(context):
+    assert verdict(identify(context=context)) == {("/context", "type")}
+
+
+@pytest.mark.parametrize("kind", ["identify", "track", "page", "screen", "group"])
+@pytest.mark.parametrize(
+    "ids", [{}, {"userId": None}, {"userId": ""}, {"userId": "", "anonymousId": None}]
+)
+def test_p060_neither_user_id_nor_anonymous_id_is_refused(kind, ids):
+    raw = {k: v for k, v in message(kind).items() if k != "userId"} | ids
+    assert verdict(raw) == {("", "missing_identifier")}
+
+
+@pytest.mark.parametrize("kind", ["identify", "track", "page", "screen", "group"])
+@pytest.mark.parametrize("user_id", [None, ""])
+def test_p061_an_anonymous_id_alone_is_accepted(kind, user_id):
+    accepts(message(kind, userId=user_id, anonymousId="anon-1"))
+
+
+@pytest.mark.parametrize("user_id", [{}, {"userId": None}, {"userId": ""}])
+def test_p062_an_email_can_stand_for_the_user_id(user_id):
+    accepts({"type": "identify", "traits": {"email": "a@example.com"}, **user_id})
+    accepts({"type": "identify", "context": {"traits": {"email": "a@b.c"}}, **user_id})
+
+
+@pytest.mark.parametrize("email", ["", "ann", None])
+def test_p062_what_is_no_email_cannot(email):
+    raw = {"type": "identify", "userId": "", "traits": {"email": email}}
+    assert verdict(raw) == {("", "missing_identifier")}
+
+
+def test_p062_only_in_an_identify():
+    raw = {"type": "group", "groupId": "g", "traits": {"email": "a@example.com"}}
+    assert verdict(raw) == {("", "missing_identifier")}
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        "97980cfea0067",
+        "2f0d1f24-3b8e-4d0a-9d55-7d1f2e9a0c11",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "ann@example.com",
+        "user with spaces / slash",
+        "日本語",
+        "0",
+        " ",
+    ],
+)
+def test_p063_p067_an_id_may_be_any_string(user_id):
+    accepts(identify(userId=user_id))
+    accepts(identify(anonymousId=user_id))
+
+
+@pytest.mark.parametrize("email", [" a@b.c", "a@b.c ", "a@b.c\n", "\ta@b.c", "a@b\r\n"])
+def test_d11_an_email_with_white_space_around_it_is_refused(email):
+    raw = identify(traits={"email": email})
+    assert verdict(raw) == {("/traits/email", "not")}
+    assert verdict(identify(userId=email)) == {("/userId", "not")}
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 5, 1.5, "x", [], [1, [2]], {}, {"a": {"b": [None]}}]
+)
+def test_p080_a_custom_trait_may_be_anything(value):
+    accepts(identify(traits={"games_attended": value}))
+
+
+STRINGS = [
+    "avatar",
+    "description",
+    "email",
+    "firstName",
+    "first_name",
+    "gender",
+    "lastName",
+    "last_name",
+    "name",
+    "title",
+    "username",
+    "website",
+]
+
+
+@pytest.mark.parametrize("name", STRINGS)
+def test_p081_reserved_traits_that_are_strings(name):
+    accepts(identify(traits={name: "x"}))
+    accepts(identify(traits={name: None}))
+    for wrong in (5, True, {}, []):
+        raw = identify(traits={name: wrong})
+        assert verdict(raw) == {(f"/traits/{name}", "type")}
+
+
+@pytest.mark.parametrize("name", ["id", "phone"])
+def test_p081_id_and_phone_may_be_numbers(name):
+    for value in ("x", 5, 1.5, None):
+        accepts(identify(traits={name: value}))
+    for wrong in (True, {}, []):
+        raw = identify(traits={name: wrong})
+        assert verdict(raw) == {(f"/traits/{name}", "type")}
+
+
+@pytest.mark.parametrize(
+    "value", [34, 34.5, -1, 0, "34", "-34.5", "0.25", None], ids=repr
+)
+def test_p081_age_is_a_number_or_one_written_out(value):
+    accepts(identify(traits={"age": value}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "old", "34 ", "034", "1e3", "34\n", "٣٤", "9" * 16, ".5", "0x1F", True, {}],
+)
+def test_p081_age_as_another_text_or_type_is_refused(wrong):
+    raw = identify(traits={"age": wrong})
+    assert ("/traits/age", "type") in codes(check(raw))
+    assert {fault.pointer for fault in reference_errors(raw)} == {"/traits/age"}
+
+
+@pytest.mark.parametrize("name", ["birthday", "createdAt", "created_at"])
+@pytest.mark.parametrize(
+    "value", ["2024-02-29T12:34:56Z", "1990-01-02", 1709210096, "soon", 1.5, None]
+)
+def test_p086_dates_are_taken_in_any_form(name, value):
+    accepts(identify(traits={name: value}))
+
+
+@pytest.mark.parametrize("wrong", [True, {}, []])
+def test_p081_dates_of_another_type_are_refused(wrong):
+    raw = identify(traits={"createdAt": wrong})
+    assert verdict(raw) == {("/traits/createdAt", "type")}
+
+
+@pytest.mark.parametrize(
+    "name", ["city", "country", "postalCode", "postal_code", "state", "street"]
+)
+def test_p082_every_part_of_an_address_is_optional_and_a_string(name):
+    accepts(identify(traits={"address": {}}))
+    accepts(identify(traits={"address": {name: "x", "planet": 3}}))
+    raw = identify(traits={"address": {name: []}})
+    assert verdict(raw) == {(f"/traits/address/{name}", "type")}
+
+
+@pytest.mark.parametrize("wrong", ["6th St", [], 5])
+@pytest.mark.parametrize("name", ["address", "company"])
+def test_p081_address_and_company_are_objects(name, wrong):
+    assert verdict(identify(traits={name: wrong})) == {(f"/traits/{name}", "type")}
+
+
+def test_p083_the_parts_of_a_company():
+    accepts(identify(traits={"company": {}}))
+    accepts(identify(traits={"company": {"id": 5, "employee_count": 420}}))
+    accepts(identify(traits={"company": {"id": "5", "employeeCount": "420"}}))
+    for name in ("name", "industry", "plan", "id", "employee_count", "employeeCount"):
+        raw = identify(traits={"company": {name: True}})
+        assert verdict(raw) == {(f"/traits/company/{name}", "type")}
+
+
+@pytest.mark.parametrize("wrong", [5, True, {}, ["a@example.com"]])
+def test_p084_an_email_that_is_no_string_is_a_type_violation(wrong):
+    assert verdict(identify(traits={"email": wrong})) == {("/traits/email", "type")}
+
+
+def test_track_needs_the_name_of_an_event():
+    accepts(message("track"))
+    raw = {"type": "track", "userId": "u"}
+    assert verdict(raw) == {("", "required")}
+    assert verdict({**raw, "event": ""}) == {("/event", "minLength")}
+    assert verdict({**raw, "event": None}) == {("/event", "type")}
+
+
+def test_group_needs_a_group_id():
+    accepts(message("group", groupId=5))
+    assert verdict({"type": "group", "userId": "u"}) == {("", "required")}
+    assert verdict(message("group", groupId="")) == {("/groupId", "minLength")}
+    assert verdict(message("group", groupId=None)) == {("/groupId", "type")}
+
+
+def test_alias_needs_both_ids():
+    accepts(message("alias"))
+    raw = {"type": "alias", "userId": "u"}
+    assert verdict(raw) == {("", "required")}
+    assert verdict({**raw, "previousId": ""}) == {("/previousId", "minLength")}
+    raw = {"type": "alias", "previousId": "a", "anonymousId": "b"}
+    assert verdict(raw) == {("", "required")}
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+@pytest.mark.parametrize("name", ["name", "category"])
+def test_the_name_of_a_page_may_be_absent_null_or_empty(kind, name):
+    for value in ("Home", "", None):
+        accepts(message(kind, **{name: value}))
+    assert verdict(message(kind, **{name: 5})) == {(f"/{name}", "type")}
+
+
+@pytest.mark.parametrize("kind", ["track", "page", "screen"])
+def test_properties_are_an_object(kind):
+    accepts(message(kind, properties={"createdAt": True, "email": 5}))
+    accepts(message(kind, properties=None))
+    assert verdict(message(kind, properties=[])) == {("/properties", "type")}
+
+
+def test_at_most_ten_faults_are_told():
+    raw = identify(integrations={f"x{n}": 5 for n in range(40)})
+    assert len(check(raw).faults) == 10
+
+
+def test_a_fault_says_what_was_expected_and_never_the_value():
+    secret = "secret-4711"
+    wrong = [secret]
+    raw = identify(
+        messageId=wrong,
+        timestamp=secret,
+        context={"channel": secret, "active": secret},
+        traits={"age": secret, "email": f" {secret}@example.com", "phone": wrong},
+        integrations={"x": secret},
+    )
+    result = check(raw)
+    assert len(result.faults) == 8
+    assert secret not in repr(result)
+    assert "secret" not in repr(reference_errors(raw))
+    texts = {fault.pointer: fault.message for fault in result.faults}
+    assert texts["/messageId"].endswith("; this is an array")
+    assert "ISO 8601" in texts["/timestamp"]
+    assert texts["/context/channel"] == "must be browser or server or mobile or null"
+
+
+def test_both_validators_say_the_same():
+    raw = identify(userId=True, traits={"age": "x"}, context={"page": []})
+    assert sorted(check(raw).faults) == sorted(reference_errors(raw))
+
+
+def test_every_type_and_the_envelope_have_a_schema():
+    assert set(SCHEMAS) == {
+        *("identify", "track", "page", "screen", "group", "alias"),
+        *("batch", "common"),
+    }
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    assert {schema["$schema"] for schema in SCHEMAS.values()} == {dialect}
+
+
+PLAN = {
+    "traits": {"required": ["firstName"], "properties": {"age": {"minimum": 18}}},
+    "events": {
+        "Order Completed": {
+            "required": ["total"],
+            "properties": {"total": {"type": "number"}},
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    def write(plan):
+        file = tmp_path / "plan.json"
+        file.write_text(plan if isinstance(plan, str) else json.dumps(plan))
+        return file
+
+    return write
+
+
+def test_a_plan_refuses_with_pointers_into_the_message(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    raw = message("track", event="Order Completed", properties={"total": "5", "x": 1})
+    assert codes(check(raw, plan)) == {
+        ("/properties/total", "type"),
+        ("/properties", "additionalProperties"),
+    }
+    raw = message("track", event="Order Completed")
+    assert codes(check(raw, plan)) == {("/properties", "required")}
+    assert codes(check(identify(), plan)) == {("/traits", "required")}
+
+
+def test_a_plan_says_nothing_of_other_events_and_types(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    for raw in (message("track", event="Other"), message("page"), message("group")):
+        assert check(raw, plan) == (raw, ())
+
+
+def test_a_plan_judges_canonical_traits(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    raw = identify(traits={"first_name": "Ann", "age": "34"})
+    assert check(raw, plan) == (raw, ())
+    raw = identify(traits={"first_name": "Ann", "age": "17"})
+    assert codes(check(raw, plan)) == {("/traits/age", "minimum")}
+
+
+def test_a_plan_can_flag_instead(plan_file):
+    plan = load_plan(plan_file(PLAN), violation="flag")
+    raw = identify(traits={"age": 5})
+    checked, notices = check(raw, plan)
+    assert checked == raw
+    assert {(n.code, n.name) for n in notices} == {
+        ("plan_violation", "/traits"),
+        ("plan_violation", "/traits/age"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        ("{", "is not JSON"),
+        ([], "expected"),
+        ({"event": {}}, "expected"),
+        ({"events": []}, "expected"),
+        ({"traits": {"type": "strin"}}, "/traits/type"),
+        ({"events": {"A/B": {"required": "x"}}}, "/events/A~1B/required"),
+        ({"traits": {"$ref": "https://example.com/x.json"}}, "/traits: cannot"),
+        ({"traits": {"properties": {"a": {"pattern": "("}}}}, "/traits"),
+        ({"traits": 5}, "/traits"),
+    ],
+)
+def test_a_plan_that_is_no_schema_names_file_and_place(plan_file, plan, place):
+    file = plan_file(plan)
+    with pytest.raises(ConfigError) as error:
+        load_plan(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert place in str(error.value)
+
+
+def test_a_plan_that_is_not_there_names_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.json: cannot be read"):
+        load_plan(tmp_path / "nothing.json")
+
+
+def golden_schemas():
+    found = []
+    folder = Path(__file__).parents[1] / "golden" / "schemas"
+    for file in sorted(folder.glob("*.json")):
+        for case in json.loads(file.read_text(encoding="utf-8")):
+            name = f"{file.stem}: {case['description']}"
+            values = file.stem, case["message"], case["valid"]
+            found.append(pytest.param(*values, id=name))
+    return found
+
+
+@pytest.mark.parametrize(("kind", "raw", "valid"), golden_schemas())
+def test_the_schemas_mean_the_same_in_both_validators(kind, raw, valid):
+    assert VALIDATORS[kind].is_valid(raw) is valid
+    assert reference(kind).is_valid(raw) is valid

@@ -1,0 +1,503 @@
+"""Bytes to messages: whatever comes, bounded, and each message judged alone."""
+
+import gzip
+import json
+import math
+import time
+import zlib
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import MessageError
+from gateway.inbound import decode
+from gateway.inbound.decode import Batch, flaws, inflate, message_bytes, prepare, split
+from gateway.inbound.refusal import Fault
+from tests.inbound.samples import LIMITS, codes, recordings
+
+TEXT = b'{"userId":"user-1"}'
+NESTING = LIMITS.nesting
+
+
+def fault_codes(value):
+    return {(fault.pointer, fault.code) for fault in flaws(value, NESTING)}
+
+
+def refused(body, encoding=None, limit=1_000):
+    with pytest.raises(MessageError) as error:
+        inflate(body, encoding, limit)
+    return error.value.code, str(error.value)
+
+
+@pytest.mark.parametrize(
+    "encoding", [None, "", "identity", "gzip", " GZIP ", "deflate"]
+)
+def test_a_plain_body_stays_as_it_is(encoding):
+    assert inflate(TEXT, encoding, 1_000) == TEXT
+
+
+@pytest.mark.parametrize("encoding", [None, "identity", "gzip", "x-gzip", "deflate"])
+def test_gzip_is_known_by_its_bytes(encoding):
+    assert inflate(gzip.compress(TEXT), encoding, 1_000) == TEXT
+
+
+def test_gzip_of_several_members_and_with_padding():
+    body = gzip.compress(TEXT[:5]) + gzip.compress(TEXT[5:]) + b"\0" * 8
+    assert inflate(body, "gzip", 1_000) == TEXT
+    assert inflate(gzip.compress(b"") + gzip.compress(TEXT), "gzip", 1_000) == TEXT
+
+
+def test_gzip_of_very_many_members_is_not_followed():
+    body = gzip.compress(b"") * 150_000
+    began = time.perf_counter()
+    assert refused(body)[0] == "invalid_json"
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_deflate_with_and_without_its_header(window):
+    packer = zlib.compressobj(wbits=window)
+    body = packer.compress(TEXT) + packer.flush()
+    assert inflate(body, "deflate", 1_000) == TEXT
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 5_000])
+def test_another_encoding_is_refused(encoding):
+    code, text = refused(TEXT, encoding)
+    assert code == "invalid_message"
+    assert len(text) < 200
+
+
+def test_a_large_body_is_refused_with_size_and_limit():
+    assert inflate(b"x" * 1_000, None, 1_000) == b"x" * 1_000
+    code, text = refused(b"x" * 1_001)
+    assert code == "too_large"
+    assert "1001" in text
+    assert "1000" in text
+
+
+@pytest.mark.parametrize("size", [1_001, 100_000_000])
+def test_a_bomb_is_cut_off_while_it_inflates(size):
+    packer = zlib.compressobj(wbits=31)
+    body = b"".join(packer.compress(b"0" * 1_000) for _ in range(size // 1_000))
+    body += packer.compress(b"0" * (size % 1_000)) + packer.flush()
+    began = time.perf_counter()
+    code, text = refused(body)
+    assert time.perf_counter() - began < 0.1
+    assert code == "too_large"
+    assert "1000" in text
+    assert refused(gzip.compress(b"0" * 600) * 2)[0] == "too_large"
+
+
+def test_exactly_the_limit_inflates():
+    assert inflate(gzip.compress(b"0" * 1_000), "gzip", 1_000) == b"0" * 1_000
+    assert inflate(gzip.compress(b"0" * 500) * 2, "gzip", 1_000) == b"0" * 1_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(TEXT)[:-6],
+        gzip.compress(TEXT)[:-1],
+        gzip.compress(TEXT)[:4],
+        b"\x1f\x8bnonsense",
+        gzip.compress(TEXT) + b"{}",
+        gzip.compress(TEXT)[:-8] + b"\1" * 8,
+    ],
+    ids=["cut", "short", "head", "nonsense", "trailing", "checksum"],
+)
+def test_damaged_gzip_is_no_json(body):
+    assert refused(body, "gzip")[0] == "invalid_json"
+
+
+def test_damaged_deflate_is_no_json():
+    assert refused(b"\x78\x9cnonsense", "deflate")[0] == "invalid_json"
+    assert refused(zlib.compress(TEXT)[:-1], "deflate")[0] == "invalid_json"
+
+
+def test_json_is_read():
+    body = '{"a": ["naïve 日本語 🎉", 1, 1.5, true, null]}'.encode()
+    assert decode.decode(body, LIMITS) == (json.loads(body), False)
+
+
+def test_a_byte_order_mark_is_skipped():
+    assert decode.decode(b"\xef\xbb\xbf" + TEXT, LIMITS).value == {"userId": "user-1"}
+
+
+def test_of_duplicate_keys_the_last_wins():
+    assert decode.decode(b'{"a": 1, "a": 2}', LIMITS).value == {"a": 2}
+    assert decode.decode(b'{"a": 1, "a": NaN}', LIMITS).value["a"] is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b"", "line 1, column 1"),
+        (b'{"secret":', "line 1, column 11"),
+        (b'{\n"secret": secret}', "line 2, column 11"),
+        (b'{"secret": 1}}', "line 1, column 14"),
+        (b'{"secret": "a\x00b"}', "line 1, column 14"),
+        (b'{"secret": 01}', "line 1, column"),
+        (b'{"secret": "\xff"}', "byte 13"),
+        (b'{"secret": "\xed\xa0\x80"}', "byte 13"),
+        (b"\xff\xfe{\x00}\x00", "byte 1"),
+        ("secret".encode("utf-16"), "byte 1"),
+    ],
+    ids=repr,
+)
+def test_malformed_json_names_the_place_and_not_the_payload(body, place):
+    with pytest.raises(MessageError) as error:
+        decode.decode(body, LIMITS)
+    assert error.value.code == "invalid_json"
+    assert place in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("literal", "code"),
+    [
+        (b"NaN", "not_a_number"),
+        (b"Infinity", "not_a_number"),
+        (b"-Infinity", "not_a_number"),
+        (b"1e999", "not_a_number"),
+        (b'"\\ud800"', "surrogate"),
+        (b'"\\udc00 x"', "surrogate"),
+        (b'"a\\u0000"', "nul"),
+        (b"18446744073709551616", "integer_range"),
+        (b"-9223372036854775809", "integer_range"),
+        (b"9" * 5_000, "integer_range"),
+    ],
+    ids=lambda each: str(each)[:20],
+)
+def test_what_no_event_can_hold_is_found_by_pointer(literal, code):
+    body = b'{"batch":[{"a":[1,%s]},{"b":"fine"}]}' % literal
+    value, suspect = decode.decode(body, LIMITS)
+    assert suspect
+    bad, good = value["batch"]
+    assert fault_codes(bad) == {("/a/1", code)}
+    assert fault_codes(good) == set()
+
+
+@pytest.mark.parametrize("code", ["surrogate", "nul"])
+def test_keys_are_judged_too_and_their_pointer_can_be_written(code):
+    key = {"surrogate": b"\\ud800", "nul": b"\\u0000"}[code]
+    value, suspect = decode.decode(b'{"a":{"x/~%s":1}}' % key, LIMITS)
+    assert suspect
+    (fault,) = flaws(value, NESTING)
+    assert fault.code == code
+    assert fault.pointer.startswith("/a/x~1~0")
+    json.dumps(fault.pointer).encode()
+    fault.pointer.encode()
+    assert "\0" not in fault.pointer
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        b"18446744073709551615",
+        b"-9223372036854775808",
+        b"9223372036854775807",
+        b'"18446744073709551616000"',
+        b'"\\\\u0000"',
+        b'"\\ud83c\\udf89"',
+        b"1.5",
+        b"1e300",
+        b"0.1234567890123456789012",
+    ],
+    ids=str,
+)
+def test_what_only_looks_suspicious_is_kept_exactly(literal):
+    value, _ = decode.decode(b'{"a":%s}' % literal, LIMITS)
+    assert value == json.loads(b'{"a":%s}' % literal)
+    assert flaws(value, NESTING) == []
+
+
+def test_flaws_tell_the_first_ten():
+    value = {"a": [math.nan] * 5, "b": [math.inf] * 50}
+    assert [fault.pointer for fault in flaws(value, NESTING)] == [
+        *(f"/a/{n}" for n in range(5)),
+        *(f"/b/{n}" for n in range(5)),
+    ]
+
+
+def nested(levels):
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("inner", [nested, lambda n: b'{"a":' * n + b"1" + b"}" * n])
+def test_one_message_may_nest_64_deep(inner):
+    good = b'{"traits":%s}' % inner(NESTING - 1)
+    bad = b'{"traits":%s}' % inner(NESTING)
+    value, suspect = decode.decode(b'{"batch":[%s,%s,{}]}' % (good, bad), LIMITS)
+    assert suspect
+    one, two, three = value["batch"]
+    assert flaws(one, NESTING) == []
+    assert flaws(three, NESTING) == []
+    (fault,) = flaws(two, NESTING)
+    assert fault.code == "too_large"
+    assert fault.message == "nested deeper than 64"
+    assert fault.pointer.startswith("/traits/")
+    value, suspect = decode.decode(good, LIMITS)
+    assert flaws(value, NESTING) == []
+    value, suspect = decode.decode(bad, LIMITS)
+    assert suspect
+    assert fault_codes(value) == {(fault.pointer, "too_large")}
+
+
+def test_many_brackets_side_by_side_are_not_deep():
+    body = b'{"batch":[%s]}' % b",".join([b'{"a":{"b":[1,2,{}]}}'] * 500)
+    assert decode.decode(body, LIMITS) == (json.loads(body), False)
+
+
+@pytest.mark.parametrize("levels", [65, 300, 990, 1_100, 5_000, 400_000])
+@pytest.mark.parametrize("filler", [b"", b'"]\\"[",', b"NaN,"])
+def test_a_message_of_any_depth_costs_only_itself(levels, filler):
+    deep = (b"[" + filler) * levels + b"1" + b"]" * levels
+    body = b'{"batch":[{"userId":"a]"},{"x":%s},{"userId":"[b"}]}' % deep
+    began = time.perf_counter()
+    value, suspect = decode.decode(body, LIMITS)
+    took = time.perf_counter() - began
+    assert suspect
+    first, bad, last = value["batch"]
+    assert (first, last) == ({"userId": "a]"}, {"userId": "[b"})
+    assert {code for _, code in fault_codes(bad)} <= {"too_large", "not_a_number"}
+    assert fault_codes(bad)
+    assert message_bytes(bad) > 0
+    json.dumps(bad)
+    assert took < 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 2_000 + b"]" * 1_999, b'["' * 90_000],
+    ids=["array", "object", "short", "quotes"],
+)
+def test_a_deep_body_that_is_not_closed_is_no_json(body):
+    with pytest.raises(MessageError) as error:
+        decode.decode(body, LIMITS)
+    assert error.value.code == "invalid_json"
+
+
+def test_the_search_for_a_way_out_of_the_depth_is_bounded():
+    escaped_quotes = b"[" * 1_100 + b'"' + b'\\"' * 2_000_000
+    many = b"[" * 1_100 + b"[],0," * 800_000
+    for body in (escaped_quotes, many, many + b"]" * 1_100):
+        began = time.perf_counter()
+        with pytest.raises(MessageError):
+            decode.decode(body, LIMITS)
+        assert time.perf_counter() - began < 5
+
+
+def test_a_single_message_is_its_own_batch():
+    assert split({"a": 1}, "track", LIMITS) == ([{"a": 1}], Batch())
+    assert split(5, "identify", LIMITS) == ([5], Batch())
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"batch": None}, {"batch": {}}, {"batch": []}, [], [{}], None, 5, "x"]
+)
+def test_a_batch_without_messages_is_refused(value):
+    with pytest.raises(MessageError) as error:
+        split(value, None, LIMITS)
+    assert error.value.code == "invalid_message"
+    assert "batch" in str(error.value)
+
+
+def test_a_batch_of_too_many_messages_is_refused_with_the_limit():
+    assert len(split({"batch": [{}] * 2_500}, None, LIMITS)[0]) == 2_500
+    with pytest.raises(MessageError) as error:
+        split({"batch": [{}] * 2_501}, None, LIMITS)
+    assert error.value.code == "too_many_messages"
+    assert "2501" in str(error.value)
+    assert "2500" in str(error.value)
+
+
+BATCH = {
+    "context": {"library": {"name": "analytics-go"}, "ip": "203.0.113.9"},
+    "integrations": {"All": True, "CRM": False},
+    "timestamp": "2024-02-29T12:00:00Z",
+    "sentAt": "2024-02-29T13:00:00Z",
+}
+
+
+def prepared(message, *, endpoint=None, **batch):
+    messages, common = split({"batch": [message], **batch}, None, LIMITS)
+    return prepare(messages[0], endpoint, common)
+
+
+def test_a_batch_speaks_for_messages_that_are_silent():
+    raw = prepared({"type": "track"}, **BATCH)
+    assert raw == {"type": "track", **BATCH}
+
+
+def test_a_message_speaks_for_itself():
+    own = {
+        "type": "track",
+        "context": {"library": {"version": "3"}, "locale": "nl-NL"},
+        "integrations": {"CRM": True, "Mail": False},
+        "timestamp": "2020-01-01T00:00:00Z",
+        "sentAt": "2020-01-01T00:00:01Z",
+    }
+    raw = prepared(own, **BATCH)
+    assert raw == {
+        **own,
+        "context": {
+            "library": {"version": "3"},
+            "ip": "203.0.113.9",
+            "locale": "nl-NL",
+        },
+        "integrations": {"All": True, "CRM": True, "Mail": False},
+    }
+
+
+def test_null_is_silence_on_both_sides():
+    nothing = dict.fromkeys(BATCH)
+    assert prepared({"type": "track", **nothing}, **BATCH) == {"type": "track", **BATCH}
+    assert prepared({"type": "track"}, **nothing) == {"type": "track"}
+
+
+def test_p020_the_senders_original_timestamp_goes_before_the_batchs():
+    own = {"type": "track", "originalTimestamp": "2020-01-01T00:00:00Z"}
+    assert "timestamp" not in prepared(own, **BATCH)
+
+
+def test_the_arguments_are_not_changed():
+    own = {"type": "track", "context": {"a": 1}, "writeKey": "k"}
+    batch = Batch(context={"b": 2})
+    prepare(own, None, batch)
+    assert own == {"type": "track", "context": {"a": 1}, "writeKey": "k"}
+    assert batch == Batch(context={"b": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("context", "web"),
+        ("context", []),
+        ("integrations", True),
+        ("timestamp", 1709210096),
+        ("sentAt", {}),
+    ],
+)
+def test_a_wrong_type_in_the_batch_refuses_its_messages_by_pointer(name, wrong):
+    refusal = prepared({"type": "track", "userId": "u"}, **{name: wrong})
+    assert codes(refusal) == {(f"/{name}", "type")}
+    assert "batch" in refusal.faults[0].message
+
+
+def test_a_flaw_in_the_batch_refuses_its_messages_by_pointer():
+    body = b'{"batch":[{"type":"page"}],"context":{"a":NaN,"b":"\\u0000"}}'
+    value, _ = decode.decode(body, LIMITS)
+    messages, batch = split(value, None, LIMITS)
+    refusal = prepare(messages[0], None, batch)
+    assert codes(refusal) == {("/context/a", "not_a_number"), ("/context/b", "nul")}
+
+
+def test_a_wrong_time_in_the_batch_does_not_harm_messages_with_their_own():
+    own = {"type": "page", "sentAt": "2020-01-01T00:00:00Z"}
+    assert prepared(own, sentAt="yesterday")["sentAt"] == own["sentAt"]
+
+
+def test_a_refused_messages_record_has_what_the_batch_said():
+    _, batch = split({"batch": [{}], **BATCH}, None, LIMITS)
+    assert batch.as_sent() == BATCH
+    assert Batch().as_sent() == dict.fromkeys(BATCH)
+
+
+@pytest.mark.parametrize("message", [None, 5, "x", [], True, 1.5])
+def test_a_message_that_is_no_object_is_refused(message):
+    assert codes(prepare(message, "identify", Batch())) == {("", "type")}
+    assert codes(prepare(message, None, Batch())) == {("", "type")}
+
+
+@pytest.mark.parametrize("given", [{}, {"type": None}])
+def test_p011_a_missing_type_is_the_endpoints(given):
+    assert prepare({"userId": "u", **given}, "identify", Batch()) == {
+        "userId": "u",
+        "type": "identify",
+    }
+
+
+@pytest.mark.parametrize("wrong", ["track", "Identify", "", 5, [], {}])
+def test_p010_another_type_than_the_endpoints_is_refused(wrong):
+    raw = {"userId": "u", "type": wrong}
+    assert codes(prepare(raw, "identify", Batch())) == {("/type", "const")}
+
+
+@pytest.mark.parametrize("wrong", [None, "person", "recording", "", 5, [], {}])
+def test_p010_in_a_batch_the_type_is_one_of_six(wrong):
+    raw = {"userId": "u", "type": wrong}
+    assert codes(prepare(raw, None, Batch())) == {("/type", "enum")}
+
+
+@pytest.mark.parametrize("absent", [{}, {"traits": None}])
+def test_the_traits_in_the_context_serve_an_identify_without_traits(absent):
+    context = {"traits": {"email": "a@example.com"}}
+    raw = prepare({"type": "identify", "context": context, **absent}, None, Batch())
+    assert raw == {
+        "type": "identify",
+        "context": context,
+        "traits": {"email": "a@example.com"},
+    }
+
+
+def test_the_traits_in_the_context_serve_nobody_else():
+    context = {"traits": {"email": "a@example.com"}}
+    for message in (
+        {"type": "identify", "context": context, "traits": {}},
+        {"type": "track", "context": context},
+    ):
+        assert prepare(message, None, Batch()) == message
+
+
+@pytest.mark.parametrize("name", sorted(decode.OURS))
+def test_p018_what_only_the_gateway_writes_is_taken_out(name):
+    raw = prepare({"type": "page", "userId": "u", name: {"x": 1}}, None, Batch())
+    assert raw == {"type": "page", "userId": "u"}
+
+
+def test_p024_unknown_keys_stay():
+    message = {"type": "page", "sequence": 1, "_metadata": {}, "metrics": None}
+    assert prepare(message, "page", Batch()) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"a": "naïve 日本語 🎉", "b": [1, 1.5, True, None]},
+        {"a": 'line\nbreak "quoted" \\ \u2028'},
+        "x",
+        5,
+    ],
+    ids=repr,
+)
+def test_message_bytes_are_compact_utf8(message):
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    assert message_bytes(message) == len(text.encode())
+
+
+def test_message_bytes_of_what_json_cannot_hold():
+    assert message_bytes({"a": "\ud800"}) == len('{"a":"\\ud800"}')
+    assert message_bytes({"a": 2**70}) == len('{"a":1180591620717411303424}')
+    assert message_bytes({"a": math.nan}) > 0
+
+
+def test_every_recording_comes_apart_and_gzip_is_found():
+    seen = 0
+    for _, request in recordings():
+        body = request["body_text"].encode()
+        packed = gzip.compress(body)
+        assert inflate(packed, None, LIMITS.request_bytes) == body
+        value, suspect = decode.decode(body, LIMITS)
+        assert not suspect
+        assert value == json.loads(body)
+        seen += 1
+    assert seen == 146
+
+
+def test_the_nesting_limit_is_the_configured_one():
+    limits = replace(LIMITS, nesting=3)
+    value, suspect = decode.decode(b'{"a":{"b":{"c":{}}}}', limits)
+    assert suspect
+    assert flaws(value, 3) == [Fault("/a/b/c", "nested deeper than 3", "too_large")]
