@@ -1,0 +1,145 @@
+"""``gateway``: arguments, exit codes and what a person reads.
+
+Exit 0 done, 1 failed, 2 usage or configuration. Heavy imports wait until a command
+needs them: ``serve`` is ready in under a second.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.config import Config, load
+from gateway.errors import ConfigError, GatewayError
+
+FILE = Path("gateway.toml")
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except GatewayError as error:
+        return _failed(error, FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left: nothing to say, no trace
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _failed(error: GatewayError, code: int) -> int:
+    print(f"gateway: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="gateway.toml")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the gateway")
+    serve.add_argument("--role", choices=["all"], default="all")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="lint a configuration")
+    check.add_argument("file", nargs="?", type=Path)
+    check.set_defaults(run=_check)
+
+    topics = commands.add_parser("topics", help="list topics, sizes, groups, lag")
+    topics.add_argument("--json", action="store_true")
+    topics.set_defaults(run=_topics)
+
+    read = commands.add_parser("read", help="print the records of a topic")
+    read.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
+    read.add_argument("--from", dest="start", type=_time, metavar="T")
+    read.add_argument("--until", type=_time, metavar="T")
+    read.add_argument("--follow", action="store_true", help="wait for more")
+    read.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
+    read.set_defaults(run=_read)
+
+    explain = commands.add_parser("explain", help="show what becomes of a message")
+    explain.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
+    explain.add_argument("--source", metavar="NAME")
+    explain.add_argument("--json", action="store_true")
+    explain.set_defaults(run=_explain)
+    return parser
+
+
+def _time(text: str) -> int:
+    """ISO 8601 to unix milliseconds; without an offset it is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is not an ISO 8601 time such as 2026-01-15T10:12:14Z"
+        raise argparse.ArgumentTypeError(message) from None
+    at = at.replace(tzinfo=at.tzinfo or UTC)
+    return int(at.timestamp() * 1000)
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    file: Path | None = arguments.config
+    if file is None and FILE.exists():
+        file = FILE
+    return load(file)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from gateway import app  # noqa: PLC0415 -- see the module
+
+    return app.serve(_config(arguments))
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway import app  # noqa: PLC0415 -- see the module
+
+    config = load(arguments.file) if arguments.file else _config(arguments)
+    app.check(config)
+    sources, destinations = len(config.sources), len(config.destinations)
+    print(f"ok: {sources} sources, {destinations} destinations")
+    return DONE
+
+
+def _topics(arguments: argparse.Namespace) -> int:
+    from gateway import read  # noqa: PLC0415 -- see the module
+
+    topics = read.topics(_config(arguments))
+    print(read.as_json(topics) if arguments.json else read.as_table(topics))
+    return DONE
+
+
+def _read(arguments: argparse.Namespace) -> int:
+    from gateway import read  # noqa: PLC0415 -- see the module
+
+    lines = read.lines(
+        _config(arguments),
+        arguments.topic,
+        from_ms=arguments.start,
+        until_ms=arguments.until,
+        follow=arguments.follow,
+        where=arguments.where,
+    )
+    for line in lines:
+        sys.stdout.buffer.write(line)
+        if arguments.follow:
+            sys.stdout.buffer.flush()
+    sys.stdout.buffer.flush()
+    return DONE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from gateway import explain  # noqa: PLC0415 -- see the module
+
+    try:
+        standard = str(arguments.file) == "-"
+        data = sys.stdin.buffer.read() if standard else arguments.file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{arguments.file}: cannot be read: {error}") from error
+    explained = explain.explain(_config(arguments), data, source=arguments.source)
+    print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
+    return DONE

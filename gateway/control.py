@@ -1,0 +1,120 @@
+"""The admin port: /metrics and /readyz for machines, and what the command line calls.
+
+The command line proves that it may read the log with the token that the owner of the
+log wrote into its lock file (mode 0600): whoever can read that file could read the
+log itself.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from gateway.errors import LogError
+from gateway.event import Json
+from gateway.log.contract import EventLog, Span
+from gateway.log.lines import line
+from gateway.metrics import Metrics
+
+Readiness = Callable[[], Mapping[str, Json]]
+CHUNK_BYTES = 64_000
+
+
+class Control:
+    """The admin port's handlers; ``token`` opens /control."""
+
+    def __init__(self, *, log: EventLog, metrics: Metrics, workers: Readiness) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self._log = log
+        self._metrics = metrics
+        self._workers = workers
+
+    def application(self) -> web.Application:
+        """The aiohttp application of the admin port."""
+        application = web.Application(middlewares=[_json_errors])
+        application.router.add_get("/metrics", self._show_metrics)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/control/topics", self._topics)
+        application.router.add_get("/control/read/{topic}", self._read)
+        return application
+
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        del request
+        from prometheus_client import CollectorRegistry, exposition  # noqa: PLC0415 -- costs start-up time
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._metrics)
+        return web.Response(
+            body=exposition.generate_latest(registry),
+            headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE_LATEST},
+        )
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        """200 when an append would be taken now; the destinations are told beside."""
+        del request
+        problem = None
+        try:
+            await self._log.ping()
+        except LogError as error:
+            problem = str(error)
+        body = {
+            "ready": problem is None,
+            "log": problem or "ok",
+            "destinations": self._workers(),
+        }
+        status = 200 if problem is None else 503
+        return _json(body, status=status)
+
+    async def _topics(self, request: web.Request) -> web.Response:
+        self._admit(request)
+        return _json([asdict(topic) for topic in await self._log.topics()])
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        self._admit(request)
+        query = request.query
+        span = Span(
+            from_ms=int(query["from"]) if "from" in query else None,
+            until_ms=int(query["until"]) if "until" in query else None,
+        )
+        topic = request.match_info["topic"]
+        response = web.StreamResponse()
+        response.content_type = "application/x-ndjson"
+        await response.prepare(request)
+        waiting = bytearray()
+        follow = query.get("follow") == "1"
+        async for record in self._log.scan(topic, span, follow=follow):
+            waiting += line(record)
+            if follow or len(waiting) >= CHUNK_BYTES:
+                await response.write(bytes(waiting))
+                waiting.clear()
+        await response.write(bytes(waiting))
+        await response.write_eof()
+        return response
+
+    def _admit(self, request: web.Request) -> None:
+        given = request.headers.get(hdrs.AUTHORIZATION, "").encode()
+        if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
+            raise web.HTTPUnauthorized(
+                text="the token in the log's lock file opens this"
+            )
+
+
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(value), status=status, content_type="application/json"
+    )
+
+
+@web.middleware
+async def _json_errors(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPException as error:
+        return _json(
+            {"success": False, "message": error.text or error.reason},
+            status=error.status,
+        )
+    return response

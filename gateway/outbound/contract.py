@@ -1,0 +1,187 @@
+"""What a destination is, and what can become of an event there.
+
+A ``Verdict`` is what one attempt gave; an ``Outcome`` is the end of one event at one
+destination, written to ``outcomes``. Both unions are closed: a new member fails the
+type check at every ``match``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+
+from gateway.errors import ConfigError
+from gateway.event import Event, EventType, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back, secrets masked: kept with a dead letter.
+
+    ``response`` is None when nothing came back (refused, reset, timed out).
+    """
+
+    request: Mapping[str, Json]
+    response: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has it; ``status`` is its HTTP status, if it speaks HTTP."""
+
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The destination has no request for such an event; nothing was sent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now: the same attempt may succeed later, not before ``after_s`` if given.
+
+    ``auth`` marks 401, 403, 407: the breaker opens at once. ``reason`` is a status or
+    the name of an error, never a payload.
+    """
+
+    reason: str
+    after_s: float | None = None
+    status: int | None = None
+    auth: bool = False
+    exchange: Exchange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Never: the event is dead-lettered. ``reason`` is one of the dead reasons."""
+
+    reason: Literal["rejected", "max_age", "pressure", "bug", "too_large"]
+    detail: str = ""
+    status: int | None = None
+    exchange: Exchange | None = None
+
+
+Verdict: TypeAlias = Delivered | Skipped | Retry | Rejected
+OutcomeKind = Literal[
+    "delivered", "filtered", "skipped", "duplicate", "suppressed", "dead"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one event at one destination, as ``outcomes`` tells it.
+
+    ``reason`` is a code (INTERFACE); ``detail``, for a dead letter, says which error in
+    which place, and ``exchange`` is the last thing said.
+    """
+
+    kind: OutcomeKind
+    reason: str | None = None
+    status: int | None = None
+    detail: str = ""
+    exchange: Exchange | None = None
+
+
+Order = Literal["person", "none", "total"]
+Spelling = Literal["camelCase", "snake_case", "as_sent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to ``deliver``: what a request may be made of.
+
+    Traits are in the destination's spelling already. ``value`` is event.to_bytes(): the
+    record's own bytes unless the spelling changed them.
+    """
+
+    event: Event
+    value: bytes
+    options: Mapping[str, Json] = field(default_factory=dict)
+    replay: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the worker must know of a destination type; declared once, as data."""
+
+    types: frozenset[EventType]
+    batch_events: int = 1
+    batch_bytes: int = 1_000_000
+    same_key: Literal["one", "in_order"] = "one"  # what a batch may hold (DESIGN 5.2)
+    order: Order = "person"
+    concurrency: int | None = None  # an upper bound; None: what the config says
+    email_as_user_id: bool = True
+    safe_options: frozenset[str] = frozenset()
+
+
+class Destination(Protocol):
+    """Receives events; made once per process, used by one worker."""
+
+    @property
+    def traits(self) -> Traits:
+        """Types, batching and order; constant for the life of the destination."""
+        ...
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
+        """One verdict per event, in the same order.
+
+        Called concurrently, up to the configured concurrency; never with two events
+        of one key at once unless the traits say ``in_order``. Does not raise for a
+        remote failure: that is a ``Retry``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections; no deliver is under way."""
+        ...
+
+
+def setting(
+    *, doc: str, example: str, secret: bool = False, default: Any = MISSING
+) -> Any:
+    """A declared setting of a destination: a field with its documentation."""
+    metadata = {"doc": doc, "example": example, "secret": secret}
+    if default is MISSING:
+        return field(metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+S = TypeVar("S")
+
+
+def read_settings(cls: type[S], raw: Mapping[str, Any], *, place: str) -> S:
+    """The settings of a destination, or ConfigError naming the key and what is known.
+
+    Values are checked against the declared type: str, int, bool, float or dict.
+    """
+    declared = {f.name: f for f in fields(cast("Any", cls))}
+    if unknown := sorted(set(raw) - set(declared)):
+        known = ", ".join(sorted(declared))
+        raise ConfigError(f"{place}.{unknown[0]}: unknown key; known are: {known}")
+    for name, f in declared.items():
+        required = f.default is MISSING and f.default_factory is MISSING
+        if name not in raw:
+            if required:
+                example = f.metadata.get("example", "")
+                raise ConfigError(f"{place}.{name}: missing; for example {example}")
+            continue
+        _check_type(raw[name], f.type, f"{place}.{name}")
+    return cls(**raw)
+
+
+def _check_type(value: Any, declared: Any, place: str) -> None:
+    allowed = {
+        str: (str,),
+        int: (int,),
+        bool: (bool,),
+        float: (int, float),
+    }.get(declared, (dict,))
+    if declared in (int, float) and isinstance(value, bool):
+        allowed = ()
+    if not isinstance(value, allowed):
+        wanted = getattr(declared, "__name__", "a table")
+        raise ConfigError(f"{place}: {value!r} is not {wanted}")

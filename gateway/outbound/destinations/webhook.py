@@ -1,0 +1,130 @@
+"""Sends each event, as JSON, to a URL of yours.
+
+The body is the event as the log keeps it, traits in the destination's `spelling`. With
+`batch` above 1 it is a JSON array of up to that many events, of different people.
+
+Headers: `Content-Type: application/json`; `X-Gateway-Message-Id` (percent-encoded where
+a header cannot hold it; not on a request with several events); `X-Gateway-Replay` on a
+replay; `X-Gateway-Signature: sha256=HEX`, the HMAC-SHA256 of the body, when `secret` is
+set. Yours are added, and may replace the content type.
+
+Answer with 2xx when you have it. 408, 423, 429, 5xx, a redirect or no answer: it is
+sent again, not before `Retry-After`. 401, 403, 407: nothing is sent until a probe
+succeeds. Other 4xx: it is never sent again but kept in `dead.NAME`; a batch is first
+sent again in parts, so that only the bad event is given up. An event may come twice
+(after a crash, or if your answer was lost): its message id tells.
+"""
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlsplit
+
+from gateway.errors import ConfigError
+from gateway.outbound import http
+from gateway.outbound.batch import json_array
+from gateway.outbound.contract import Delivery, Traits, setting
+
+METHODS = ("POST", "PUT", "PATCH")
+BATCH_MAX = 1_000
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+HEADER_SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what quote() leaves anyway
+OURS = frozenset(
+    {
+        "content-length",
+        "host",
+        "transfer-encoding",
+        "connection",
+        "x-gateway-signature",
+        "x-gateway-message-id",
+        "x-gateway-replay",
+    }
+)
+
+TRAITS = Traits(
+    types=frozenset({"identify", "track", "page", "screen", "group", "alias"})
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``settings = {...}`` of a webhook."""
+
+    url: str = setting(
+        doc="Where events are sent: http or https", example='"https://crm.example/hook"'
+    )
+    secret: str = setting(
+        doc="Signs each body (HMAC-SHA256); empty: no signature",
+        example='"${CRM_SECRET}"',
+        secret=True,
+        default="",
+    )
+    headers: dict[str, str] = setting(  # noqa: RUF009 -- it is a dataclass field
+        doc="Sent with every request",
+        example='{ Authorization = "Bearer ${CRM_TOKEN}" }',
+        default={},
+    )
+    batch: int = setting(
+        doc="Events a request: 1 sends the event itself, more a JSON array",
+        example="100",
+        default=1,
+    )
+    method: str = setting(doc="POST, PUT or PATCH", example='"PUT"', default="POST")
+
+
+def check(settings: Settings, place: str) -> None:
+    """Raise ConfigError for a value that cannot work."""
+    _check_url(settings.url, f"{place}.url")
+    if settings.method not in METHODS:
+        known = ", ".join(METHODS)
+        raise ConfigError(f"{place}.method: {settings.method!r} is not one of {known}")
+    if not 1 <= settings.batch <= BATCH_MAX:
+        raise ConfigError(f"{place}.batch: {settings.batch} is not 1 to {BATCH_MAX}")
+    for name, value in settings.headers.items():
+        _check_header(name, value, f"{place}.headers.{name}")
+
+
+def _check_url(url: str, place: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname
+        _ = parts.port  # ValueError when it is none
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise ConfigError(f"{place}: not an http or https URL")  # it may hold secrets
+
+
+def _check_header(name: str, value: object, place: str) -> None:
+    if not HEADER_NAME.fullmatch(name) or name.lower() in OURS:
+        raise ConfigError(f"{place}: a header of this name cannot be set")
+    if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
+        raise ConfigError(f"{place}: the value is not a text of printable ASCII")
+
+
+def request(deliveries: Sequence[Delivery], settings: Settings) -> http.Request:
+    """The one request for these events."""
+    values = [delivery.value for delivery in deliveries]
+    body = values[0] if settings.batch == 1 else json_array(values)
+    headers = dict(settings.headers)
+    if "content-type" not in {name.lower() for name in headers}:
+        headers["Content-Type"] = "application/json"
+    if len(deliveries) == 1:
+        message_id = deliveries[0].event.message_id
+        headers["X-Gateway-Message-Id"] = quote(message_id, safe=HEADER_SAFE)
+    replays = {delivery.replay for delivery in deliveries}
+    if len(replays) == 1 and (replay := replays.pop()) is not None:
+        headers["X-Gateway-Replay"] = quote(replay, safe=HEADER_SAFE)
+    if settings.secret:
+        signature = hmac.digest(settings.secret.encode(), body, "sha256").hex()
+        headers["X-Gateway-Signature"] = f"sha256={signature}"
+    return http.Request(
+        method=settings.method, url=settings.url, headers=headers, body=body
+    )
+
+
+build = http.destination(
+    request, traits=lambda settings: replace(TRAITS, batch_events=settings.batch)
+)

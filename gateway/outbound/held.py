@@ -1,0 +1,210 @@
+"""What one run of a worker holds, and who waits for news of it.
+
+The poller adds, the senders take, the settler lets go; the bell of each is rung here,
+so that nobody looks in vain and nothing is forgotten. One object per run of one
+destination: a run that ended by a bug leaves nothing behind for the next.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.config import DestinationConfig
+from gateway.log.contract import Record, Subscription
+from gateway.metrics import Metrics
+from gateway.notices import Notice, Notices
+from gateway.outbound.breaker import Breaker
+from gateway.outbound.contract import Outcome, Traits
+from gateway.outbound.lanes import Lanes, Pending, lane_of
+from gateway.outbound.seen import Seen
+from gateway.outbound.settle import Attempts, Settled, Settler, entries_of
+
+PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
+PENDING_BYTES = 67_108_864
+PENDING_RUNS = 400
+EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
+AHEAD_EVENTS = 256  # polled ahead at least, so that one poll brings many
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance, so that a test can choose them.
+
+    ``monotonic`` is seconds, ``wall_ms`` unix milliseconds, ``chance`` in [0, 1).
+    """
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall_ms: Callable[[], int] = _wall_ms
+    chance: Callable[[], float] = random.random
+
+
+class Held:
+    """The pending events of a run: polled and not yet settled, within bounds."""
+
+    def __init__(
+        self,
+        config: DestinationConfig,
+        traits: Traits,
+        subscription: Subscription,
+        *,
+        stop: asyncio.Event,
+        metrics: Metrics,
+        notices: Notices,
+        clock: Clock,
+    ) -> None:
+        delivery = config.delivery
+        self.name = config.name
+        self.paused = config.paused
+        self.clock = clock
+        self.stop = stop
+        self.subscription = subscription
+        self.senders = min(
+            delivery.concurrency, traits.concurrency or delivery.concurrency
+        )
+        self.lanes = Lanes(
+            lane_of(traits, config.order),
+            events=traits.batch_events,
+            size=traits.batch_bytes,
+        )
+        self.breaker = Breaker(delivery.probe_every_s)
+        self.seen = Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s)
+        self.settler = Settler(
+            subscription, name=config.name, notices=notices, settled=self._let_go
+        )
+        self.events = 0
+        """Events held: polled and not yet durably settled."""
+        self.size = 0
+        """Bytes of them."""
+        self.room_news = asyncio.Event()
+        self.alarm = asyncio.Event()
+        self.alarm_at_s = float("inf")
+        self._batch_events = traits.batch_events
+        self._ahead = min(
+            max(AHEAD_EVENTS, 2 * self.senders * traits.batch_events),
+            PENDING_EVENTS // 2,
+        )
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._metrics = metrics
+        self._notices = notices
+
+    def admit(self, records: Sequence[Record]) -> None:
+        """Take in what was polled; duplicates are judged here, in log order (5.4)."""
+        for record in records:
+            self.events += 1
+            self.size += len(record.value)
+            if self.seen.is_duplicate(record):
+                self.end(Pending(record), Outcome(kind="duplicate"))
+            elif self.lanes.add(Pending(record)):
+                self.post("key_crowded")
+        if records:
+            self.wake_senders()
+
+    def end(self, pending: Pending, outcome: Outcome) -> None:
+        """The event has ended: hand its outcome to the settler."""
+        self._metrics.outcomes[self.name, outcome.kind] += 1
+        attempts = Attempts(
+            pending.attempts, pending.first_attempt_ms, pending.last_attempt_ms
+        )
+        entries = entries_of(
+            self.name, pending.record, outcome, attempts, self.clock.wall_ms()
+        )
+        self.settler.add(pending.record, entries)
+
+    def _let_go(self, group: Sequence[Settled]) -> None:
+        self.events -= len(group)
+        self.size -= sum(len(settled.record.value) for settled in group)
+        self.nudge_poller()
+
+    def room(self) -> int:
+        """How many records to poll: what the senders will soon need, within the bounds.
+
+        An open breaker stops polling (DESIGN 5.3), but for one event to probe with.
+        """
+        if self.paused:
+            return 0
+        if not self.breaker.closed:
+            return 0 if self.lanes.count else 1
+        startable = self.lanes.startable
+        if startable * 2 > self._ahead:
+            return 0
+        return min(
+            self._ahead - startable,
+            PENDING_EVENTS - self.events,
+            (PENDING_BYTES - self.size) // EVENT_BYTES,
+            PENDING_RUNS - self.subscription.runs,
+        )
+
+    def is_pressed(self) -> bool:
+        """At a bound, nothing can start, and it is blocked events that fill it.
+
+        Not while a settle is under way: it may make room.
+        """
+        full = (
+            self.events >= PENDING_EVENTS
+            or self.size > PENDING_BYTES - EVENT_BYTES
+            or self.subscription.runs >= PENDING_RUNS
+        )
+        return (
+            full
+            and self.breaker.closed
+            and not self.lanes.ready
+            and not self.settler.waiting
+            and self.lanes.blocked * 2 >= self.events
+        )
+
+    def nudge_poller(self) -> None:
+        """Wake the poller if there is something for it to do."""
+        if not self.room_news.is_set() and (self.room() > 0 or self.is_pressed()):
+            self.room_news.set()
+
+    async def wait_for_work(self) -> None:
+        """Return when a sender should look again."""
+        future = asyncio.get_running_loop().create_future()
+        self._idle.append(future)
+        await future
+
+    def wake_senders(self, *, all_of_them: bool = False) -> None:
+        """Wake as many idle senders as there is work for."""
+        if not self._idle:
+            return
+        if all_of_them:
+            count = len(self._idle)
+        elif self.breaker.closed:
+            count = -(-self.lanes.ready // self._batch_events)
+        else:
+            count = int(self.breaker.may_probe(self.clock.monotonic()))
+        while count > 0 and self._idle:
+            future = self._idle.popleft()
+            if not future.done():
+                future.set_result(None)
+                count -= 1
+
+    def set_alarm(self, at_s: float) -> None:
+        """Let the timer look at the lanes and the breaker at this time."""
+        if at_s < self.alarm_at_s:
+            self.alarm.set()
+
+    def post(self, code: str, name: str = "") -> None:
+        """Post a notice of this destination."""
+        self._notices.post(self.name, Notice(code, name))
+
+    def say(self, code: str, **fields: object) -> None:
+        """Write a line about this destination now."""
+        self._notices.say(code, destination=self.name, **fields)
+
+
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """Wait for an event; False when it has not happened in time."""
+    try:
+        async with asyncio.timeout(None if within_s == float("inf") else within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

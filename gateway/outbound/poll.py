@@ -1,0 +1,58 @@
+"""From the log into the lanes, no more than the senders will soon need.
+
+An open breaker, a paused destination or a full worker pauses the subscription, which
+keeps its place. At a bound that blocked events fill, the longest-blocked one is given
+up so that the rest goes on (DESIGN 5.5).
+"""
+
+from gateway.errors import LogError
+from gateway.outbound.held import Held, happens
+from gateway.outbound.retry import pause_s
+from gateway.outbound.settle import given_up
+
+POLL_S = 10.0  # one poll waits this long for news
+HEARTBEAT_S = 60.0  # a paused subscription is polled this often: Kafka wants it
+
+
+async def poll(held: Held) -> None:
+    """Poll until cancelled; a log that is away is asked again, slower and slower."""
+    failures = 0
+    while True:
+        try:
+            await _poll_once(held)
+            failures = 0
+        except LogError:
+            failures += 1
+            held.post("log_unavailable", "poll")
+            held.room_news.clear()
+            await happens(held.stop, pause_s(failures, chance=held.clock.chance()))
+
+
+async def _poll_once(held: Held) -> None:
+    limit = held.room()
+    if limit > 0:
+        held.subscription.resume()
+        records = await held.subscription.poll(limit=limit, timeout_s=POLL_S)
+        held.admit(records)
+    elif held.is_pressed():
+        _give_up_longest_blocked(held)
+    else:
+        await _hold(held)
+
+
+async def _hold(held: Held) -> None:
+    """Wait until there may be room, keeping the place in the group."""
+    held.subscription.pause()
+    held.room_news.clear()
+    if not await happens(held.room_news, HEARTBEAT_S):
+        held.admit(await held.subscription.poll(limit=1, timeout_s=0.0))
+
+
+def _give_up_longest_blocked(held: Held) -> None:
+    pending = held.lanes.take_longest_blocked()
+    if pending is None:
+        return
+    held.post("pressure")
+    held.lanes.done([pending])
+    held.end(pending, given_up("pressure", pending.last))
+    held.wake_senders()

@@ -1,0 +1,225 @@
+"""The end of an event at a destination: its outcome, its dead letter, then the mark.
+
+What comes in: verdicts. What goes out: entries of ``outcomes`` and ``dead.NAME`` in the
+shapes of INTERFACE, and ``Subscription.settle``, which writes them before the marks
+(DESIGN 5.5). Events that end together share one settle: while one is under way the next
+ones collect.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from gateway.errors import LogError
+from gateway.event import iso
+from gateway.log.contract import Entry, Record, Subscription
+from gateway.notices import Notice, Notices
+from gateway.outbound.contract import Delivered, Outcome, Rejected, Retry, Skipped
+from gateway.outbound.retry import pause_s
+
+GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
+GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
+_time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
+
+
+class Attempts(NamedTuple):
+    """How often an event was sent, and when: unix milliseconds."""
+
+    made: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+
+
+def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
+    """The end that a verdict means; a Retry is none."""
+    match verdict:
+        case Delivered():
+            return Outcome(kind="delivered", status=verdict.status)
+        case Skipped():
+            return Outcome(kind="skipped", reason=verdict.reason)
+        case Rejected():
+            return Outcome(
+                kind="dead",
+                reason=verdict.reason,
+                status=verdict.status,
+                detail=verdict.detail,
+                exchange=verdict.exchange,
+            )
+
+
+def given_up(reason: str, last: Retry | None) -> Outcome:
+    """The end of an event that might have been delivered later, after its last try."""
+    if last is None:
+        return Outcome(kind="dead", reason=reason)
+    return Outcome(
+        kind="dead",
+        reason=reason,
+        status=last.status,
+        detail=last.reason,
+        exchange=last.exchange,
+    )
+
+
+def entries_of(
+    destination: str, record: Record, outcome: Outcome, attempts: Attempts, at_ms: int
+) -> list[Entry]:
+    """What the log keeps of an end: the outcome, and the dead letter if it is one."""
+    headers = {name: value.decode() for name, value in record.headers}
+    value = {
+        "messageId": headers.get("messageId"),
+        "source": headers.get("source"),
+        "destination": destination,
+        "personKey": record.key.decode(),
+        "kind": outcome.kind,
+        "reason": outcome.reason,
+        "attempts": attempts.made,
+        "firstAttemptAt": _at(attempts.first_ms),
+        "at": _time(at_ms),
+        "replay": headers.get("replay"),
+        "status": outcome.status,
+    }
+    entry = Entry("outcomes", record.key, orjson.dumps(value), record.headers)
+    if outcome.kind != "dead":
+        return [entry]
+    letter = dead_letter(record, outcome, attempts)
+    return [entry, Entry(f"dead.{destination}", record.key, letter, record.headers)]
+
+
+def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
+    """The event, why it was given up, the last request (secrets masked) and its answer.
+
+    ``detail`` is beyond INTERFACE: which error, where no response says it.
+    """
+    exchange = outcome.exchange
+    return orjson.dumps(
+        {
+            "event": _event(record.value),
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+            "attempts": attempts.made,
+            "firstAttemptAt": _at(attempts.first_ms),
+            "lastAttemptAt": _at(attempts.last_ms),
+            "request": exchange and exchange.request,
+            "response": exchange and exchange.response,
+        }
+    )
+
+
+def _at(at_ms: int | None) -> str | None:
+    return None if at_ms is None else _time(at_ms)
+
+
+def _event(value: bytes) -> object:
+    """The record's value as it is; as text if it is no JSON, which was the bug."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value.decode(errors="replace")
+    return orjson.Fragment(value)
+
+
+class Settled(NamedTuple):
+    """One record and what is written before it is marked."""
+
+    record: Record
+    entries: Sequence[Entry]
+
+
+class Settler:
+    """Settles one subscription's records in the order they end, many at a time.
+
+    Never loses and never skips: while the log is away it asks again, slower and slower,
+    and who waits in ``durable`` waits. What is handed over is bounded by the worker's
+    bound on pending events. ``settled`` is told what has become durable.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        *,
+        name: str,
+        notices: Notices,
+        settled: Callable[[Sequence[Settled]], None],
+    ) -> None:
+        self._subscription = subscription
+        self._name = name
+        self._notices = notices
+        self._settled = settled
+        self._queue: deque[tuple[Settled, int]] = deque()
+        self._news = asyncio.Event()
+        self._added = 0
+        self._done = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Records handed over and not yet durable."""
+        return self._added - self._done
+
+    def add(self, record: Record, entries: Sequence[Entry]) -> None:
+        """Settle this record after all that were added before it."""
+        size = sum(len(entry.value) for entry in entries)
+        self._queue.append((Settled(record, entries), size))
+        self._added += 1
+        self._news.set()
+
+    async def durable(self) -> None:
+        """Return when all that has been added so far is durable.
+
+        For the senders alone: those that wait for one group share its future, so they
+        must be cancelled together.
+        """
+        if self._done >= self._added:
+            return
+        last = self._waiters[-1] if self._waiters else None
+        if last is None or last[0] < self._added or last[1].done():
+            future = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._added, future))
+        await self._waiters[-1][1]
+
+    async def run(self) -> None:
+        """Settle what is added, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._queue:
+                group = self._next_group()
+                await self._settle(group)
+                self._done += len(group)
+                self._settled(group)
+                self._wake()
+
+    def _next_group(self) -> list[Settled]:
+        group: list[Settled] = []
+        room = GROUP_BYTES
+        while self._queue and len(group) < GROUP_RECORDS:
+            room -= self._queue[0][1]
+            if group and room < 0:
+                break
+            group.append(self._queue.popleft()[0])
+        return group
+
+    async def _settle(self, group: Sequence[Settled]) -> None:
+        records = [record for record, _ in group]
+        entries = [entry for _, entries in group for entry in entries]
+        failures = 0
+        while True:
+            try:
+                await self._subscription.settle(records, entries)
+            except LogError:
+                failures += 1
+                self._notices.post(self._name, Notice("log_unavailable", "settle"))
+                await asyncio.sleep(pause_s(failures, chance=random.random()))  # noqa: S311 -- jitter
+            else:
+                return
+
+    def _wake(self) -> None:
+        while self._waiters and self._waiters[0][0] <= self._done:
+            future = self._waiters.popleft()[1]
+            if not future.done():
+                future.set_result(None)

@@ -1,0 +1,229 @@
+"""The worker of one destination: from poll to settled, the owner of every task.
+
+poll       log -> held (poll.py)
+send       a fixed number of them: one attempt at a time (deliver.py)
+settle     outcomes and dead letters, then the marks (settle.py)
+tend       the timer: wakes lanes whose time has come, and an open breaker's probe
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from gateway.config import DestinationConfig
+from gateway.errors import LogError
+from gateway.event import Json, SourceKind
+from gateway.log.contract import EventLog, Subscription
+from gateway.metrics import Metrics
+from gateway.notices import Notice, Notices
+from gateway.outbound.attempt import Gate, SuppressedPeople
+from gateway.outbound.contract import Destination
+from gateway.outbound.deliver import Senders
+from gateway.outbound.held import AHEAD_EVENTS, Clock, Held, happens
+from gateway.outbound.poll import poll
+from gateway.outbound.retry import pause_s
+
+STOP_GRACE_S = 2.0  # beyond the request timeout, for requests to end by themselves
+SETTLE_GRACE_S = 5.0  # for the last settle, when the worker stops
+
+
+class Worker:
+    """Delivers ``to.<name>`` to one destination until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        config: DestinationConfig,
+        log: EventLog,
+        destination: Destination,
+        source_kinds: Mapping[str, SourceKind],
+        suppressed: SuppressedPeople,
+        metrics: Metrics,
+        notices: Notices,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = config.name
+        self._config = config
+        self._log = log
+        self._destination = destination
+        self._metrics = metrics
+        self._notices = notices
+        self._clock = clock or Clock()
+        self._gate = Gate(
+            config,
+            destination.traits,
+            source_kinds=source_kinds,
+            suppressed=suppressed,
+        )
+        self._stop = asyncio.Event()
+        self._held: Held | None = None
+        gauges = metrics.gauges
+        gauges["gateway_lag"][self.name] = lambda: self._state().lag
+        gauges["gateway_pending"][self.name] = lambda: self._state().pending
+        gauges["gateway_breaker_open"][self.name] = lambda: (
+            self._state().breaker is not None
+        )
+
+    def state(self) -> Mapping[str, Json]:
+        """How it stands, for /readyz; ``breaker`` is why it is open, else null."""
+        state = self._state()
+        return {
+            "running": state.running,
+            "paused": self._config.paused,
+            "breaker": state.breaker,
+            "pending": state.pending,
+            "lag": state.lag,
+        }
+
+    def _state(self) -> "State":
+        held = self._held
+        if held is None:
+            return State()
+        return State(
+            running=True,
+            breaker=held.breaker.cause,
+            pending=held.events,
+            lag=held.subscription.lag,
+        )
+
+    def request_stop(self) -> None:
+        """Start nothing more; ``run`` returns when what is under way has settled."""
+        self._stop.set()
+        if self._held is not None:
+            self._held.wake_senders(all_of_them=True)
+
+    async def run(self) -> None:
+        """Deliver until ``request_stop``, or cancelled.
+
+        A log that is away is waited for. Stopping takes the request timeout at most,
+        and a little for the last settle; what has not settled then comes back, as after
+        a crash. May be called again once it has returned or raised; the destination is
+        the caller's to close.
+        """
+        async with AsyncExitStack() as stack:
+            subscription = await self._subscribe(stack)
+            if subscription is None:
+                return
+            held = Held(
+                self._config,
+                self._destination.traits,
+                subscription,
+                stop=self._stop,
+                metrics=self._metrics,
+                notices=self._notices,
+                clock=self._clock,
+            )
+            if await self._remember(held):
+                self._held = held
+                stack.callback(self._forget)
+                await self._work(held)
+
+    def _forget(self) -> None:
+        self._held = None
+
+    async def _subscribe(self, stack: AsyncExitStack) -> Subscription | None:
+        """Join the group; None when told to stop before the log let it."""
+        topic, failures = f"to.{self.name}", 0
+        while not self._stop.is_set():
+            try:
+                following = self._log.subscribe(topic, group=self.name)
+                return await stack.enter_async_context(following)
+            except LogError:
+                failures += 1
+                await self._wait_for_log("subscribe", failures)
+        return None
+
+    async def _remember(self, held: Held) -> bool:
+        """Rebuild the dedupe window from what was settled last (5.4)."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if not self._config.paused:
+                    await self._remember_once(held)
+                return True
+            except LogError:
+                failures += 1
+                await self._wait_for_log("remember", failures)
+        return False
+
+    async def _remember_once(self, held: Held) -> None:
+        count, limit = 0, self._config.delivery.dedupe_entries
+        async for record in held.subscription.before_committed(limit):
+            held.seen.is_duplicate(record)
+            count += 1
+            if count % AHEAD_EVENTS == 0:
+                await asyncio.sleep(0)
+
+    async def _wait_for_log(self, what: str, failures: int) -> None:
+        self._notices.post(self.name, Notice("log_unavailable", what))
+        pause = pause_s(failures, chance=self._clock.chance())
+        await happens(self._stop, pause)
+
+    async def _work(self, held: Held) -> None:
+        senders = Senders(
+            held, self._destination, self._gate, self._config.delivery, self._metrics
+        )
+        async with asyncio.TaskGroup() as tasks:
+            settling = tasks.create_task(held.settler.run(), name=f"{self.name} settle")
+            starting = [
+                tasks.create_task(poll(held), name=f"{self.name} poll"),
+                tasks.create_task(tend(held), name=f"{self.name} tend"),
+            ]
+            sending = [
+                tasks.create_task(senders.send(), name=f"{self.name} send {number}")
+                for number in range(held.senders)
+            ]
+            await self._stop.wait()
+            await self._finish(held, starting, sending)
+            settling.cancel()
+
+    async def _finish(
+        self,
+        held: Held,
+        starting: Sequence[asyncio.Task[None]],
+        sending: Sequence[asyncio.Task[None]],
+    ) -> None:
+        """End in order: start nothing, let requests end, settle; in bounded time."""
+        for task in starting:
+            task.cancel()
+        bound_s = self._config.delivery.timeout_s + STOP_GRACE_S
+        _, late = await asyncio.wait(sending, timeout=bound_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        try:
+            async with asyncio.timeout(SETTLE_GRACE_S):
+                await held.settler.durable()
+        except TimeoutError:
+            held.post("stopped_unsettled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the metrics and /readyz tell of a run; of none, nothing is known."""
+
+    running: bool = False
+    breaker: str | None = None
+    pending: int = 0
+    lag: int = 0
+
+
+async def tend(held: Held) -> None:
+    """Wake what is due; sleep until the next is. The one timer of a worker."""
+    while True:
+        held.alarm.clear()
+        now_s = held.clock.monotonic()
+        held.lanes.wake(now_s)
+        held.wake_senders()
+        held.nudge_poller()
+        held.alarm_at_s = min(_alarms(held, now_s), default=float("inf"))
+        await happens(held.alarm, held.alarm_at_s - now_s)
+
+
+def _alarms(held: Held, now_s: float) -> Iterator[float]:
+    if (due_s := held.lanes.next_due_s) is not None:
+        yield due_s
+    if (probe_s := held.breaker.probe_at_s) is not None and probe_s > now_s:
+        yield probe_s
