@@ -43,7 +43,7 @@ FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
 SHUTDOWN_S = 10.0  # for requests under way when a stop is asked for
 BACKLOG = 1_024
-GC_THRESHOLDS = (50_000, 50, 100)  # messages are trees without cycles: collect rarely
+GC_THRESHOLDS = (50_000, 20, 10)  # messages are trees without cycles: collect rarely
 
 HINT = """\
 try   curl {url}/v1/identify -u dev: -d '{{"userId": "97980cfea0067", \

@@ -30,7 +30,7 @@ IDLE_S = 1.0  # how often an idle writer looks whether something may be deleted
 class Request:
     """What one caller waits for."""
 
-    future: asyncio.Future[None]
+    future: "asyncio.Future[str | None]"
     entries: Sequence[Entry] = ()
     size: int = 0
     deadline: float = 0.0

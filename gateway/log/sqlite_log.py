@@ -162,11 +162,15 @@ class SqliteLog:
         if self._timer is None:
             self._timer = self._loop.call_at(request.deadline, self._on_deadline)
         try:
-            await request.future
+            # A text, not an exception: one would hold this frame, which holds the
+            # future, and such a ring keeps the entries until the collector comes.
+            problem = await request.future
         except asyncio.CancelledError:
             if self._writer.drop(request):
                 self._waiting_bytes -= request.size
             raise
+        if problem is not None:
+            raise LogError(problem)
 
     async def _settle(
         self,
@@ -198,10 +202,7 @@ class SqliteLog:
             self._waiting_bytes -= request.size
             if request.future.done():
                 continue
-            if error := written.errors.get(request):
-                request.future.set_exception(LogError(error))
-            else:
-                request.future.set_result(None)
+            request.future.set_result(written.errors.get(request))
         self._tell_of(written)
 
     def _tell_of(self, written: Written) -> None:
@@ -227,7 +228,7 @@ class SqliteLog:
             if not request.future.done():
                 seconds = self._append_timeout_s
                 message = f"{self._path}: not durable within {seconds:g} s: {cause}"
-                request.future.set_exception(LogError(message))
+                request.future.set_result(message)
 
     @contextmanager
     def _hearing(self, topic: str, bell: Bell) -> Iterator[None]:
