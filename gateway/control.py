@@ -80,6 +80,8 @@ class Control:
             until_ms=int(query["until"]) if "until" in query else None,
         )
         topic = request.match_info["topic"]
+        if (problem := await missing(self._log, topic)) is not None:
+            raise web.HTTPNotFound(text=problem)
         response = web.StreamResponse()
         response.content_type = "application/x-ndjson"
         await response.prepare(request)
@@ -100,6 +102,14 @@ class Control:
             raise web.HTTPUnauthorized(
                 text="the token in the log's lock file opens this"
             )
+
+
+async def missing(log: EventLog, topic: str) -> str | None:
+    """What to say of a topic that is not there; None when it is."""
+    known = [each.name for each in await log.topics()]
+    if topic in known:
+        return None
+    return f"there is no topic {topic!r}; known are: {', '.join(sorted(known))}"
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

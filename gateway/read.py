@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 
 from gateway.config import Config
+from gateway.control import missing
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json
 from gateway.log import EventLog, Span, open_log, read_owner
@@ -77,6 +78,8 @@ def _own_lines(
     with asyncio.Runner() as runner:
         log = runner.run(_open(config))
         try:
+            if (problem := runner.run(missing(log, topic))) is not None:
+                raise ConfigError(problem)
             records = aiter(log.scan(topic, span, follow=follow))
             while (record := runner.run(_next(records))) is not None:
                 yield line(record)

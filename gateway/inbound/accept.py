@@ -189,7 +189,7 @@ class Acceptor:
         message_id = entries.message_id_of(message)
         if isinstance(source, AuthError):
             refusal = Refusal((Fault("/writeKey", str(source), source.code),))
-            work.rejected.append(Rejected(index, message_id, refusal))
+            work.rejected.append(answer.rejected(index, message_id, refusal))
             return
         origin = self._origin(work, source)
         if message_id is None:
@@ -273,7 +273,7 @@ class Acceptor:
             )
         )
         if source.on_invalid == "reject":
-            work.rejected.append(Rejected(index, message_id, refusal))
+            work.rejected.append(answer.rejected(index, message_id, refusal))
 
     async def _refuse_request(
         self, work: Work, body: bytes, error: MessageError

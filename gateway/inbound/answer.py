@@ -225,11 +225,22 @@ def hidden_from_browsers(answer: Answer, headers: Headers) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One message of a request that was not admitted; ``index`` counts from 0."""
+    """One message of a request that was not admitted; ``index`` counts from 0.
+
+    ``shown`` is its part of the answer, rendered when the message was judged: the
+    report on a whole batch at once would stall the loop.
+    """
 
     index: int
-    message_id: str | None
     refusal: Refusal
+    shown: orjson.Fragment
+
+
+def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
+    """A rejection with its part of the answer."""
+    errors = [fault._asdict() for fault in refusal.faults]
+    shown = {"index": index, "messageId": message_id, "errors": errors}
+    return Rejected(index, refusal, orjson.Fragment(orjson.dumps(shown)))
 
 
 def judged(
@@ -240,14 +251,7 @@ def judged(
         return ACCEPTED
     if not batch:
         return _single(rejected[0].refusal)
-    report: list[Json] = [
-        {
-            "index": each.index,
-            "messageId": each.message_id,
-            "errors": [fault._asdict() for fault in each.refusal.faults],
-        }
-        for each in rejected
-    ]
+    report = [each.shown for each in rejected]
     if accepted and not strict:
         body = {"success": True, "accepted": accepted, "rejected": report}
         return Answer(status=200, body=orjson.dumps(body))

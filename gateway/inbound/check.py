@@ -249,6 +249,8 @@ def _text(violation: Violation) -> str:
     keyword, schema, _, instance = violation
     value = schema.get(keyword)
     found = KINDS.get(type(instance), "a number")
+    if keyword not in schema:
+        return "does not fit the schema"
     match keyword:
         case "type" | "pattern" | "format" if "title" in schema:
             return f"must be {schema['title']}; this is {found}"

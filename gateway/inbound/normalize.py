@@ -38,7 +38,7 @@ def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
     if body["type"] == "identify":
         _complete(body)
     if as_sent:
-        body["asSent"] = {**body.get("asSent", {}), **as_sent}
+        body["asSent"] = as_sent
     return Normalized(body), notices
 
 

@@ -93,6 +93,7 @@ class Tables:
 
     def open(self) -> None:
         """Connect, make the tables in a new file, and learn what is there."""
+        self._path.touch(mode=0o600)  # people's data; SQLite's other files follow it
         connection = sqlite3.connect(
             self._path, timeout=self._busy_timeout_s, isolation_level=None
         )

@@ -9,6 +9,7 @@ from gateway.config import DestinationConfig, Limits
 from gateway.event import Origin, Raw, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
+from gateway.inbound.check import check, reference_errors
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
 
@@ -75,6 +76,18 @@ def codes(refusal: Any) -> set[tuple[str, str]]:
     """(pointer, code) of a refusal; fails when it is none."""
     assert isinstance(refusal, Refusal), refusal
     return {(fault.pointer, fault.code) for fault in refusal.faults}
+
+
+def verdict(raw):
+    """(pointer, code) pairs, the same from both validators; empty when it is valid."""
+    result = check(raw)
+    told = codes(result) if isinstance(result, Refusal) else set()
+    assert {(fault.pointer, fault.code) for fault in reference_errors(raw)} == told
+    return told
+
+
+def accepts(raw):
+    assert verdict(raw) == set()
 
 
 def recordings() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,6 +1,9 @@
 """One POST from body to answer, in process: keys, origins, limits, honest answers."""
 
 import asyncio
+import contextlib
+import gc
+import http.client
 import json
 import time
 from collections.abc import AsyncIterator
@@ -423,14 +426,24 @@ async def test_2500_invalid_messages_never_stall_the_loop(house):
             now = time.thread_time()
             longest_s, last = max(longest_s, now - last), now
 
+    def post() -> tuple[int, bytes]:  # on a thread of its own: not the loop's time
+        client = http.client.HTTPConnection(house.url[7:], timeout=30)
+        client.request("POST", "/v1/batch", body, {"Authorization": "Bearer dev"})
+        with contextlib.closing(client):
+            response = client.getresponse()
+            return response.status, response.read()
+
+    gc.collect()
+    gc.freeze()  # as the gateway does at its start: this process is full of tests
     watching = asyncio.create_task(watch())
-    status, answer, _ = await house.post("/v1/batch", body)
+    status, answer = await asyncio.to_thread(post)
     done = True
     await watching
-    assert (status, answer["accepted"]) == (400, 0)
-    assert len(answer["rejected"]) == 2_500
-    assert longest_s < 0.05
+    gc.unfreeze()
+    told = json.loads(answer)
+    assert (status, told["accepted"], len(told["rejected"])) == (400, 0, 2_500)
     print(f"longest stall {longest_s * 1000:.1f} ms")
+    assert longest_s < 0.020  # 6 ms, and room for a machine that is busy
 
 
 async def test_settings_for_the_browser_and_mobile_sdks(house):

@@ -188,3 +188,51 @@ def test_a_batch_without_a_body_of_its_own_changes_nothing():
 def test_the_clock_of_the_samples_is_the_one_in_the_golden_cases():
     assert origin().received_at == "2026-01-15T10:13:20.000Z"
     assert origin().received_at_ms == RECEIVED_MS
+
+
+def test_p003_integrations_and_times_need_not_be_sent():
+    result = admitted({"userId": "u"})
+    assert result.event.body["timestamp"] == result.event.received_at
+    assert "integrations" not in result.event.body
+    assert result.route.to == ("crm", "mail")
+
+
+def test_p101_both_spellings_from_two_sources_are_one_trait():
+    camel = admitted({"userId": "u", "traits": {"firstName": "Ann"}}).event
+    snake = admitted({"userId": "u", "traits": {"first_name": "Ann"}}).event
+    assert camel.body["traits"] == snake.body["traits"]
+
+
+def test_p090_the_email_is_there_for_the_destinations():
+    for raw in (
+        {"userId": "u", "traits": {"email": "Ann.Smith+tag@Example.COM"}},
+        {"userId": "Ann.Smith+tag@Example.COM"},
+    ):
+        traits = admitted(raw).event.body["traits"]
+        assert traits["email"] == "Ann.Smith+tag@Example.COM"
+
+
+def of_the_browser(case):
+    folder = "browser-customerio-cdp-analytics-browser"
+    for name, message, endpoint, batch in every_message():
+        if name.startswith(folder) and f"-{case}[" in name:
+            raw = prepare(message, endpoint, batch)
+            return admit(raw, origin(kind="browser"), routes()).event.body
+    raise LookupError(case)
+
+
+def test_p005_later_calls_of_the_browser_carry_the_identity():
+    assert of_the_browser("track-after-identify-2")["userId"] == "user-1"
+
+
+def test_p068_the_browser_makes_an_anonymous_id():
+    body = of_the_browser("identify-anonymous-only")
+    assert "userId" not in body
+    assert len(body["anonymousId"]) == 36
+
+
+def test_p070_the_browser_repeats_earlier_traits():
+    first = of_the_browser("identify-sticky-traits")["traits"]
+    last = of_the_browser("identify-sticky-traits-3")["traits"]
+    assert first == {"email": "a@example.com", "plan": "pro"}
+    assert last == {"email": "a@example.com", "plan": "free"}

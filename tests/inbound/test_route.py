@@ -109,6 +109,10 @@ def test_of_two_spellings_of_one_name_false_wins(order):
     assert to(dict(pair)) == ("crm-eu", "crm-us")
     pair = [("All", False), ("all", True)][::order]
     assert to(dict(pair)) == ()
+    pair = [("Mail", {"a": 1}), ("mail", None), ("All", False)][::order]
+    assert to(dict(pair)) == ("mail",)
+    pair = [("Mail", {"a": 1}), ("mail", True), ("All", False)][::order]
+    assert to(dict(pair)) == ("mail",)
 
 
 def test_an_unknown_name_is_a_notice_and_nothing_else():

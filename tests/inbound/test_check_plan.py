@@ -1,0 +1,116 @@
+"""Tracking plans: what a source promises, judged by its own schemas."""
+
+import json
+
+import pytest
+
+from gateway.errors import ConfigError
+from gateway.inbound.check import check, load_plan
+from tests.inbound.samples import codes, identify, message
+
+PLAN = {
+    "traits": {"required": ["firstName"], "properties": {"age": {"minimum": 18}}},
+    "events": {
+        "Order Completed": {
+            "required": ["total"],
+            "properties": {"total": {"type": "number"}},
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    def write(plan):
+        file = tmp_path / "plan.json"
+        file.write_text(plan if isinstance(plan, str) else json.dumps(plan))
+        return file
+
+    return write
+
+
+def test_a_plan_refuses_with_pointers_into_the_message(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    raw = message("track", event="Order Completed", properties={"total": "5", "x": 1})
+    assert codes(check(raw, plan)) == {
+        ("/properties/total", "type"),
+        ("/properties", "additionalProperties"),
+    }
+    raw = message("track", event="Order Completed")
+    assert codes(check(raw, plan)) == {("/properties", "required")}
+    assert codes(check(identify(), plan)) == {("/traits", "required")}
+
+
+def test_a_plan_may_refuse_everything_or_have_parts_of_its_own(plan_file):
+    amount = {"properties": {"amount": {"type": "number"}}}
+    part = {"$id": "https://example.com/total", **amount}
+    schema = {
+        "$defs": {"total": part},
+        "properties": {"total": {"$ref": "https://example.com/total"}, "tax": False},
+    }
+    events = {"Closed": {"additionalProperties": False}, "Order": schema}
+    plan = load_plan(plan_file({"events": events}))
+    raw = message("track", event="Closed", properties={"a": 1})
+    assert codes(check(raw, plan)) == {("/properties", "additionalProperties")}
+    raw = message(
+        "track", event="Order", properties={"total": {"amount": "5"}, "tax": 1}
+    )
+    assert codes(check(raw, plan)) == {
+        ("/properties/total/amount", "type"),
+        ("/properties/tax", "falseSchema"),
+    }
+    texts = {fault.message for fault in check(raw, plan).faults}
+    assert texts == {"does not fit the schema"}
+
+
+def test_a_plan_says_nothing_of_other_events_and_types(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    for raw in (message("track", event="Other"), message("page"), message("group")):
+        assert check(raw, plan) == (raw, ())
+
+
+def test_a_plan_judges_canonical_traits(plan_file):
+    plan = load_plan(plan_file(PLAN))
+    raw = identify(traits={"first_name": "Ann", "age": "34"})
+    assert check(raw, plan) == (raw, ())
+    raw = identify(traits={"first_name": "Ann", "age": "17"})
+    assert codes(check(raw, plan)) == {("/traits/age", "minimum")}
+
+
+def test_a_plan_can_flag_instead(plan_file):
+    plan = load_plan(plan_file(PLAN), violation="flag")
+    raw = identify(traits={"age": 5})
+    checked, notices = check(raw, plan)
+    assert checked == raw
+    assert {(n.code, n.name) for n in notices} == {
+        ("plan_violation", "/traits"),
+        ("plan_violation", "/traits/age"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        ("{", "is not JSON"),
+        ([], "expected"),
+        ({"event": {}}, "expected"),
+        ({"events": []}, "expected"),
+        ({"traits": {"type": "strin"}}, "/traits/type"),
+        ({"events": {"A/B": {"required": "x"}}}, "/events/A~1B/required"),
+        ({"traits": {"$ref": "https://example.com/x.json"}}, "/traits: cannot"),
+        ({"traits": {"properties": {"a": {"pattern": "("}}}}, "/traits"),
+        ({"traits": 5}, "/traits"),
+    ],
+)
+def test_a_plan_that_is_no_schema_names_file_and_place(plan_file, plan, place):
+    file = plan_file(plan)
+    with pytest.raises(ConfigError) as error:
+        load_plan(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert place in str(error.value)
+
+
+def test_a_plan_that_is_not_there_names_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.json: cannot be read"):
+        load_plan(tmp_path / "nothing.json")
