@@ -26,7 +26,7 @@ PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
 PENDING_BYTES = 67_108_864
 PENDING_RUNS = 400
 EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
-AHEAD_EVENTS = 256  # polled ahead at least, so that one poll brings many
+AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 
 
 def _wall_ms() -> int:
@@ -86,10 +86,7 @@ class Held:
         self.alarm = asyncio.Event()
         self.alarm_at_s = float("inf")
         self._batch_events = traits.batch_events
-        self._ahead = min(
-            max(AHEAD_EVENTS, 2 * self.senders * traits.batch_events),
-            PENDING_EVENTS // 2,
-        )
+        self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
         self._notices = notices
@@ -131,11 +128,10 @@ class Held:
             return 0
         if not self.breaker.closed:
             return 0 if self.lanes.count else 1
-        startable = self.lanes.startable
-        if startable * 2 > self._ahead:
+        if self.lanes.startable >= self._enough:
             return 0
         return min(
-            self._ahead - startable,
+            max(AHEAD_EVENTS, self._enough),
             PENDING_EVENTS - self.events,
             (PENDING_BYTES - self.size) // EVENT_BYTES,
             PENDING_RUNS - self.subscription.runs,

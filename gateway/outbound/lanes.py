@@ -172,10 +172,11 @@ class Lanes:
         """These events have ended: the next of their keys may start."""
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
+            if lane.events[0] is pending:
+                self._blocked.pop(lane.key, None)
             lane.events.remove(pending)  # it is the first, or one of the first few
             lane.flying -= 1
             self.count -= 1
-            self._blocked.pop(lane.key, None)
             if not lane.flying:
                 self._settle_down(lane)
 
@@ -185,7 +186,6 @@ class Lanes:
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
             lane.due_s = due_s if lane.due_s is None else max(due_s, lane.due_s)
-            self._blocked.setdefault(lane.key, lane)
             if not lane.flying:
                 self._settle_down(lane)
 
@@ -206,24 +206,22 @@ class Lanes:
         elif lane.due_s is None:
             self._ready.append(lane)
         else:
+            self._blocked.setdefault(lane.key, lane)
             self._turn += 1
             self.blocked += len(lane.events)
             heappush(self._waiting, (lane.due_s, self._turn, lane))
 
-    def wake(self, now_s: float) -> int:
-        """Make ready what has waited long enough; how many lanes that are."""
-        woken = 0
+    def wake(self, now_s: float) -> None:
+        """Make ready what has waited long enough."""
         while self._waiting and self._waiting[0][0] <= now_s:
             due_s, _, lane = heappop(self._waiting)
             if lane.waits and lane.due_s == due_s:
                 self._stop_waiting(lane)
                 self._ready.append(lane)
-                woken += 1
-        return woken
 
-    def wake_all(self) -> int:
+    def wake_all(self) -> None:
         """Make ready all that waits, in the order it was due."""
-        return self.wake(float("inf"))
+        self.wake(float("inf"))
 
     def _stop_waiting(self, lane: Lane) -> None:
         lane.due_s = None

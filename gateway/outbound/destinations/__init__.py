@@ -98,11 +98,14 @@ def names() -> tuple[str, ...]:
 def load(type_: str) -> Kind:
     """The module of a type; ConfigError lists the known ones."""
     known = names()
-    if "." not in type_ and type_ not in known:
+    parts = type_.split(".")
+    if type_ not in known and (
+        len(parts) == 1 or not all(map(str.isidentifier, parts))
+    ):
         raise ConfigError(
             f"type: {type_!r} is not known; known are: {', '.join(known)}"
         )
-    module_name = type_ if "." in type_ else f"{__name__}.{type_}"
+    module_name = f"{__name__}.{type_}" if type_ in known else type_
     try:
         module = import_module(module_name)
     except ImportError as error:

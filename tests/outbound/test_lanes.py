@@ -1,0 +1,249 @@
+"""Lanes against a model that keeps one plain list."""
+
+from collections import Counter
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.log.contract import Record
+from gateway.outbound.contract import Traits
+from gateway.outbound.lanes import (
+    CROWDED,
+    Lanes,
+    Pending,
+    lane_a_person,
+    lane_an_event,
+    lane_of,
+    one_lane,
+)
+
+KEYS = st.sampled_from([b"ann", b"bob", b"cid", b"dan"])
+
+
+def pending(offset: int, key: bytes = b"ann", size: int = 10) -> Pending:
+    return Pending(Record("to.crm", 0, offset, key, b"x" * size, (), 0))
+
+
+def offsets(batch: list[Pending]) -> list[int]:
+    return [each.record.offset for each in batch]
+
+
+class LanesMachine(RuleBasedStateMachine):
+    """Any order of add, take, end and retry: order per key, one in flight, no loss."""
+
+    lane_of = staticmethod(lane_a_person)
+    events, size = 3, 35
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = Lanes(self.lane_of, events=self.events, size=self.size)
+        self.held: list[Pending] = []  # in log order
+        self.flying: list[list[Pending]] = []
+        self.blocked: dict[object, float] = {}
+        self.numbers = count()
+        self.now = 0.0
+
+    def lane(self, each: Pending) -> object:
+        return self.lane_of(each.record)
+
+    @rule(key=KEYS, size=st.integers(1, 30))
+    def add(self, key: bytes, size: int) -> None:
+        each = pending(next(self.numbers), key, size)
+        self.held.append(each)
+        self.lanes.add(each)
+
+    @rule()
+    def take(self) -> None:
+        batch = self.lanes.take(self.now)
+        startable = [each for each in self.held if self.may_start(each)]
+        assert bool(batch) == bool(startable)
+        self.check(batch)
+
+    @rule()
+    def probe(self) -> None:
+        batch = self.lanes.take_stalest(self.now)
+        busy = {self.lane(each) for flight in self.flying for each in flight}
+        idle = [each for each in self.held if self.lane(each) not in busy]
+        assert bool(batch) == bool(idle)
+        for each in batch:
+            self.blocked.pop(self.lane(each), None)
+        self.check(batch)
+
+    def check(self, batch: list[Pending]) -> None:
+        assert len(batch) <= self.events
+        sizes = [len(each.record.value) for each in batch]
+        assert len(batch) <= 1 or sum(sizes) <= self.size
+        busy = {self.lane(each) for flight in self.flying for each in flight}
+        for lane, number in Counter(map(self.lane, batch)).items():
+            assert lane not in busy
+            assert lane not in self.blocked
+            mine = [each for each in self.held if self.lane(each) == lane]
+            assert [each for each in batch if self.lane(each) == lane] == mine[:number]
+            assert number == 1 or self.lane_of is one_lane
+        if batch:
+            self.flying.append(batch)
+
+    def may_start(self, each: Pending) -> bool:
+        lane = self.lane(each)
+        busy = {self.lane(one) for flight in self.flying for one in flight}
+        return lane not in busy and lane not in self.blocked
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def land(self, data: Any) -> None:
+        """Each event of a batch ends, fails or was not tried."""
+        batch = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
+        for each in batch:
+            verdict = data.draw(st.sampled_from(["done", "retry", "back"]))
+            if verdict == "done":
+                self.lanes.done([each])
+                self.held.remove(each)
+            elif verdict == "retry":
+                due = self.now + data.draw(st.integers(1, 5))
+                self.lanes.retry([each], due)
+                lane = self.lane(each)
+                self.blocked[lane] = max(self.blocked.get(lane, 0.0), due)
+            else:
+                self.lanes.put_back([each])
+
+    @rule(seconds=st.integers(1, 4))
+    def wake(self, seconds: int) -> None:
+        self.now += seconds
+        self.lanes.wake(self.now)
+        self.blocked = {k: due for k, due in self.blocked.items() if due > self.now}
+
+    @rule()
+    def wake_all(self) -> None:
+        self.lanes.wake_all()
+        self.blocked.clear()
+
+    @rule()
+    def give_up(self) -> None:
+        each = self.lanes.take_longest_blocked()
+        busy = {self.lane(one) for flight in self.flying for one in flight}
+        assert (each is not None) == any(lane not in busy for lane in self.blocked)
+        if each is not None:
+            self.blocked.pop(self.lane(each))
+            mine = [one for one in self.held if self.lane(one) == self.lane(each)]
+            assert each is mine[0]
+            self.lanes.done([each])
+            self.held.remove(each)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert self.lanes.count == len(self.held)
+        busy = {self.lane(each) for flight in self.flying for each in flight}
+        behind = [
+            each
+            for each in self.held
+            if self.lane(each) in self.blocked and self.lane(each) not in busy
+        ]
+        assert self.lanes.blocked == len(behind)
+
+    def teardown(self) -> None:
+        """Nothing is lost: what is held comes out in the end."""
+        for batch in self.flying:
+            self.lanes.done(batch)
+            self.held = [each for each in self.held if each not in batch]
+        self.lanes.wake_all()
+        while batch := self.lanes.take(self.now):
+            self.lanes.done(batch)
+            self.held = [each for each in self.held if each not in batch]
+        assert not self.held
+        assert not self.lanes.count
+
+
+class OneLane(LanesMachine):
+    lane_of = staticmethod(one_lane)
+
+
+class NoOrder(LanesMachine):
+    lane_of = staticmethod(lane_an_event)
+
+
+few = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPerson, TestOneLane, TestNoOrder = (
+    LanesMachine.TestCase,
+    OneLane.TestCase,
+    NoOrder.TestCase,
+)
+TestPerson.settings = TestOneLane.settings = TestNoOrder.settings = few
+
+
+def test_a_failed_event_goes_before_later_ones_of_its_key_and_others_go_on() -> None:
+    lanes = Lanes(lane_a_person)
+    for each in [pending(0, b"ann"), pending(1, b"ann"), pending(2, b"bob")]:
+        lanes.add(each)
+    first = lanes.take(0.0)
+    lanes.retry(first, due_s=10.0)
+    assert offsets(lanes.take(1.0)) == [2]
+    assert lanes.take(1.0) == []
+    assert lanes.next_due_s == 10.0
+    lanes.wake(10.0)
+    assert offsets(lanes.take(10.0)) == [0]
+
+
+def test_keys_take_turns() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(6):
+        lanes.add(pending(offset, b"ann" if offset < 4 else b"bob%d" % offset))
+    order = []
+    while batch := lanes.take(0.0):
+        order += offsets(batch)
+        lanes.done(batch)
+    assert order == [0, 4, 5, 1, 2, 3]
+
+
+def test_a_batch_in_order_is_the_next_events_of_the_log() -> None:
+    lanes = Lanes(one_lane, events=3, size=1_000)
+    for offset, key in enumerate([b"a", b"a", b"b", b"a"]):
+        lanes.add(pending(offset, key))
+    batch = lanes.take(0.0)
+    assert offsets(batch) == [0, 1, 2]
+    assert lanes.take(0.0) == []
+    lanes.retry(batch, 1.0)
+    lanes.wake(1.0)
+    assert offsets(lanes.take(1.0)) == [0, 1, 2]
+
+
+def test_an_event_larger_than_a_batch_goes_alone() -> None:
+    lanes = Lanes(lane_a_person, events=10, size=50)
+    for offset, size in enumerate([40, 60, 5]):
+        lanes.add(pending(offset, b"%d" % offset, size))
+    assert [offsets(lanes.take(0.0)) for _ in range(3)] == [[0], [1], [2]]
+
+
+def test_a_crowded_key_is_told_once() -> None:
+    lanes = Lanes(lane_a_person)
+    told = [lanes.add(pending(offset)) for offset in range(CROWDED + 50)]
+    assert told.count(True) == 1
+
+
+def test_the_longest_blocked_is_the_one_that_failed_first() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(3):
+        lanes.add(pending(offset, b"%d" % offset))
+    for due in (30.0, 20.0, 10.0):
+        lanes.retry(lanes.take(0.0), due)
+    lanes.wake(10.0)
+    lanes.retry(lanes.take(10.0), 40.0)
+    given_up = lanes.take_longest_blocked()
+    assert given_up is not None
+    assert given_up.record.offset == 0
+
+
+@pytest.mark.parametrize(
+    ("traits", "order", "wanted"),
+    [
+        (Traits(types=frozenset()), "person", lane_a_person),
+        (Traits(types=frozenset()), "none", lane_an_event),
+        (Traits(types=frozenset(), same_key="in_order"), "none", one_lane),
+        (Traits(types=frozenset(), order="total"), "person", one_lane),
+    ],
+)
+def test_lanes_follow_what_is_declared(traits: Traits, order: Any, wanted: Any) -> None:
+    assert lane_of(traits, order) is wanted

@@ -1,0 +1,159 @@
+"""The client against servers that misbehave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.outbound.http import NoResponse, Request, Response
+from gateway.outbound.send import AiohttpSend, open_session
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture
+async def send() -> AsyncIterator[AiohttpSend]:
+    async with open_session() as session:
+        yield AiohttpSend(session, timeout_s=2.0)
+
+
+async def ask(send: AiohttpSend, handler: Handler, **changes: Any) -> Any:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    async with TestServer(application) as server:
+        url = str(server.make_url("/hook"))
+        return await send(Request(url=url, body=b'{"a":1}', **changes))
+
+
+async def ask_raw(send: AiohttpSend, answer: bytes | None) -> Any:
+    """A server that writes these bytes, or resets the connection."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            writer.transport.abort()
+        else:
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        return await send(Request(url=f"http://127.0.0.1:{port}/", body=b"x"))
+
+
+async def test_the_request_arrives_as_it_is(send: AiohttpSend) -> None:
+    got: dict[str, Any] = {}
+
+    async def handler(request: web.Request) -> web.Response:
+        got.update(method=request.method, body=await request.read())
+        got.update(headers=dict(request.headers))
+        return web.Response(status=202, body=b"ok", headers={"X-Id": "7"})
+
+    headers = {"Content-Type": "application/json", "X-Gateway-Message-Id": "m1"}
+    response = await ask(send, handler, method="PUT", headers=headers)
+    assert (response.status, response.body) == (202, b"ok")
+    assert response.headers["x-id"] == "7"
+    assert (got["method"], got["body"]) == ("PUT", b'{"a":1}')
+    assert headers.items() <= got["headers"].items()
+    assert got["headers"]["Accept-Encoding"] == "identity"
+    assert got["headers"]["User-Agent"].startswith("gateway/")
+
+
+async def test_a_redirect_is_not_followed(send: AiohttpSend) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere" if request.path == "/hook" else "/")
+
+    assert (await ask(send, handler)).status == 302
+
+
+async def test_only_the_beginning_of_an_answer_is_read(send: AiohttpSend) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):  # when the reader goes away
+            while True:
+                await response.write(b"x" * 65_536)
+        return response
+
+    response = await asyncio.wait_for(ask(send, handler), 5.0)
+    assert response.body == b"x" * 8_192
+
+
+async def test_a_compressed_answer_is_not_inflated(send: AiohttpSend) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=b"not gzip", headers={"Content-Encoding": "gzip"})
+
+    assert (await ask(send, handler)).body == b"not gzip"
+
+
+async def test_a_slow_server_is_left(send: AiohttpSend) -> None:
+    send = AiohttpSend(send._session, timeout_s=0.05)
+    ends = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        del request
+        await ends.wait()
+        return web.Response()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        await ends.wait()
+        return response
+
+    for each in (handler, drip):
+        asyncio.get_running_loop().call_later(0.2, ends.set)
+        answer = await ask(send, each)
+        assert isinstance(answer, NoResponse)
+        assert "Timeout" in answer.reason
+        ends.clear()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 banana\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_answer_names_the_error(
+    send: AiohttpSend, answer: bytes | None
+) -> None:
+    found = await ask_raw(send, answer)
+    assert isinstance(found, NoResponse)
+    assert found.reason.endswith("Error")
+
+
+async def test_nobody_there(send: AiohttpSend) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    found = await send(Request(url=f"http://127.0.0.1:{port}/"))
+    assert found == NoResponse("ClientConnectorError")
+
+
+async def test_a_proxy_in_the_environment_is_not_believed(
+    send: AiohttpSend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+    async def handler(request: web.Request) -> web.Response:
+        del request
+        return web.Response()
+
+    assert isinstance(await ask(send, handler), Response)

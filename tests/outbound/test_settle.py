@@ -1,0 +1,149 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.errors import LogError
+from gateway.log.contract import Entry, Record
+from gateway.notices import Notices
+from gateway.outbound import settle
+from gateway.outbound.contract import Delivered, Exchange, Outcome, Rejected, Skipped
+from gateway.outbound.settle import Attempts, Settler, entries_of, outcome_of
+
+AT_MS = 1_768_472_000_123
+AT = "2026-01-15T10:13:20.123Z"
+
+
+def test_every_final_verdict_has_its_outcome() -> None:
+    said = Exchange({"method": "POST"})
+    assert outcome_of(Delivered(204)) == Outcome(kind="delivered", status=204)
+    assert outcome_of(Skipped("no email")) == Outcome(kind="skipped", reason="no email")
+    assert outcome_of(Rejected("too_large", "2 MB", 413, said)) == Outcome(
+        kind="dead", reason="too_large", status=413, detail="2 MB", exchange=said
+    )
+
+
+def test_a_dead_letter_has_the_shape_of_the_interface(record: Any) -> None:
+    given = record(7, "u1", replay="r1")
+    said = Exchange(
+        {"method": "POST", "url": "https://crm", "headers": {}, "body": "{}"},
+        {"status": 422, "headers": {}, "body": "no"},
+    )
+    outcome = outcome_of(Rejected("rejected", "422", 422, said))
+    attempts = Attempts(3, AT_MS - 1_000, AT_MS)
+    told, letter = entries_of("crm", given, outcome, attempts, AT_MS + 1)
+    assert (told.topic, letter.topic) == ("outcomes", "dead.crm")
+    assert told.key == letter.key == b"u1"
+    assert told.headers == letter.headers == given.headers
+    assert orjson.loads(told.value) == {
+        "messageId": "m7",
+        "source": "web",
+        "destination": "crm",
+        "personKey": "u1",
+        "kind": "dead",
+        "reason": "rejected",
+        "attempts": 3,
+        "firstAttemptAt": "2026-01-15T10:13:19.123Z",
+        "at": "2026-01-15T10:13:20.124Z",
+        "replay": "r1",
+        "status": 422,
+    }
+    assert orjson.loads(letter.value) == {
+        "event": orjson.loads(given.value),
+        "reason": "rejected",
+        "detail": "422",
+        "attempts": 3,
+        "firstAttemptAt": "2026-01-15T10:13:19.123Z",
+        "lastAttemptAt": AT,
+        "request": said.request,
+        "response": said.response,
+    }
+
+
+def test_a_dead_letter_of_what_is_no_json_keeps_it_as_text(record: Any) -> None:
+    given = record(7, size=5)
+    outcome = outcome_of(Rejected("bug", "event: JSONDecodeError"))
+    _, letter = entries_of("crm", given, outcome, Attempts(), AT_MS)
+    found = orjson.loads(letter.value)
+    assert found["event"] == "xxxxx"
+    assert found["request"] is found["response"] is found["firstAttemptAt"] is None
+
+
+class Log:
+    """A subscription that settles when it is let, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.open = asyncio.Event()
+        self.failures = 0
+
+    async def settle(
+        self, records: Sequence[Record], entries: Sequence[Entry] = ()
+    ) -> None:
+        await self.open.wait()
+        if self.failures:
+            self.failures -= 1
+            raise LogError("away")
+        self.groups.append([record.offset for record in records])
+
+
+@pytest.fixture
+async def log() -> Log:
+    return Log()
+
+
+async def settling(log: Any, let_go: list[Any]) -> tuple[Settler, "asyncio.Task[None]"]:
+    settler = Settler(log, name="crm", notices=Notices(), settled=let_go.extend)
+    return settler, asyncio.create_task(settler.run())
+
+
+async def test_what_ends_together_is_settled_together_in_order(
+    log: Log, record: Any
+) -> None:
+    let_go: list[Any] = []
+    settler, task = await settling(log, let_go)
+    settler.add(record(1), [])
+    await asyncio.sleep(0)
+    waiting = []
+    for offset in range(2, 6):
+        settler.add(record(offset), [])
+        waiting.append(asyncio.create_task(settler.durable()))
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in waiting)
+    log.open.set()
+    await asyncio.gather(*waiting)
+    assert log.groups == [[1], [2, 3, 4, 5]]
+    assert [each.record.offset for each in let_go] == [1, 2, 3, 4, 5]
+    assert settler.waiting == 0
+    await settler.durable()  # nothing waits: at once
+    task.cancel()
+
+
+async def test_a_group_is_bounded_in_records_and_bytes(
+    log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "GROUP_RECORDS", 3)
+    monkeypatch.setattr(settle, "GROUP_BYTES", 100)
+    settler, task = await settling(log, [])
+    for offset, size in enumerate([10, 10, 10, 10, 95, 10, 500, 1]):
+        settler.add(record(offset), [Entry("outcomes", b"k", b"x" * size)])
+    log.open.set()
+    await settler.durable()
+    assert log.groups == [[0, 1, 2], [3], [4], [5], [6], [7]]
+    task.cancel()
+
+
+async def test_a_log_that_is_away_is_asked_again_with_the_same(
+    log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "pause_s", lambda *_, **__: 0.0)
+    settler, task = await settling(log, [])
+    log.failures = 3
+    log.open.set()
+    settler.add(record(1), [])
+    await settler.durable()
+    assert log.groups == [[1]]
+    assert log.failures == 0
+    task.cancel()

@@ -1,0 +1,261 @@
+"""The worker on the real log, with a destination that does as it is told."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from gateway.outbound.contract import (
+    Delivered,
+    Exchange,
+    Rejected,
+    Retry,
+)
+from gateway.outbound.held import Clock
+
+
+async def test_every_event_is_delivered_once_and_in_the_order_of_its_person(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        entries = [entry(number, f"u{number % 7}") for number in range(300)]
+        await bench.log.append(entries[:200])
+        async with bench.running(crm) as worker:
+            await bench.log.append(entries[200:])
+            await bench.settled(300)
+            assert worker.state() == {
+                "running": True,
+                "paused": False,
+                "breaker": None,
+                "pending": 0,
+                "lag": 0,
+            }
+        for user in range(7):
+            wanted = [f"m{number}" for number in range(user, 300, 7)]
+            assert crm.ids(f"u{user}") == wanted
+        assert Counter(each["kind"] for each in await bench.outcomes()) == {
+            "delivered": 300
+        }
+    assert crm.most_flying > 1
+
+
+async def test_an_outcome_says_what_the_interface_says(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    clock = Clock(wall_ms=lambda: 1_768_472_000_123)
+    async with bench.open():
+        await bench.log.append([entry(1, "u1", replay="r1")])
+        async with bench.running(recorder(), clock=clock):
+            await bench.settled(1)
+        assert await bench.outcomes() == [
+            {
+                "messageId": "m1",
+                "source": "web",
+                "destination": "crm",
+                "personKey": "u1",
+                "kind": "delivered",
+                "reason": None,
+                "attempts": 1,
+                "firstAttemptAt": "2026-01-15T10:13:20.123Z",
+                "at": "2026-01-15T10:13:20.123Z",
+                "replay": "r1",
+                "status": 200,
+            }
+        ]
+
+
+async def test_rejected_events_become_dead_letters(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    said = Exchange(
+        {"method": "POST", "url": "https://crm", "headers": {}, "body": "{}"},
+        {"status": 422, "headers": {}, "body": "no"},
+    )
+    crm.answer = lambda each: (
+        Rejected("rejected", "422", 422, said)
+        if each.event.message_id == "m1"
+        else Delivered(200)
+    )
+    async with bench.open():
+        entries = [entry(number, "u1") for number in range(3)]
+        await bench.log.append(entries)
+        async with bench.running(crm):
+            await bench.settled(3)
+        assert await bench.kinds() == {
+            "m0": "delivered",
+            "m1": "dead",
+            "m2": "delivered",
+        }
+        (letter,) = await bench.read("dead.crm")
+        assert letter["event"]["messageId"] == "m1"
+        assert letter["reason"] == "rejected"
+        assert letter["attempts"] == 1
+        assert letter["request"] == said.request
+        assert letter["response"] == said.response
+
+
+async def test_duplicates_are_skipped_replays_are_not(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        again = [entry(1, "u1"), entry(1, "u1"), entry(1, "u1", replay="r1")]
+        await bench.log.append([*again, entry(1, "u1", source="backend")])
+        async with bench.running(crm):
+            await bench.settled(4)
+        assert len(crm.got) == 3
+        kinds = Counter(each["kind"] for each in await bench.outcomes())
+        assert kinds == {"delivered": 3, "duplicate": 1}
+
+
+async def test_duplicates_are_known_after_a_restart(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        await bench.log.append([entry(number, "u1") for number in range(50)])
+        async with bench.running(crm):
+            await bench.settled(50)
+    async with bench.open():
+        await bench.log.append([entry(number, "u1") for number in range(60)])
+        async with bench.running(crm):
+            await bench.settled(110)
+        assert crm.ids() == [f"m{number}" for number in range(60)]
+
+
+async def test_an_original_is_delivered_though_its_duplicate_was_settled_first(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    crm.answer = lambda _: Retry("503", status=503)
+    async with bench.open():
+        await bench.log.append([entry(1, "u1"), entry(1, "u1")])
+        async with bench.running(crm):
+            await bench.settled(1)
+    crm.answer = lambda _: Delivered(200)
+    async with bench.open():
+        async with bench.running(crm):
+            await bench.settled(2)
+        assert Counter(each["kind"] for each in await bench.outcomes()) == {
+            "duplicate": 1,
+            "delivered": 1,
+        }
+
+
+async def test_a_crash_repeats_at_most_as_many_events_as_there_are_senders(
+    bench: Any,
+    recorder: Any,
+    entry: Any,
+    wait_until: Any,
+    slow_to_settle: Any,
+    kill: Any,
+) -> None:
+    crm, concurrency = recorder(), 8
+    async with bench.open():
+        await bench.log.append([entry(number, f"u{number}") for number in range(100)])
+        slow = slow_to_settle(bench.log)
+        worker = bench.worker(crm, concurrency=concurrency, log=slow)
+        task = asyncio.create_task(worker.run())
+        await wait_until(lambda: len(crm.got) >= concurrency)
+        for _ in range(50):  # whoever wants to deliver more has the time to
+            await asyncio.sleep(0)
+        assert len(crm.got) == concurrency
+        await kill(task)
+    async with bench.open():
+        async with bench.running(crm, concurrency=concurrency):
+            await wait_until(lambda: len(set(crm.got)) == 100)
+            await wait_until(lambda: bench.metrics.outcomes.total() >= 108)
+        repeats = len(crm.got) - len(set(crm.got))
+        assert repeats <= concurrency
+
+
+async def test_one_blocked_person_makes_no_other_event_come_again(
+    bench: Any, recorder: Any, entry: Any, kill: Any
+) -> None:
+    crm, concurrency = recorder(), 4
+    crm.answer = lambda each: (
+        Retry("503", status=503) if each.event.key == "stuck" else Delivered(200)
+    )
+    async with bench.open():
+        await bench.log.append([entry(0, "stuck")])
+        await bench.log.append([entry(n, f"u{n}") for n in range(1, 200)])
+        worker = bench.worker(crm, concurrency=concurrency)
+        task = asyncio.create_task(worker.run())
+        await bench.settled(199)
+        await kill(task)
+    crm.got.clear()
+    crm.answer = lambda _: Delivered(200)
+    async with bench.open():
+        async with bench.running(crm, concurrency=concurrency):
+            await bench.settled(200)
+        assert "m0" in crm.ids()
+        assert len(crm.got) <= 1 + concurrency
+
+
+async def test_a_stop_lets_requests_end_and_settles_them(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any
+) -> None:
+    crm = recorder()
+    crm.gate.clear()
+    async with bench.open():
+        await bench.log.append([entry(number, f"u{number}") for number in range(20)])
+        worker = bench.worker(crm, concurrency=5)
+        task = asyncio.create_task(worker.run())
+        await wait_until(lambda: crm.flying.total() == 5)
+        worker.request_stop()
+        await asyncio.sleep(0)
+        crm.gate.set()
+        await task
+        assert len(crm.got) == 5
+        assert len(await bench.outcomes()) == 5
+        assert not [
+            each for each in asyncio.all_tasks() if each.get_name().startswith("crm ")
+        ]
+
+
+async def test_a_stop_does_not_wait_for_ever(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("gateway.outbound.work.STOP_GRACE_S", 0.01)
+    crm = recorder()
+    crm.gate.clear()
+    async with bench.open():
+        await bench.log.append([entry(1, "u1")])
+        worker = bench.worker(crm, timeout_s=0.05)
+        task = asyncio.create_task(worker.run())
+        await wait_until(lambda: crm.flying.total() == 1)
+        worker.request_stop()
+        await asyncio.wait_for(task, 5.0)
+        assert not await bench.outcomes()
+
+
+async def test_a_stop_before_the_log_is_back_returns(
+    bench: Any, recorder: Any, wait_until: Any, away: Any
+) -> None:
+    async with bench.open():
+        log = away(bench.log)
+        worker = bench.worker(recorder(), log=log)
+        task = asyncio.create_task(worker.run())
+        await wait_until(lambda: log.asked["subscribe"] >= 1)
+        worker.request_stop()
+        await asyncio.wait_for(task, 5.0)
+
+
+async def test_a_worker_may_run_again(
+    bench: Any, recorder: Any, entry: Any, kill: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        worker = bench.worker(crm)
+        await bench.log.append([entry(1, "u1")])
+        task = asyncio.create_task(worker.run())
+        await bench.settled(1)
+        await kill(task)
+        assert worker.state()["running"] is False
+        await bench.log.append([entry(2, "u1")])
+        task = asyncio.create_task(worker.run())
+        await bench.settled(2)
+        worker.request_stop()
+        await task
+        assert crm.ids() == ["m1", "m2"]
