@@ -141,22 +141,17 @@ async def _serve(config: Config, parts: Parts) -> None:
         )
         stack.push_async_callback(log.close)
         session = await stack.enter_async_context(open_session())
-        hire = _hiring(config, parts, log, session, metrics, notices)
-        posts = [
-            Post(hire, name)
-            for name, each in config.destinations.items()
-            if each.enabled
-        ]
+        workers = _workers(config, parts, log, session, metrics, notices, stack)
         metrics.waiting_bytes = lambda: log.waiting_bytes
         public = await _listen_publicly(config, parts, log, metrics, notices)
         stack.push_async_callback(public.runner.cleanup)
-        admin = await _listen_to_admin(config, log, metrics, posts)
+        admin = await _listen_to_admin(config, log, metrics, workers)
         stack.push_async_callback(admin.runner.cleanup)
-        await _run(posts, public, admin, notices=notices, config=config, stop=stop)
+        await _run(workers, public, admin, notices=notices, config=config, stop=stop)
 
 
 async def _run(
-    posts: "Sequence[Post]",
+    workers: Sequence[Worker],
     public: "Port",
     admin: "Port",
     *,
@@ -166,8 +161,8 @@ async def _run(
 ) -> None:
     """From ready to drained: stop accepting, finish, settle, in this order."""
     async with asyncio.TaskGroup() as tasks:
-        for post in posts:
-            tasks.create_task(post.keep(notices, stop))
+        for worker in workers:
+            tasks.create_task(_keep_running(worker, notices, stop))
         flusher = tasks.create_task(_flush(notices))
         gc.collect()
         gc.freeze()
@@ -175,8 +170,8 @@ async def _run(
         _say_ready(config, public, admin)
         await stop.wait()
         await public.runner.cleanup()
-        for post in posts:
-            post.worker.request_stop()
+        for worker in workers:
+            worker.request_stop()
         flusher.cancel()
     notices.flush()
 
@@ -204,62 +199,54 @@ def _topics(config: Config) -> list[str]:
     ]
 
 
-def _hiring(
+def _workers(
     config: Config,
     parts: Parts,
     log: EventLog,
     session: aiohttp.ClientSession,
     metrics: Metrics,
     notices: Notices,
-) -> Callable[[str], Worker]:
-    """How the worker of a destination is made, again if it must be."""
+    stack: AsyncExitStack,
+) -> list[Worker]:
+    """One worker per enabled destination; the stack closes the destinations."""
     source_kinds = {name: source.kind for name, source in config.sources.items()}
     suppressed = Suppressed()
-
-    def hire(name: str) -> Worker:
-        each = config.destinations[name]
+    workers = []
+    for name, each in config.destinations.items():
+        if not each.enabled:
+            continue
         send = AiohttpSend(session, timeout_s=each.delivery.timeout_s)
-        return Worker(
-            config=each,
-            log=log,
-            destination=parts.kinds[name].build(each, folder=config.folder, send=send),
-            source_kinds=source_kinds,
-            suppressed=suppressed,
-            metrics=metrics,
-            notices=notices,
+        built = parts.kinds[name].build(each, folder=config.folder, send=send)
+        stack.push_async_callback(built.close)
+        workers.append(
+            Worker(
+                config=each,
+                log=log,
+                destination=built,
+                source_kinds=source_kinds,
+                suppressed=suppressed,
+                metrics=metrics,
+                notices=notices,
+            )
         )
+    return workers
 
-    return hire
 
-
-class Post:
-    """A worker's post: filled again a second after its worker failed by a bug of ours.
-
-    A worker runs once and closes its destination; its successor starts where the
-    settled records end.
-    """
-
-    def __init__(self, hire: Callable[[str], Worker], name: str) -> None:
-        self._hire = hire
-        self.name = name
-        self.worker = hire(name)
-
-    async def keep(self, notices: Notices, stop: asyncio.Event) -> None:
-        """Run until asked to stop; a failure is told and costs a second."""
-        while not stop.is_set():
-            try:
-                await self.worker.run()
-            except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
-                cause = _first(error)
-                notices.say(
-                    "worker_failed",
-                    destination=self.name,
-                    error=type(cause).__name__,
-                    place=place_of(cause),
-                )
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RESTART_S)
-                self.worker = self._hire(self.name)
+async def _keep_running(worker: Worker, notices: Notices, stop: asyncio.Event) -> None:
+    """A bug of ours in a worker is told and costs a second, not the process."""
+    while not stop.is_set():
+        try:
+            await worker.run()
+        except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
+            cause = _first(error)
+            notices.say(
+                "worker_failed",
+                destination=worker.name,
+                error=type(cause).__name__,
+                place=place_of(cause),
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RESTART_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,10 +290,10 @@ async def _listen_publicly(
 
 
 async def _listen_to_admin(
-    config: Config, log: EventLog, metrics: Metrics, posts: Sequence[Post]
+    config: Config, log: EventLog, metrics: Metrics, workers: Sequence[Worker]
 ) -> Port:
     def readiness() -> Mapping[str, Json]:
-        return {post.name: post.worker.state() for post in posts}
+        return {worker.name: worker.state() for worker in workers}
 
     control = Control(log=log, metrics=metrics, workers=readiness)
     runner = web.AppRunner(control.application(), shutdown_timeout=1.0, access_log=None)

@@ -60,7 +60,7 @@ def test_paths_are_relative_to_the_file():
         ("[limits]\nappend_timeout = 5", "limits.append_timeout: 5 is not a duration"),
         (
             '[limits]\nmessage_bytes = "5 XB"',
-            "limits.message_bytes: '5 XB' is not a siz",
+            "limits.message_bytes: '5 XB' is not a",
         ),
         ("[limits]\nbatch_messages = 0", "0 is not a whole number above 0"),
         ("[limits]\nbatch_messages = true", "True is not a whole number"),

@@ -1,4 +1,4 @@
-"""The shape of the code: what the README's tree says is there, and nothing grew large."""
+"""The shape of the code: the README's tree is the tree, and nothing grew large."""
 
 import ast
 import re
