@@ -164,6 +164,7 @@ class Webhook:
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
+        self.known: set[str] = set()  # the message ids of those
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.judge: Callable[[dict[str, Any]], int | web.Response] = lambda _: 200
         self.url = ""
@@ -199,6 +200,7 @@ class Webhook:
             status = self.judge(event)
             if status == 200:
                 self.received.append(event)
+                self.known.add(event["messageId"])
         return (
             status if isinstance(status, web.Response) else web.Response(status=status)
         )
