@@ -27,6 +27,8 @@ from gateway.values import (
     substitute,
 )
 
+NESTING_MAX = 200  # orjson writes 254 levels, and the event adds some
+
 DEFAULT = """\
 [sources.dev]
 kind = "server"
@@ -226,6 +228,9 @@ def _check_whole(config: Config) -> None:
     """What no key alone can say."""
     if not config.sources:
         message = 'sources: none; add [sources.web] with write_keys = ["..."]'
+        raise ConfigError(message)
+    if config.limits.nesting > NESTING_MAX:
+        message = f"limits.nesting: more than {NESTING_MAX} cannot be written as JSON"
         raise ConfigError(message)
     _check_keys(config.sources)
     for name, destination in config.destinations.items():

@@ -35,7 +35,7 @@ def explain(
     parts = app.check(config)
     sender = _source(config, source)
     try:
-        value, suspect = decode.decode(data, config.limits)
+        value, suspect, _ = decode.decode(data, config.limits)
         single = not (isinstance(value, dict) and "batch" in value)
         if single and isinstance(value, dict) and value.get("type") is None:
             value = {**value, "type": "identify"}
@@ -85,11 +85,11 @@ class _Teller:
         """One message, stage by stage; it ends where the message ends."""
         told: dict[str, Json] = {"received": _shown(message)}
         limits = self._config.limits
-        size = decode.message_bytes(message)
+        size, deep = decode.weigh(message, limits.nesting)
         if size > limits.message_bytes:
             text = f"the message is {size} bytes, more than {limits.message_bytes}"
             return told | _refused([Fault("", text, "too_large")])
-        if self._suspect and (flaws := decode.flaws(message, limits.nesting)):
+        if (self._suspect or deep) and (flaws := decode.flaws(message, limits.nesting)):
             return told | _refused(flaws)
         raw = decode.prepare(message, None, self._batch)
         if isinstance(raw, Refusal):

@@ -64,6 +64,7 @@ def test_paths_are_relative_to_the_file():
         ),
         ("[limits]\nbatch_messages = 0", "0 is not a whole number above 0"),
         ("[limits]\nbatch_messages = true", "True is not a whole number"),
+        ("[limits]\nnesting = 300", "limits.nesting: more than 200"),
         ("[log]\nkind = 'redis'", "log.kind: 'redis' is not one of sqlite, kafka"),
         ("[log]\npath = 5", "log.path: 5 is not a text"),
         ("[server]\nlisten = '8080'", "server.listen: '8080' is not HOST:PORT"),

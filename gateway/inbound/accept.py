@@ -48,6 +48,8 @@ class Work:
     """One request on its way: what came with it, what was found, what to append.
 
     ``source`` is the header's or the body's; None while each message has its own.
+    ``single`` is the body of a single message, ``small`` says that no message can be
+    too large; ``suspect`` and ``crowded`` are as in ``decode.Decoded``.
     """
 
     endpoint: Endpoint
@@ -56,7 +58,10 @@ class Work:
     received_at_ms: int
     source: Source | None = None
     batch: Batch = field(default_factory=Batch)
+    single: bytes | None = None
+    small: bool = False
     suspect: bool = False
+    crowded: bool = False
     origins: dict[str, Origin] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     event_bytes: int = 0
@@ -109,18 +114,18 @@ class Acceptor:
         body = decode.inflate(
             body, work.headers.get("Content-Encoding"), self.limits.request_bytes
         )
-        value, work.suspect = decode.decode(body, self.limits)
+        value, work.suspect, work.crowded = decode.decode(body, self.limits)
         if work.source is None and isinstance(value, dict):
             work.source = self.keys.in_body(value.get("writeKey"))
         messages, work.batch = decode.split(value, work.endpoint.type, self.limits)
         sources = self._sources(work, messages)
         if (late := self._spend(sources)) is not None:
             return late
-        single = body if work.endpoint.type is not None else None
-        small = len(body) <= self.limits.message_bytes
+        work.single = body if work.endpoint.type is not None else None
+        work.small = len(body) <= self.limits.message_bytes
         began = time.perf_counter()
         for index, (message, source) in enumerate(zip(messages, sources, strict=True)):
-            self._take(work, index, message, source, single=single, small=small)
+            self._take(work, index, message, source)
             if time.perf_counter() - began > STALL_S:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
@@ -176,14 +181,7 @@ class Acceptor:
         return None
 
     def _take(
-        self,
-        work: Work,
-        index: int,
-        message: Json,
-        source: Source | AuthError,
-        *,
-        single: bytes | None,
-        small: bool,
+        self, work: Work, index: int, message: Json, source: Source | AuthError
     ) -> None:
         """Judge one message; its entries, or its refusal, are added to the work."""
         message_id = entries.message_id_of(message)
@@ -194,9 +192,9 @@ class Acceptor:
         origin = self._origin(work, source)
         if message_id is None:
             origin = replace(origin, spare_message_id=secrets.token_hex(16))
-        verdict = self._verdict(work, message, origin, single=single, small=small)
+        verdict = self._verdict(work, message, origin)
         if isinstance(verdict, Refusal):
-            sent = single or entries.as_json(message, suspect=work.suspect)
+            sent = work.single or entries.as_json(message, suspect=work.suspect)
             message_id = message_id or origin.spare_message_id
             self._set_aside(work, index, source, sent, verdict, message_id)
             return
@@ -206,25 +204,11 @@ class Acceptor:
         for notice in verdict.notices:
             self.notices.post(source.name, notice)
 
-    def _verdict(
-        self,
-        work: Work,
-        message: Json,
-        origin: Origin,
-        *,
-        single: bytes | None,
-        small: bool,
-    ) -> Admitted | Refusal:
+    def _verdict(self, work: Work, message: Json, origin: Origin) -> Admitted | Refusal:
         """Admitted, with its entries added to the work; or why not."""
         try:
-            if not small:
-                size = len(single) if single else decode.message_bytes(message)
-                if size > self.limits.message_bytes:
-                    return _too_large("the message", size, self.limits.message_bytes)
-            if work.suspect:
-                faults = decode.flaws(message, self.limits.nesting)
-                if faults:
-                    return Refusal.of(faults)
+            if (unfit := self._unfit(work, message)) is not None:
+                return unfit
             raw = decode.prepare(message, work.endpoint.type, work.batch)
             if isinstance(raw, Refusal):
                 return raw
@@ -237,6 +221,22 @@ class Acceptor:
             self.notices.say("bug", place=place_of(error), error=type(error).__name__)
             text = "the gateway failed on this message; it is kept"
             return Refusal((Fault("", text, "internal"),))
+
+    def _unfit(self, work: Work, message: Json) -> Refusal | None:
+        """Too large, or holding what no event can; None for nearly all."""
+        suspect, limit = work.suspect, self.limits.message_bytes
+        if work.single is not None:
+            size = len(work.single)
+        elif work.small and not work.crowded:
+            size = 0
+        else:
+            size, deep = decode.weigh(message, self.limits.nesting)
+            suspect = suspect or deep
+        if size > limit:
+            return _too_large("the message", size, limit)
+        if suspect and (faults := decode.flaws(message, self.limits.nesting)):
+            return Refusal.of(faults)
+        return None
 
     def _enter(self, work: Work, admitted: Admitted) -> Admitted | Refusal:
         value = admitted.event.to_bytes()

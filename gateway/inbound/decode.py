@@ -47,10 +47,15 @@ KINDS = {
 
 
 class Decoded(NamedTuple):
-    """``suspect``: the messages may hold what ``flaws`` finds; else they do not."""
+    """``suspect``: the messages may hold what ``flaws`` finds.
+
+    ``crowded``: the messages of this batch have many brackets together; ``weigh``
+    says of each whether it alone is nested too deep.
+    """
 
     value: Json
     suspect: bool
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +141,18 @@ def decode(body: bytes, limits: Limits) -> Decoded:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value, suspect = _read_all(body), True
-    if body.count(b"{") + body.count(b"[") > limits.nesting:
-        suspect = _bound(value, limits.nesting) or suspect
-    return Decoded(value, suspect)
+    if _brackets(body) <= limits.nesting:
+        return Decoded(value, suspect)
+    if isinstance(value, dict) and isinstance(value.get("batch"), list):
+        rest = {name: each for name, each in value.items() if name != "batch"}
+        suspect = _bound(rest, limits.nesting) or suspect
+        return Decoded(value, suspect, crowded=True)
+    return Decoded(value, _bound(value, limits.nesting) or suspect)
+
+
+def _brackets(json_text: bytes) -> int:
+    """How many containers it has at most: no text is nested deeper than that."""
+    return json_text.count(b"{") + json_text.count(b"[")
 
 
 def _read_all(body: bytes) -> Json:
@@ -358,6 +372,20 @@ def _from_batch(message: dict[str, Json], batch: Batch) -> dict[str, Json]:
     ):
         fill["timestamp"] = batch.timestamp
     return fill
+
+
+def weigh(message: Json, nesting: int) -> tuple[int, bool]:
+    """Its length as compact UTF-8 JSON, and whether ``flaws`` must look how deep it is.
+
+    What is far too deep is cut out in place, so that it can be written at all.
+    """
+    try:
+        compact = orjson.dumps(message)
+    except TypeError:  # too deep to be written, or what only ``flaws`` can name
+        return message_bytes(message) if not _bound(message, nesting) else 0, True
+    if _brackets(compact) <= nesting:
+        return len(compact), False
+    return len(compact), _bound(message, nesting)
 
 
 def message_bytes(message: Json) -> int:

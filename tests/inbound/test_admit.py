@@ -72,7 +72,7 @@ def test_admit(case):
 def every_message():
     for name, request in recordings():
         endpoint = ENDPOINTS[request["path"].rpartition("/")[2]]
-        value, _ = decode(request["body_text"].encode(), LIMITS)
+        value, *_ = decode(request["body_text"].encode(), LIMITS)
         messages, batch = split(value, endpoint, LIMITS)
         for index, message in enumerate(messages):
             yield f"{name}[{index}]", message, endpoint, batch

@@ -107,7 +107,7 @@ def test_a_wrong_type_in_the_batch_refuses_its_messages_by_pointer(name, wrong):
 
 def test_a_flaw_in_the_batch_refuses_its_messages_by_pointer():
     body = b'{"batch":[{"type":"page"}],"context":{"a":NaN,"b":"\\u0000"}}'
-    value, _ = decode.decode(body, LIMITS)
+    value, *_ = decode.decode(body, LIMITS)
     messages, batch = split(value, None, LIMITS)
     refusal = prepare(messages[0], None, batch)
     assert codes(refusal) == {("/context/a", "not_a_number"), ("/context/b", "nul")}
