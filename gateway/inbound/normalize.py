@@ -26,8 +26,11 @@ def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
     as_sent: dict[str, Json] = {}
     for name in IDENTIFIERS:
         value = body.get(name)
-        if value is not None and type(value) is not str:
-            body[name] = read_text(value)
+        if value is None or type(value) is str:
+            continue
+        text = read_text(value)
+        if text is not value:  # where it identifies nobody, it may be anything
+            body[name] = text
             as_sent[name] = {"name": name, "value": value}
     notices: tuple[Notice, ...] = ()
     if body["type"] in WITH_TRAITS and "traits" in body:
@@ -38,7 +41,7 @@ def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
     if body["type"] == "identify":
         _complete(body)
     if as_sent:
-        body["asSent"] = as_sent
+        body["asSent"] = {**body.get("asSent", {}), **as_sent}
     return Normalized(body), notices
 
 

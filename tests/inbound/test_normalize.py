@@ -195,3 +195,12 @@ def test_p104_properties_are_nobodys_traits(kind):
 def test_the_ids_and_the_traits_are_remembered_together():
     result, _ = normalized(identify(userId=5, traits={"last_name": "x"}))
     assert set(result["asSent"]) == {"userId", "traits.lastName"}
+
+
+def test_an_id_of_another_type_s_messages_is_left_as_it_is():
+    """previousId means nothing to an identify (P024): kept, and nothing is recorded."""
+    message = {"type": "identify", "userId": 5, "previousId": []}
+    once, _ = normalize(message)
+    assert once["previousId"] == []
+    assert once["asSent"] == {"userId": {"name": "userId", "value": 5}}
+    assert normalize(once)[0] == once
