@@ -7,42 +7,39 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
-import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import Literal
 
 import aiohttp
 from aiohttp import web
 
+from gateway import replay
 from gateway.config import Config
 from gateway.control import Control
-from gateway.errors import ConfigError, GatewayError, place_of
-from gateway.event import EventType, Json
+from gateway.errors import ConfigError, place_of
+from gateway.event import Json
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
-from gateway.inbound.check import SCHEMAS, Plan, load_plan
+from gateway.inbound.check import SCHEMAS
 from gateway.inbound.listen import Listener, Server
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
-from gateway.inbound.route import Routes
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-from gateway.outbound import destinations
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed
-from gateway.outbound.when import Filter
 from gateway.outbound.work import Worker
-from gateway.values import address
+from gateway.parts import Parts, check, replay_rules, topics_of
+from gateway.ports import Port, bind, tls
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
 SHUTDOWN_S = 10.0  # for requests under way when a stop is asked for
-BACKLOG = 1_024
 GC_THRESHOLDS = (50_000, 20, 10)  # messages are trees without cycles: collect rarely
 
 HINT = """\
@@ -55,65 +52,39 @@ look  tail -f {inbox}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the configuration means, checked; made without opening anything."""
+class Role:
+    """What this process does; ``destinations`` None: all that are enabled."""
 
-    routes: Routes
-    plans: Mapping[str, Plan]
-    kinds: Mapping[str, destinations.Kind]
+    name: Literal["all", "intake", "worker"] = "all"
+    destinations: frozenset[str] | None = None
 
+    def check(self, config: Config) -> None:
+        """Raise ConfigError for a role that this configuration cannot have."""
+        if config.log.kind == "sqlite" and self != Role():
+            message = (
+                "SQLite's log belongs to one process: --role all, or log.kind kafka"
+            )
+            raise ConfigError(message)
+        unknown = (self.destinations or frozenset()) - config.destinations.keys()
+        if unknown:
+            known = ", ".join(config.destinations)
+            raise ConfigError(f"--destination {min(unknown)}: known are: {known}")
+        if self.name == "intake" and self.destinations is not None:
+            raise ConfigError("--destination is for workers; an intake has none")
 
-def check(config: Config) -> Parts:
-    """Find everything that can be wrong; ConfigError names file, key and remedy."""
-    with _in_file(config):
-        if config.log.kind != "sqlite":
-            raise ConfigError(f"log.kind: {config.log.kind!r} is not served yet")
-        kinds = {name: _kind(config, name) for name in config.destinations}
-        taken = {
-            name: _taken(kind, config.destinations[name].types)
-            for name, kind in kinds.items()
-        }
-        plans = {
-            name: load_plan(source.schema, source.violation)
-            for name, source in config.sources.items()
-            if source.schema is not None
-        }
-    return Parts(routes=Routes(config.destinations, taken), plans=plans, kinds=kinds)
-
-
-@contextlib.contextmanager
-def _in_file(config: Config) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        name = config.file or "built-in default"
-        raise ConfigError(f"{name}: {error}") from error
+    def works_for(self, destination: str) -> bool:
+        """Whether this process delivers to it."""
+        if self.name == "intake":
+            return False
+        return self.destinations is None or destination in self.destinations
 
 
-def _kind(config: Config, name: str) -> destinations.Kind:
-    destination, place = config.destinations[name], f"destinations.{name}"
-    try:
-        kind = destinations.load(destination.type)
-    except ConfigError as error:
-        raise ConfigError(f"{place}.{error}") from error
-    kind.check(destination.settings, place=f"{place}.settings")
-    if destination.when is not None:
-        Filter(destination.when, place=f"{place}.when")
-    return kind
-
-
-def _taken(
-    kind: destinations.Kind, wanted: tuple[str, ...] | None
-) -> frozenset[EventType]:
-    types = kind.traits.types
-    return types if wanted is None else frozenset(t for t in types if t in wanted)
-
-
-def serve(config: Config) -> int:
+def serve(config: Config, role: Role) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
+    role.check(config)
     parts = check(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, parts))
+        runner.run(_serve(config, parts, role))
     return 0
 
 
@@ -125,7 +96,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(config: Config, parts: Parts) -> None:
+async def _serve(config: Config, parts: Parts, role: Role) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -134,26 +105,25 @@ async def _serve(config: Config, parts: Parts) -> None:
     metrics.notices = notices.counts
     async with AsyncExitStack() as stack:
         log = await open_log(
-            config.log,
-            config.limits,
-            topics=_topics(config),
-            notices=notices,
+            config.log, config.limits, topics=topics_of(config), notices=notices
         )
         stack.push_async_callback(log.close)
-        session = await stack.enter_async_context(open_session())
-        workers = _workers(config, parts, log, session, metrics, notices, stack)
         metrics.waiting_bytes = lambda: log.waiting_bytes
-        public = await _listen_publicly(config, parts, log, metrics, notices)
-        stack.push_async_callback(public.runner.cleanup)
-        admin = await _listen_to_admin(config, log, metrics, workers)
+        session = await stack.enter_async_context(open_session())
+        house = House(config, parts, role, log, session, metrics, notices)
+        workers = house.workers(stack)
+        public = None if role.name == "worker" else await house.listen()
+        if public is not None:
+            stack.push_async_callback(public.runner.cleanup)
+        admin = await house.listen_to_admin(workers)
         stack.push_async_callback(admin.runner.cleanup)
         await _run(workers, public, admin, notices=notices, config=config, stop=stop)
 
 
 async def _run(
     workers: Sequence[Worker],
-    public: "Port",
-    admin: "Port",
+    public: Port | None,
+    admin: Port,
     *,
     notices: Notices,
     config: Config,
@@ -169,67 +139,12 @@ async def _run(
         gc.set_threshold(*GC_THRESHOLDS)
         _say_ready(config, public, admin)
         await stop.wait()
-        await public.runner.cleanup()
+        if public is not None:
+            await public.runner.cleanup()
         for worker in workers:
             worker.request_stop()
         flusher.cancel()
     notices.flush()
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-async def _flush(notices: Notices) -> None:
-    while True:
-        await asyncio.sleep(FLUSH_S)
-        notices.flush()
-
-
-def _topics(config: Config) -> list[str]:
-    names = list(config.destinations)
-    return [
-        "events",
-        "refused",
-        "outcomes",
-        *(f"to.{name}" for name in names),
-        *(f"dead.{name}" for name in names),
-    ]
-
-
-def _workers(
-    config: Config,
-    parts: Parts,
-    log: EventLog,
-    session: aiohttp.ClientSession,
-    metrics: Metrics,
-    notices: Notices,
-    stack: AsyncExitStack,
-) -> list[Worker]:
-    """One worker per enabled destination; the stack closes the destinations."""
-    source_kinds = {name: source.kind for name, source in config.sources.items()}
-    suppressed = Suppressed()
-    workers = []
-    for name, each in config.destinations.items():
-        if not each.enabled:
-            continue
-        send = AiohttpSend(session, timeout_s=each.delivery.timeout_s)
-        built = parts.kinds[name].build(each, folder=config.folder, send=send)
-        stack.push_async_callback(built.close)
-        workers.append(
-            Worker(
-                config=each,
-                log=log,
-                destination=built,
-                source_kinds=source_kinds,
-                suppressed=suppressed,
-                metrics=metrics,
-                notices=notices,
-            )
-        )
-    return workers
 
 
 async def _keep_running(worker: Worker, notices: Notices, stop: asyncio.Event) -> None:
@@ -249,100 +164,136 @@ async def _keep_running(worker: Worker, notices: Notices, stop: asyncio.Event) -
                 await asyncio.wait_for(stop.wait(), RESTART_S)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """A bound port and what serves it."""
-
-    runner: web.BaseRunner
-    url: str
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
-async def _listen_publicly(
-    config: Config, parts: Parts, log: EventLog, metrics: Metrics, notices: Notices
-) -> Port:
-    limits = config.limits
-    acceptor = Acceptor(
-        keys=Keys(config.sources),
-        routes=parts.routes,
-        plans=parts.plans,
-        limits=limits,
-        log=log,
-        receiver=Receiver(
-            body_bytes_max=limits.request_bytes,
-            reading_bytes_max=limits.waiting_bytes,
-        ),
-        metrics=metrics,
-        notices=notices,
-        trusted_proxies=[ip_network(each) for each in config.server.trusted_proxies],
-        budgets={
-            name: Budget(source.rate)
-            for name, source in config.sources.items()
-            if source.rate is not None
-        },
-    )
-    listener = Listener(
-        acceptor=acceptor, schemas=SCHEMAS, metrics=metrics, notices=notices
-    )
-    runner = web.ServerRunner(Server(listener), shutdown_timeout=SHUTDOWN_S)
-    port = await _bind(runner, config, "listen", secure=_tls(config))
-    listener.public_url = (config.server.public_url or port.url).rstrip("/")
-    return port
+async def _flush(notices: Notices) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_S)
+        notices.flush()
 
 
-async def _listen_to_admin(
-    config: Config, log: EventLog, metrics: Metrics, workers: Sequence[Worker]
-) -> Port:
-    def readiness() -> Mapping[str, Json]:
-        return {worker.name: worker.state() for worker in workers}
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all parts of this process share."""
 
-    control = Control(log=log, metrics=metrics, workers=readiness)
-    runner = web.AppRunner(control.application(), shutdown_timeout=1.0, access_log=None)
-    port = await _bind(runner, config, "admin_listen")
-    announce(log, admin=port.url, token=control.token)
-    return port
+    config: Config
+    parts: Parts
+    role: Role
+    log: EventLog
+    session: aiohttp.ClientSession
+    metrics: Metrics
+    notices: Notices
+
+    def workers(self, stack: AsyncExitStack) -> list[Worker]:
+        """One worker per destination of this role; the stack closes destinations."""
+        config = self.config
+        source_kinds = {name: source.kind for name, source in config.sources.items()}
+        suppressed = Suppressed()
+        workers = []
+        for name, each in config.destinations.items():
+            if not each.enabled or not self.role.works_for(name):
+                continue
+            send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
+            kind = self.parts.kinds[name]
+            built = kind.build(each, folder=config.folder, send=send)
+            stack.push_async_callback(built.close)
+            workers.append(
+                Worker(
+                    config=each,
+                    log=self.log,
+                    destination=built,
+                    source_kinds=source_kinds,
+                    suppressed=suppressed,
+                    metrics=self.metrics,
+                    notices=self.notices,
+                )
+            )
+        return workers
+
+    async def listen(self) -> Port:
+        """Open the public port; several intakes of one machine may share it."""
+        config, limits = self.config, self.config.limits
+        proxies = [ip_network(each) for each in config.server.trusted_proxies]
+        acceptor = Acceptor(
+            keys=Keys(config.sources),
+            routes=self.parts.routes,
+            plans=self.parts.plans,
+            limits=limits,
+            log=self.log,
+            receiver=Receiver(
+                body_bytes_max=limits.request_bytes,
+                reading_bytes_max=limits.waiting_bytes,
+            ),
+            metrics=self.metrics,
+            notices=self.notices,
+            trusted_proxies=proxies,
+            budgets={
+                name: Budget(source.rate)
+                for name, source in config.sources.items()
+                if source.rate is not None
+            },
+        )
+        listener = Listener(
+            acceptor=acceptor,
+            schemas=SCHEMAS,
+            metrics=self.metrics,
+            notices=self.notices,
+        )
+        runner = web.ServerRunner(Server(listener), shutdown_timeout=SHUTDOWN_S)
+        shared = self.role.name == "intake"
+        port = await bind(runner, config, "listen", secure=tls(config), shared=shared)
+        listener.public_url = (config.server.public_url or port.url).rstrip("/")
+        return port
+
+    async def listen_to_admin(self, workers: Sequence[Worker]) -> Port:
+        """Open the admin port, and say beside the log where it is."""
+
+        def readiness() -> Mapping[str, Json]:
+            return {worker.name: worker.state() for worker in workers}
+
+        def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
+            return replaying_on(self.log, self.config, self.parts, asked)
+
+        control = Control(
+            log=self.log, metrics=self.metrics, workers=readiness, replaying=replaying
+        )
+        runner = web.AppRunner(
+            control.application(),
+            shutdown_timeout=1.0,
+            access_log=None,
+            handler_cancellation=True,
+        )
+        port = await bind(runner, self.config, "admin_listen")
+        announce(self.log, admin=port.url, token=control.token)
+        return port
 
 
-async def _bind(
-    runner: web.BaseRunner,
-    config: Config,
-    key: str,
-    secure: ssl.SSLContext | None = None,
-) -> Port:
-    """Start a port; GatewayError names the key when it is taken."""
-    text = getattr(config.server, key)
-    host, number = address(text, f"server.{key}")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        bound = socket.create_server((host, number), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise GatewayError(
-            f"server.{key}: cannot listen on {text}: {error.strerror}"
-        ) from error
-    await runner.setup()
-    site = web.SockSite(runner, bound, ssl_context=secure, backlog=BACKLOG)
-    await site.start()
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "https" if secure else "http"
-    return Port(runner=runner, url=f"{scheme}://{shown}:{bound.getsockname()[1]}")
+async def replaying_on(
+    log: EventLog, config: Config, parts: Parts, asked: Mapping[str, Json]
+) -> AsyncIterator[Mapping[str, Json]]:
+    """A replay's progress, or with ``dry`` what it would send, as JSON values."""
+    dry = asked.get("dry", False)
+    request = replay.Request(**{k: v for k, v in asked.items() if k != "dry"})
+    enabled = {name: each.enabled for name, each in config.destinations.items()}
+    replay.check(request, enabled)
+    rules = replay_rules(config, parts, request)
+    if dry:
+        async for shown in replay.dry_run(log, request, rules):
+            yield shown
+        return
+    async for progress in replay.replay(log, request, rules):
+        yield progress.as_json()
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
-    certificate, key = config.server.tls_certificate, config.server.tls_key
-    if certificate is None or key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"server.tls_certificate, tls_key: {error}") from error
-    return context
-
-
-def _say_ready(config: Config, public: Port, admin: Port) -> None:
+def _say_ready(config: Config, public: Port | None, admin: Port) -> None:
+    where = f"{public.url} " if public is not None else ""
     hint = ""
-    if config.file is None:
+    if config.file is None and public is not None:
         inbox = config.destinations["inbox"].settings["path"]
         hint = HINT.format(url=public.url, admin=admin.url, inbox=inbox)
-    sys.stdout.write(f"ready {public.url} admin {admin.url}\n{hint}")
+    sys.stdout.write(f"ready {where}admin {admin.url}\n{hint}")
     sys.stdout.flush()

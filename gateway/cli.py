@@ -44,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument("--role", choices=["all"], default="all")
+    serve.add_argument("--role", choices=["all", "intake", "worker"], default="all")
+    serve.add_argument(
+        "--destination", action="append", metavar="NAME", help="of a worker; repeat it"
+    )
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check", help="lint a configuration")
@@ -68,7 +71,27 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--source", metavar="NAME")
     explain.add_argument("--json", action="store_true")
     explain.set_defaults(run=_explain)
+
+    replay = commands.add_parser("replay", help="send the past again")
+    replay.add_argument("--to", metavar="NAME", help="the destination")
+    replay.add_argument("--from", dest="start", type=_time, metavar="T")
+    replay.add_argument("--until", type=_time, metavar="T")
+    replay.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
+    replay.add_argument("--rate", type=_rate, metavar="N", help="events a second")
+    replay.add_argument(
+        "--topic", choices=["events", "dead", "refused"], default="events"
+    )
+    replay.add_argument("--dry-run", action="store_true", help="print, send nothing")
+    replay.add_argument("--id", help="resume an interrupted replay")
+    replay.set_defaults(run=_replay)
     return parser
+
+
+def _rate(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        message = f"{text!r} is not a whole number above 0"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def _time(text: str) -> int:
@@ -92,31 +115,34 @@ def _config(arguments: argparse.Namespace) -> Config:
 def _serve(arguments: argparse.Namespace) -> int:
     from gateway import app  # noqa: PLC0415 -- see the module
 
-    return app.serve(_config(arguments))
+    chosen = arguments.destination
+    destinations = None if chosen is None else frozenset(chosen)
+    role = app.Role(name=arguments.role, destinations=destinations)
+    return app.serve(_config(arguments), role)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway import app  # noqa: PLC0415 -- see the module
+    from gateway import parts  # noqa: PLC0415 -- see the module
 
     config = load(arguments.file) if arguments.file else _config(arguments)
-    app.check(config)
+    parts.check(config)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
     return DONE
 
 
 def _topics(arguments: argparse.Namespace) -> int:
-    from gateway import read  # noqa: PLC0415 -- see the module
+    from gateway import commands  # noqa: PLC0415 -- see the module
 
-    topics = read.topics(_config(arguments))
-    print(read.as_json(topics) if arguments.json else read.as_table(topics))
+    topics = commands.topics(_config(arguments))
+    print(commands.as_json(topics) if arguments.json else commands.as_table(topics))
     return DONE
 
 
 def _read(arguments: argparse.Namespace) -> int:
-    from gateway import read  # noqa: PLC0415 -- see the module
+    from gateway import commands  # noqa: PLC0415 -- see the module
 
-    lines = read.lines(
+    lines = commands.lines(
         _config(arguments),
         arguments.topic,
         from_ms=arguments.start,
@@ -143,3 +169,9 @@ def _explain(arguments: argparse.Namespace) -> int:
     explained = explain.explain(_config(arguments), data, source=arguments.source)
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
     return DONE
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from gateway import progress  # noqa: PLC0415 -- see the module
+
+    return progress.run(_config(arguments), arguments)

@@ -6,31 +6,40 @@ log itself.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.errors import LogError
+from gateway.errors import ConfigError, LogError
 from gateway.event import Json
 from gateway.log.contract import EventLog, Span
 from gateway.log.lines import line
 from gateway.metrics import Metrics
 
 Readiness = Callable[[], Mapping[str, Json]]
+Replaying = Callable[[Mapping[str, Json]], AsyncIterator[Mapping[str, Json]]]
 CHUNK_BYTES = 64_000
 
 
 class Control:
     """The admin port's handlers; ``token`` opens /control."""
 
-    def __init__(self, *, log: EventLog, metrics: Metrics, workers: Readiness) -> None:
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        metrics: Metrics,
+        workers: Readiness,
+        replaying: Replaying,
+    ) -> None:
         self.token = secrets.token_urlsafe(32)
         self._log = log
         self._metrics = metrics
         self._workers = workers
+        self._replaying = replaying
 
     def application(self) -> web.Application:
         """The aiohttp application of the admin port."""
@@ -39,6 +48,7 @@ class Control:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/control/topics", self._topics)
         application.router.add_get("/control/read/{topic}", self._read)
+        application.router.add_post("/control/replay", self._replay)
         return application
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
@@ -96,6 +106,24 @@ class Control:
         await response.write_eof()
         return response
 
+    async def _replay(self, request: web.Request) -> web.StreamResponse:
+        """Run a replay for as long as the command line listens, a line a step."""
+        self._admit(request)
+        steps = aiter(self._replaying(orjson.loads(await request.read())))
+        try:
+            first = await anext(steps, None)
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        response = web.StreamResponse()
+        response.content_type = "application/x-ndjson"
+        await response.prepare(request)
+        if first is not None:
+            await response.write(_line(first))
+            async for step in steps:
+                await response.write(_line(step))
+        await response.write_eof()
+        return response
+
     def _admit(self, request: web.Request) -> None:
         given = request.headers.get(hdrs.AUTHORIZATION, "").encode()
         if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
@@ -110,6 +138,10 @@ async def missing(log: EventLog, topic: str) -> str | None:
     if topic in known:
         return None
     return f"there is no topic {topic!r}; known are: {', '.join(sorted(known))}"
+
+
+def _line(value: Mapping[str, Json]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

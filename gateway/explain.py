@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from gateway import app
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
 from gateway.event import Event, Json, Origin, Raw, iso
@@ -21,9 +20,8 @@ from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.resolve import resolve
 from gateway.inbound.route import route
 from gateway.notices import Notice
-from gateway.outbound.attempt import Gate
-from gateway.outbound.contract import Delivery, Outcome
-from gateway.outbound.suppressed import Suppressed
+from gateway.parts import Parts, previewing
+from gateway.parts import check as check_config
 
 SPARE_ID = "made-up-by-the-gateway"
 
@@ -32,7 +30,7 @@ def explain(
     config: Config, data: bytes, *, source: str | None = None
 ) -> dict[str, Json]:
     """Every stage of every message in ``data`` (a message, or a body with `batch`)."""
-    parts = app.check(config)
+    parts = check_config(config)
     sender = _source(config, source)
     try:
         value, suspect, _ = decode.decode(data, config.limits)
@@ -62,7 +60,7 @@ class _Teller:
     def __init__(
         self,
         config: Config,
-        parts: app.Parts,
+        parts: Parts,
         source: Source,
         batch: decode.Batch,
         *,
@@ -70,15 +68,8 @@ class _Teller:
     ) -> None:
         self._config, self._parts, self._source = config, parts, source
         self._batch, self._suspect = batch, suspect
-        kinds = {name: each.kind for name, each in config.sources.items()}
-        self._gates = {
-            name: Gate(
-                each,
-                parts.kinds[name].traits,
-                source_kinds=kinds,
-                suppressed=Suppressed(),
-            )
-            for name, each in config.destinations.items()
+        self._previews = {
+            name: previewing(config, parts, name) for name in config.destinations
         }
 
     def tell(self, message: Json) -> dict[str, Json]:
@@ -135,25 +126,9 @@ class _Teller:
         told = {"name": name, "type": self._config.destinations[name].type}
         if no is not None:
             return {**told, "sent": False, "reason": no}
-        verdict = self._gates[name].prepare(event.to_bytes())
-        match verdict:
-            case Delivery():
-                kind = self._parts.kinds[name]
-                request = kind.preview(
-                    self._config.destinations[name],
-                    verdict,
-                    folder=self._config.folder,
-                )
-                if not request:
-                    reason = "the destination has no request for this event"
-                    return {**told, "sent": False, "reason": reason}
-                paused = self._config.destinations[name].paused
-                when = {"paused": True} if paused else {}
-                return {**told, "sent": True, **when, "request": request}
-            case Outcome():
-                return {**told, "sent": False, "reason": verdict.reason}
-            case _:
-                return {**told, "sent": False, "reason": verdict.detail}
+        shown = self._previews[name](event.to_bytes())
+        paused = shown["sent"] and self._config.destinations[name].paused
+        return {**told, **shown, **({"paused": True} if paused else {})}
 
     def _origin(self) -> Origin:
         now_ms = time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""``gateway read`` and ``topics``: beside a running gateway, or without one.
+"""What the commands do to a log: beside a running gateway, or without one.
 
 SQLite's file belongs to one process. When a gateway runs, it is asked through its
 admin port, whose address and token stand in the lock file; else the file is opened.
@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
+from gateway import app
 from gateway.config import Config
 from gateway.control import missing
 from gateway.errors import ConfigError, LogError
@@ -22,13 +23,14 @@ from gateway.log import EventLog, Span, open_log, read_owner
 from gateway.log.lines import line
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
+from gateway.parts import check
 
 TIMEOUT_S = 30.0
 
 
 def topics(config: Config) -> Sequence[Mapping[str, Json]]:
     """Every topic with size, groups and lag."""
-    owner = read_owner(config.log.path)
+    owner = _owner(config)
     if owner is not None:
         with _ask(owner, "/control/topics", timeout_s=TIMEOUT_S) as response:
             found: list[Mapping[str, Json]] = json.loads(response.read())
@@ -51,7 +53,7 @@ def lines(
 ) -> Iterator[bytes]:
     """The records of a topic as JSON lines; ``where`` is judged on the value."""
     wanted = Filter(where, place="--where") if where else None
-    owner = read_owner(config.log.path)
+    owner = _owner(config)
     if owner is not None:
         query = {"from": from_ms, "until": until_ms, "follow": int(follow)}
         given = {name: value for name, value in query.items() if value is not None}
@@ -63,6 +65,34 @@ def lines(
     for each in found:
         if wanted is None or wanted.passes(orjson.loads(each)["value"]):
             yield each
+
+
+def replaying(
+    config: Config, asked: Mapping[str, Json]
+) -> Iterator[Mapping[str, Json]]:
+    """Run a replay, step by step; stopping to listen stops it."""
+    owner = _owner(config)
+    if owner is None:
+        yield from _own_replay(config, asked)
+        return
+    body = orjson.dumps(asked)
+    with _ask(owner, "/control/replay", timeout_s=None, body=body) as response:
+        while piece := response.readline():
+            yield orjson.loads(piece)
+
+
+def _own_replay(
+    config: Config, asked: Mapping[str, Json]
+) -> Iterator[Mapping[str, Json]]:
+    parts = check(config)
+    with asyncio.Runner() as runner:
+        log = runner.run(_open(config))
+        try:
+            steps = aiter(app.replaying_on(log, config, parts, asked))
+            while (step := runner.run(_next(steps))) is not None:
+                yield step
+        finally:
+            runner.run(log.close())
 
 
 def _lines_of(owner: Mapping[str, Any], path: str, *, follow: bool) -> Iterator[bytes]:
@@ -87,12 +117,17 @@ def _own_lines(
             runner.run(log.close())
 
 
+def _owner(config: Config) -> Mapping[str, Any] | None:
+    """The process that has the log open, when only one can."""
+    return read_owner(config.log.path) if config.log.kind == "sqlite" else None
+
+
 async def _next(records: AsyncIterator[Any]) -> Any:
     return await anext(records, None)
 
 
 async def _open(config: Config) -> EventLog:
-    if not config.log.path.exists():
+    if config.log.kind == "sqlite" and not config.log.path.exists():
         raise LogError(f"{config.log.path}: no log here; start the gateway first")
     return await open_log(config.log, config.limits, topics=(), notices=Notices())
 
@@ -106,7 +141,11 @@ async def _with_own_log(config: Config, work: Any) -> Any:
 
 
 def _ask(
-    owner: Mapping[str, Any], path: str, *, timeout_s: float | None
+    owner: Mapping[str, Any],
+    path: str,
+    *,
+    timeout_s: float | None,
+    body: bytes | None = None,
 ) -> http.client.HTTPResponse:
     if "admin" not in owner:
         pid = owner.get("pid")
@@ -115,11 +154,12 @@ def _ask(
     connection = http.client.HTTPConnection(url.netloc, timeout=timeout_s)
     try:
         headers = {"Authorization": f"Bearer {owner['token']}"}
-        connection.request("GET", path, headers=headers)
+        method = "GET" if body is None else "POST"
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
     except OSError as error:
         raise LogError(f"the gateway at {owner['admin']}: {error}") from error
-    if response.status == http.client.NOT_FOUND:
+    if response.status in (http.client.NOT_FOUND, http.client.BAD_REQUEST):
         raise ConfigError(json.loads(response.read())["message"])
     if response.status != http.client.OK:
         raise LogError(f"the gateway at {owner['admin']} answers {response.status}")

@@ -1,0 +1,131 @@
+"""What a configuration means: the parts that the rooms are made of, checked.
+
+Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.config import Config
+from gateway.errors import ConfigError
+from gateway.event import Event, EventType, Json
+from gateway.inbound.check import Plan, load_plan
+from gateway.inbound.readmit import Readmission
+from gateway.inbound.route import Routes, route
+from gateway.log import Entry
+from gateway.outbound import destinations
+from gateway.outbound.attempt import Gate
+from gateway.outbound.preview import preview
+from gateway.outbound.suppressed import Suppressed
+from gateway.outbound.when import Filter
+from gateway.replay import Request, Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the configuration means, checked; made without opening anything."""
+
+    routes: Routes
+    plans: Mapping[str, Plan]
+    kinds: Mapping[str, destinations.Kind]
+
+
+def check(config: Config) -> Parts:
+    """Find everything that can be wrong; ConfigError names file, key and remedy."""
+    with _in_file(config):
+        if config.log.kind != "sqlite":
+            raise ConfigError(f"log.kind: {config.log.kind!r} is not served yet")
+        kinds = {name: _kind(config, name) for name in config.destinations}
+        taken = {
+            name: _taken(kind, config.destinations[name].types)
+            for name, kind in kinds.items()
+        }
+        plans = {
+            name: load_plan(source.schema, source.violation)
+            for name, source in config.sources.items()
+            if source.schema is not None
+        }
+    return Parts(routes=Routes(config.destinations, taken), plans=plans, kinds=kinds)
+
+
+@contextlib.contextmanager
+def _in_file(config: Config) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        name = config.file or "built-in default"
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _kind(config: Config, name: str) -> destinations.Kind:
+    destination, place = config.destinations[name], f"destinations.{name}"
+    try:
+        kind = destinations.load(destination.type)
+    except ConfigError as error:
+        raise ConfigError(f"{place}.{error}") from error
+    kind.check(destination.settings, place=f"{place}.settings")
+    if destination.when is not None:
+        Filter(destination.when, place=f"{place}.when")
+    return kind
+
+
+def _taken(
+    kind: destinations.Kind, wanted: tuple[str, ...] | None
+) -> frozenset[EventType]:
+    types = kind.traits.types
+    return types if wanted is None else frozenset(t for t in types if t in wanted)
+
+
+def topics_of(config: Config) -> list[str]:
+    """Every topic that this configuration writes or reads."""
+    names = list(config.destinations)
+    return [
+        "events",
+        "refused",
+        "outcomes",
+        *(f"to.{name}" for name in names),
+        *(f"dead.{name}" for name in names),
+    ]
+
+
+def previewing(
+    config: Config, parts: Parts, name: str
+) -> Callable[[bytes], dict[str, Json]]:
+    """How to tell what an event's bytes become at one destination."""
+    destination, kind = config.destinations[name], parts.kinds[name]
+    kinds = {source: each.kind for source, each in config.sources.items()}
+    gate = Gate(destination, kind.traits, source_kinds=kinds, suppressed=Suppressed())
+    return lambda value: preview(
+        gate,
+        lambda delivery: kind.preview(destination, delivery, folder=config.folder),
+        value,
+    )
+
+
+def replay_rules(config: Config, parts: Parts, request: Request) -> Rules:
+    """Today's rules for a replay; ConfigError for a bad ``--where``."""
+    wanted = Filter(request.where, place="--where") if request.where else None
+    shown = None if request.to is None else previewing(config, parts, request.to)
+
+    def show(entries: Sequence[Entry]) -> Mapping[str, Json]:
+        headers = {name: value.decode() for name, value in entries[0].headers}
+        told: dict[str, Json] = {"messageId": headers["messageId"]}
+        if shown is not None:
+            return {**told, **shown(entries[0].value)}
+        routed = [entry.topic for entry in entries[1:]]
+        return {**told, "event": orjson.loads(entries[0].value), "to": routed}
+
+    return Rules(
+        passes=lambda value: wanted is None or wanted.passes(value),
+        routed=lambda event: _is_routed(event, parts, request.to),
+        readmit=Readmission(config.sources, parts.routes, parts.plans, config.limits),
+        show=show,
+    )
+
+
+def _is_routed(event: Event, parts: Parts, destination: str | None) -> bool:
+    decided, _ = route(event, parts.routes)
+    return destination in decided.to

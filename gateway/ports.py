@@ -1,0 +1,66 @@
+"""A port: bound first, so that a taken one is named before anything else starts."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.config import Config
+from gateway.errors import ConfigError, GatewayError
+from gateway.values import address
+
+BACKLOG = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A bound port and what serves it."""
+
+    runner: web.BaseRunner
+    url: str
+
+
+async def bind(
+    runner: web.BaseRunner,
+    config: Config,
+    key: str,
+    *,
+    secure: ssl.SSLContext | None = None,
+    shared: bool = False,
+) -> Port:
+    """Start a port; GatewayError names the key when it is taken.
+
+    ``shared``: other processes may listen on it too (SO_REUSEPORT).
+    """
+    text = getattr(config.server, key)
+    host, number = address(text, f"server.{key}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server(
+            (host, number), family=family, backlog=BACKLOG, reuse_port=shared
+        )
+    except OSError as error:
+        raise GatewayError(
+            f"server.{key}: cannot listen on {text}: {error.strerror}"
+        ) from error
+    await runner.setup()
+    site = web.SockSite(runner, bound, ssl_context=secure, backlog=BACKLOG)
+    await site.start()
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "https" if secure else "http"
+    return Port(runner=runner, url=f"{scheme}://{shown}:{bound.getsockname()[1]}")
+
+
+def tls(config: Config) -> ssl.SSLContext | None:
+    """The context of the public port; None without a certificate."""
+    certificate, key = config.server.tls_certificate, config.server.tls_key
+    if certificate is None or key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"server.tls_certificate, tls_key: {error}") from error
+    return context

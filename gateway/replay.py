@@ -1,0 +1,272 @@
+"""Sending the past again: from a topic to ``to.X``, or refused messages to admission.
+
+The place is a group ``replay.<id>`` on the source topic, settled together with what was
+appended, so a killed replay resumes and sends each message id once. It stops feeding
+while its destination is far behind: live traffic never waits behind a replay. What
+``integrations``, filters and suppression say today applies; so does today's mapping.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+import orjson
+
+from gateway.errors import ConfigError
+from gateway.event import Event, Json
+from gateway.log.contract import Entry, EventLog, Record, Span, Subscription
+
+LAG_MAX = 10_000  # events of the destination that a live event may have to wait for
+CHUNK = 500  # records read at once; the lag is looked at before each
+WAIT_S = 0.5  # while the destination catches up
+POLL_S = 1.0  # the end is reached when nothing comes for so long
+SEEN_MAX = 500_000  # message ids remembered: each is sent once
+STAMP = "%Y%m%dT%H%M%S"
+ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
+STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
+
+Topic = Literal["events", "dead", "refused"]
+Readmit: TypeAlias = Callable[[Mapping[str, Json]], Sequence[Entry] | str]
+"""A refused record's value -> the entries of its events, or why it is still refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to replay. Times are unix milliseconds, judged on receivedAt."""
+
+    id: str
+    topic: Topic = "events"
+    to: str | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    where: str | None = None
+    rate: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far it is; ``total`` is what the topic held when this run began."""
+
+    id: str
+    total: int
+    read: int = 0
+    sent: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    waiting: bool = False
+    done: bool = False
+
+    def skip(self, reason: str) -> None:
+        """Count a record that is not sent."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+    def as_json(self) -> dict[str, Json]:
+        """One line of progress."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the app hands in: who gets what today, and how a refused message is read."""
+
+    passes: Callable[[Json], bool]  # --where, over the value
+    routed: Callable[[Event], bool]  # today's `integrations` and types
+    readmit: Readmit
+    show: Callable[[Sequence[Entry]], Mapping[str, Json]]  # for --dry-run
+
+
+def new_id() -> str:
+    """An id that remembers when it was made: a resumed replay ends there too."""
+    return f"{datetime.now(UTC):{STAMP}}-{secrets.token_hex(3)}"
+
+
+def check(request: Request, destinations: Mapping[str, bool]) -> None:
+    """Raise ConfigError for what cannot be; ``destinations`` says who is enabled."""
+    if not ID.fullmatch(request.id):
+        raise ConfigError("--id: letters, digits, dot, dash and underscore only")
+    if request.topic == "refused":
+        if request.to is not None:
+            raise ConfigError("--topic refused takes no --to: messages are routed anew")
+        return
+    if request.to is None:
+        raise ConfigError(f"--to: missing; known are: {', '.join(destinations)}")
+    if request.to not in destinations:
+        known = ", ".join(destinations)
+        raise ConfigError(f"--to {request.to}: unknown; known are: {known}")
+    if not destinations[request.to]:
+        raise ConfigError(f"--to {request.to}: it is disabled and would never get them")
+
+
+def source_topic(request: Request) -> str:
+    """Where the records come from."""
+    return f"dead.{request.to}" if request.topic == "dead" else request.topic
+
+
+def end_ms(request: Request) -> int:
+    """Nothing appended later is sent: the moment in the id, or now."""
+    match = STAMPED.fullmatch(request.id)
+    if match is None:
+        return time.time_ns() // 1_000_000
+    made = datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+    return int(made.timestamp() * 1000) + 1_000
+
+
+async def replay(
+    log: EventLog, request: Request, rules: Rules
+) -> AsyncIterator[Progress]:
+    """Run it; yields progress at least every few records, the last one ``done``."""
+    topic, end = source_topic(request), end_ms(request)
+    states = {state.name: state for state in await log.topics()}
+    total = states[topic].records if topic in states else 0
+    progress = Progress(id=request.id, total=total)
+    if topic not in states:
+        progress.done = True
+        yield progress
+        return
+    pace, late = _Pace(request.rate), 0
+    async with log.subscribe(topic, group=f"replay.{request.id}") as subscription:
+        seen = await _seen(subscription)
+        while True:
+            while request.to is not None and await _is_behind(log, request.to):
+                progress.waiting = True
+                yield progress
+                await asyncio.sleep(WAIT_S)
+            progress.waiting = False
+            records = await subscription.poll(limit=CHUNK, timeout_s=POLL_S)
+            due = [record for record in records if record.appended_at_ms < end]
+            late += len(records) - len(due)
+            entries = _entries(due, request, rules, seen, progress)
+            if due:
+                await subscription.settle(due, entries)
+            progress.read += len(due)
+            await pace.spend(len(entries))
+            if not due and await _lag(log, topic, f"replay.{request.id}") <= late:
+                break  # all that is unsettled came after the end
+            yield progress
+    progress.done = True
+    yield progress
+
+
+async def dry_run(
+    log: EventLog, request: Request, rules: Rules
+) -> AsyncIterator[Mapping[str, Json]]:
+    """What would be sent, and as what: moves no group, appends nothing."""
+    seen: set[int] = set()
+    span = Span(until_ms=end_ms(request))
+    async for record in log.scan(source_topic(request), span):
+        made = _entries_of(record, request, rules, seen)
+        if not isinstance(made, str):
+            yield rules.show(made)
+
+
+async def _lag(log: EventLog, topic: str, group: str) -> float:
+    """What a group has not settled by the store's own account; inf if unknown yet."""
+    for state in await log.topics():
+        if state.name == topic:
+            lags = [each.lag for each in state.groups if each.name == group]
+            return lags[0] if lags else state.records and float("inf")
+    return 0
+
+
+async def _seen(subscription: Subscription) -> set[int]:
+    """The message ids that this replay has already read, before it was interrupted."""
+    seen: set[int] = set()
+    async for record in subscription.before_committed(SEEN_MAX):
+        seen.add(_digest(record))
+    return seen
+
+
+async def _is_behind(log: EventLog, destination: str) -> bool:
+    """Whether a live event would have to wait; a topic nobody reads yet is not."""
+    lag = await _lag(log, f"to.{destination}", destination)
+    return LAG_MAX - CHUNK < lag < float("inf")
+
+
+def _entries(
+    records: Sequence[Record],
+    request: Request,
+    rules: Rules,
+    seen: set[int],
+    progress: Progress,
+) -> list[Entry]:
+    entries: list[Entry] = []
+    for record in records:
+        made = _entries_of(record, request, rules, seen)
+        if isinstance(made, str):
+            progress.skip(made)
+            continue
+        progress.sent += 1
+        entries += made
+    return entries
+
+
+def _entries_of(
+    record: Record, request: Request, rules: Rules, seen: set[int]
+) -> Sequence[Entry] | str:
+    """What one record becomes, or why it is not sent."""
+    if not _is_within(record, request):
+        return "time"
+    if (digest := _digest(record)) in seen:
+        return "duplicate"
+    try:
+        value = orjson.loads(record.value)
+        if not rules.passes(value):
+            return "where"
+        if request.topic == "refused":
+            made = rules.readmit(value)
+        else:
+            made = _routed(record, value, request, rules)
+    except (ValueError, KeyError, TypeError):
+        return "unreadable"  # a record of another make: kept, and passed over here
+    if not isinstance(made, str) and len(seen) < SEEN_MAX:
+        seen.add(digest)
+    return made
+
+
+def _routed(
+    record: Record, value: Json, request: Request, rules: Rules
+) -> Sequence[Entry] | str:
+    data = orjson.dumps(value["event"]) if request.topic == "dead" else record.value
+    if not rules.routed(Event.from_bytes(data)):
+        return "route"
+    kept = [(name, text) for name, text in record.headers if name not in OURS]
+    headers = (*kept, ("replay", request.id.encode()))
+    return [Entry(f"to.{request.to}", record.key, data, headers)]
+
+
+OURS = ("route", "replay")  # the decision of the first time, an earlier replay's mark
+
+
+def _is_within(record: Record, request: Request) -> bool:
+    if request.from_ms is None and request.until_ms is None:
+        return True
+    received = dict(record.headers).get("receivedAt", b"").decode()
+    try:
+        at_ms = datetime.fromisoformat(received).timestamp() * 1000
+    except ValueError:
+        return False
+    after = request.from_ms is None or at_ms >= request.from_ms
+    return after and (request.until_ms is None or at_ms < request.until_ms)
+
+
+def _digest(record: Record) -> int:
+    headers = dict(record.headers)
+    return hash((headers.get("source"), headers.get("messageId")))
+
+
+class _Pace:
+    """``--rate``: so many events a second, at most."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._free_s = time.monotonic()
+
+    async def spend(self, events: int) -> None:
+        if self._rate is None or not events:
+            return
+        self._free_s = max(self._free_s, time.monotonic()) + events / self._rate
+        await asyncio.sleep(self._free_s - time.monotonic())
