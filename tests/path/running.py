@@ -3,10 +3,9 @@
 import asyncio
 import io
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,9 +27,13 @@ async def until(holds: Callable[[], object], *, timeout_s: float = PATIENCE_S) -
 class Gateway:
     """``gateway serve`` in a folder of its own; it can be killed and started again."""
 
-    def __init__(self, folder: Path, config: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, config: str, *, serve: Sequence[str] = (), name: str = ""
+    ) -> None:
         self.folder = folder
-        self.file = folder / "gateway.toml"
+        self.file = folder / f"gateway{name}.toml"
+        self._serve = serve
+        self._errors = folder / f"stderr{name}.log"
         self.file.write_text(
             '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n' + config
             if "[server]" not in config
@@ -38,7 +41,6 @@ class Gateway:
         )
         self.url = self.admin = ""
         self.process: asyncio.subprocess.Process | None = None
-        self._environment = {**os.environ, **environment}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -53,7 +55,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Start it and wait for its ready line."""
-        with (self.folder / "stderr.log").open("ab") as errors:
+        with self._errors.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -61,8 +63,8 @@ class Gateway:
                 "--config",
                 str(self.file),
                 "serve",
+                *self._serve,
                 cwd=ROOT,
-                env=self._environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
             )
@@ -70,7 +72,7 @@ class Gateway:
         async with asyncio.timeout(PATIENCE_S):
             line = (await self.process.stdout.readline()).decode().split()
         assert line[:1] == ["ready"], self.errors()
-        self.url, self.admin = line[1], line[3]
+        self.url, self.admin = line[1], line[-1]  # a worker has no public port
 
     async def kill(self) -> None:
         """kill -9."""
@@ -90,7 +92,7 @@ class Gateway:
         return code
 
     def errors(self) -> str:
-        return (self.folder / "stderr.log").read_text()
+        return self._errors.read_text()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -133,7 +135,6 @@ class Gateway:
             str(self.file),
             *arguments,
             cwd=ROOT,
-            env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

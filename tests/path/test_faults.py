@@ -99,9 +99,11 @@ def admitted(message: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     return json.loads(verdict.event.to_bytes())
 
 
-async def kill_rounds(folder, hook: Webhook, rounds: int) -> dict[str, int]:
+async def kill_rounds(
+    folder, hook: Webhook, rounds: int, log: str = ""
+) -> dict[str, int]:
     """Clients post while the gateway is killed ``rounds`` times; then it is checked."""
-    text = config(hook).replace('kind = "server"', 'kind = "browser"')
+    text = config(hook, log).replace('kind = "server"', 'kind = "browser"')
     async with Gateway(folder, text) as gateway:
         clients = [Client(gateway, f"c{number}") for number in range(CLIENTS)]
         stop = asyncio.Event()
@@ -217,10 +219,12 @@ async def test_a_destination_that_is_away_shares_nothing_with_the_others(
             assert len(away.ids()) == 200
 
 
-async def one_blocked(folder, hook: Webhook, others: int) -> dict[str, float]:
+async def one_blocked(
+    folder, hook: Webhook, others: int, log: str = ""
+) -> dict[str, float]:
     """One person is always answered 503 while everyone else goes on; then kill -9."""
     hook.judge = lambda event: 503 if event["userId"] == "blocked" else 200
-    async with Gateway(folder, config(hook)) as gateway:
+    async with Gateway(folder, config(hook, log)) as gateway:
         messages = [
             {"type": "identify", "userId": f"p{n}", "messageId": f"m{n}", "traits": {}}
             for n in range(others)
