@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError
 
 START_S = 10.0
+STOP_S = 1.0
 REQUEST_S = 5.0  # a broker that does not answer for so long is connected to anew
 BATCH_BYTES = 524_288  # a request carries one batch for each partition of its broker
 
@@ -30,6 +31,7 @@ async def start_producer(
         max_batch_size=BATCH_BYTES,
         request_timeout_ms=int(REQUEST_S * 1000),
     )
+    producer.sending = Sending(producer)
     try:
         async with asyncio.timeout(START_S):
             await producer.start()
@@ -41,21 +43,55 @@ async def start_producer(
     return producer
 
 
-async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """End it and drop what it holds; takes a few request time-outs at most.
+class Sending:
+    """The requests a producer has at the brokers, so that they can be ended.
 
-    Its own ``stop`` first waits for every batch to be delivered, which is for ever
-    while the brokers are away. The sender is therefore ended before, and the batches
-    are failed after, so that nobody waits for them.
+    aiokafka 0.14 has no way to end a producer that cannot send: its ``stop`` waits for
+    every batch to be delivered, which is for ever while the brokers are away.
     """
-    # Both are private: aiokafka 0.14 has no way to end a producer that cannot send.
-    sender, batches = producer._sender.sender_task, producer._message_accumulator  # noqa: SLF001 -- see above
-    if sender is not None:
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        sender = producer._sender  # noqa: SLF001 -- the only place where requests are made
+        self._send = sender._send_produce_req  # noqa: SLF001 -- see above
+        sender._send_produce_req = self._tracked  # noqa: SLF001 -- see above
+
+    async def _tracked(self, node: int, batches: Any) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        try:
+            await self._send(node, batches)
+        finally:
+            self._tasks.discard(task)
+
+    def cancel(self) -> set[asyncio.Task[None]]:
+        """Cancel them all; returns what is to be waited for."""
+        for task in self._tasks:
+            task.cancel()
+        return self._tasks.copy()
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """End it at once and drop what it holds, whoever is away."""
+    if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 -- see Sending
+        ending = {sender} | producer.sending.cancel()
         sender.cancel()
-        await asyncio.wait([sender])
-        with suppress(asyncio.CancelledError):
-            sender.exception()
-    with suppress(KafkaError, OSError):
-        await producer.stop()
-    batches.fail_all(ProducerClosed())
-    await asyncio.sleep(0)
+        await asyncio.wait(ending)
+        for task in ending:
+            if not task.cancelled():
+                task.exception()
+        _drop_batches(producer._message_accumulator)  # noqa: SLF001 -- see Sending
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            await producer.stop()
+
+
+def _drop_batches(held: Any) -> None:
+    """Nobody waits for them any more. Those that were retried are no longer pending,
+    which aiokafka's own callback does not expect.
+    """
+    for batches in held._batches.values():  # noqa: SLF001 -- see Sending
+        held._pending_batches.update(batches)  # noqa: SLF001 -- see Sending
+    for batch in list(held._pending_batches):  # noqa: SLF001 -- see Sending
+        batch.future.cancel()
