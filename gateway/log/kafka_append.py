@@ -21,13 +21,13 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
 from gateway.log.kafka_client import log_error
-from gateway.log.kafka_produce import start_producer, stop_producer
+from gateway.log.kafka_produce import Producer
 from gateway.log.kafka_topics import Topics
 
 ENTRY_BYTES = 100  # what an entry takes beside its value and key: an estimate
@@ -108,7 +108,7 @@ class Appender:
         self._bytes_max = bytes_max
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._lanes: dict[str, list[Lane]] = {}
         self._brokers: dict[int | None, Broker] = {None: Broker()}
         self._tickets: deque[Ticket] = deque()
@@ -127,7 +127,7 @@ class Appender:
 
     async def start(self) -> None:
         """Make the producer; raises when no broker answers."""
-        self._producer = await start_producer(self._settings, ())
+        self._producer = await self._made(())
         self._task = asyncio.create_task(self._run(), name="kafka append")
 
     async def append(self, entries: Sequence[Entry], *, capped: bool = True) -> None:
@@ -224,7 +224,7 @@ class Appender:
             if self._producer is not None:
                 await self._flush(self._producer)
 
-    async def _flush(self, producer: AIOKafkaProducer) -> None:
+    async def _flush(self, producer: Producer) -> None:
         now = self._loop.time()
         for broker in [b for b in self._brokers.values() if b.waiting]:
             if broker.flying and now - broker.since < PATIENCE_S:
@@ -247,7 +247,7 @@ class Appender:
                 if lane.queued:
                     lane.broker.waiting.append(lane)
 
-    def _is_led(self, lane: Lane, producer: AIOKafkaProducer) -> bool:
+    def _is_led(self, lane: Lane, producer: Producer) -> bool:
         """Find the lane's broker; False when it cannot be sent now, or must not."""
         cluster, (topic, number) = producer.client.cluster, lane.place
         partitions = cluster.partitions_for_topic(topic)
@@ -275,7 +275,7 @@ class Appender:
             lane.queued = True
             broker.waiting.append(lane)
 
-    async def _send(self, lane: Lane, producer: AIOKafkaProducer) -> None:
+    async def _send(self, lane: Lane, producer: Producer) -> None:
         """Hand one batch to the producer; its end is heard in ``_landed``."""
         batch, flight = self._batch(lane, producer)
         if not flight:
@@ -295,7 +295,7 @@ class Appender:
         sent.add_done_callback(partial(self._landed, lane, flight, producer))
 
     def _batch(
-        self, lane: Lane, producer: AIOKafkaProducer
+        self, lane: Lane, producer: Producer
     ) -> tuple[Any, list[Part]]:
         """What fits, in order; a caller whose entry cannot be written fails alone."""
         while True:
@@ -338,7 +338,7 @@ class Appender:
         self,
         lane: Lane,
         flight: list[Part],
-        producer: AIOKafkaProducer,
+        producer: Producer,
         sent: "asyncio.Future[Any]",
     ) -> None:
         """A batch has ended: durable, or failed for good."""
@@ -383,7 +383,7 @@ class Appender:
         self.waiting_bytes -= ticket.size
         ticket.size = 0
 
-    def _end(self, producer: AIOKafkaProducer, cause: BaseException | None) -> None:
+    def _end(self, producer: Producer, cause: BaseException | None) -> None:
         """A batch failed for good: all who wait are told, a new producer is made."""
         if producer is not self._producer:
             return
@@ -400,13 +400,18 @@ class Appender:
             broker.flying = 0
         self.flying = 0
         self._fail(list(self._tickets), error)
-        self._background(stop_producer(producer))
+        self._background(producer.stop())
         self._news.set()
+
+    async def _made(self, topics: Iterable[str]) -> Producer:
+        producer = Producer(self._settings)
+        await producer.start(topics)
+        return producer
 
     async def _renew(self) -> None:
         try:
             full = [self._topics.full(name) for name in self._lanes]
-            self._producer = await start_producer(self._settings, full)
+            self._producer = await self._made(full)
         except (KafkaError, OSError, TimeoutError) as error:
             self._tell_failing(log_error(self._topics.place, error))
             await asyncio.sleep(RENEW_S)

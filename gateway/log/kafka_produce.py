@@ -20,78 +20,72 @@ REQUEST_S = 5.0  # a broker that does not answer for so long is connected to ane
 BATCH_BYTES = 524_288  # a request carries one batch for each partition of its broker
 
 
-async def start_producer(
-    settings: dict[str, Any], topics: Iterable[str]
-) -> AIOKafkaProducer:
-    """A producer that knows ``topics``; raises when no broker answers in time."""
-    producer = AIOKafkaProducer(
-        **settings,
-        acks="all",
-        enable_idempotence=True,
-        max_batch_size=BATCH_BYTES,
-        request_timeout_ms=int(REQUEST_S * 1000),
-    )
-    producer.sending = Sending(producer)
-    try:
-        async with asyncio.timeout(START_S):
-            await producer.start()
-            if wanted := set(topics):
-                await producer.client.set_topics(wanted)
-    except BaseException:
-        await stop_producer(producer)
-        raise
-    return producer
+class Producer:
+    """An idempotent ``AIOKafkaProducer`` that can be ended at any time.
 
-
-class Sending:
-    """The requests a producer has at the brokers, so that they can be ended.
-
-    aiokafka 0.14 has no way to end a producer that cannot send: its ``stop`` waits for
-    every batch to be delivered, which is for ever while the brokers are away.
+    aiokafka 0.14 cannot end one that cannot send: its ``stop`` waits for every batch to
+    be delivered, which is for ever while the brokers are away. So its requests are
+    known here and ended first. This is the one place that reaches into its sender.
     """
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-        sender = producer._sender  # noqa: SLF001 -- the only place where requests are made
-        self._send = sender._send_produce_req  # noqa: SLF001 -- see above
-        sender._send_produce_req = self._tracked  # noqa: SLF001 -- see above
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._producer = AIOKafkaProducer(
+            **settings,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=int(REQUEST_S * 1000),
+        )
+        self.create_batch = self._producer.create_batch
+        self.send_batch = self._producer.send_batch
+        self.client = self._producer.client
+        self._requests: set[asyncio.Task[None]] = set()
+        self._sender = self._producer._sender  # noqa: SLF001 -- see above
+        self._request = self._sender._send_produce_req  # noqa: SLF001 -- see above
+        self._sender._send_produce_req = self._tracked  # noqa: SLF001 -- see above
+
+    async def start(self, topics: Iterable[str]) -> None:
+        """Connect and learn of ``topics``; raises when no broker answers in time."""
+        try:
+            async with asyncio.timeout(START_S):
+                await self._producer.start()
+                if wanted := set(topics):
+                    await self.client.set_topics(wanted)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def _tracked(self, node: int, batches: Any) -> None:
         task = asyncio.current_task()
         assert task
-        self._tasks.add(task)
+        self._requests.add(task)
         try:
-            await self._send(node, batches)
+            await self._request(node, batches)
         finally:
-            self._tasks.discard(task)
+            self._requests.discard(task)
 
-    def cancel(self) -> set[asyncio.Task[None]]:
-        """Cancel them all; returns what is to be waited for."""
-        for task in self._tasks:
-            task.cancel()
-        return self._tasks.copy()
-
-
-async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """End it at once and drop what it holds, whoever is away."""
-    if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 -- see Sending
-        ending = {sender} | producer.sending.cancel()
-        sender.cancel()
-        await asyncio.wait(ending)
-        for task in ending:
-            if not task.cancelled():
-                task.exception()
-        _drop_batches(producer._message_accumulator)  # noqa: SLF001 -- see Sending
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_S):
-            await producer.stop()
+    async def stop(self) -> None:
+        """End it and drop what it holds, in bounded time whoever is away."""
+        if (sender := self._sender.sender_task) is not None:
+            ending = {sender, *self._requests}
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
+            for task in ending:
+                if not task.cancelled():
+                    task.exception()
+            _drop(self._producer._message_accumulator)  # noqa: SLF001 -- see above
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await self._producer.stop()
 
 
-def _drop_batches(held: Any) -> None:
-    """Nobody waits for them any more. Those that were retried are no longer pending,
-    which aiokafka's own callback does not expect.
+def _drop(held: Any) -> None:
+    """Cancel what is queued and what is pending; aiokafka's callback wants both there.
+
+    (A batch that was retried is queued only; ending it would be a KeyError.)
     """
-    for batches in held._batches.values():  # noqa: SLF001 -- see Sending
-        held._pending_batches.update(batches)  # noqa: SLF001 -- see Sending
-    for batch in list(held._pending_batches):  # noqa: SLF001 -- see Sending
+    for batches in held._batches.values():  # noqa: SLF001 -- see Producer
+        held._pending_batches.update(batches)  # noqa: SLF001 -- see Producer
+    for batch in list(held._pending_batches):  # noqa: SLF001 -- see Producer
         batch.future.cancel()
