@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from gateway.config import LogConfig
+from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog
 from gateway.log.kafka_log import open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
@@ -31,6 +32,21 @@ async def settle(log: EventLog) -> None:
                 outcome = Entry("outcomes", record.key, record.value)
                 await subscription.settle([record], [outcome])
                 print(record.value.decode(), flush=True)
+
+
+async def follow(log: EventLog) -> None:
+    """Print each record when it is settled; say so when the log refuses."""
+    async with log.subscribe("to.crm", group="crm") as subscription:
+        print("joined", flush=True)
+        while True:
+            for record in await subscription.poll(limit=5, timeout_s=0.2):
+                await asyncio.sleep(0.01)
+                try:
+                    await subscription.settle([record])
+                except LogError as error:
+                    print(f"refused {record.value.decode()} {error}", flush=True)
+                else:
+                    print(record.value.decode(), flush=True)
 
 
 async def hold(log: EventLog) -> None:
@@ -66,7 +82,7 @@ async def open_log(place: str) -> EventLog:
 
 async def main(job: str, place: str) -> None:
     log = await open_log(place)
-    await {"append": append, "settle": settle, "hold": hold}[job](log)
+    await {"append": append, "settle": settle, "follow": follow, "hold": hold}[job](log)
 
 
 if __name__ == "__main__":
