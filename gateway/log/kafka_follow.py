@@ -183,7 +183,9 @@ class KafkaSubscription:
             tp.partition for tp in partitions if tp.partition in kept
         }
         places = self._places
-        self._marks = {tp.partition: marks.get(tp) or kept[tp.partition] for tp in partitions}
+        self._marks = {
+            tp.partition: marks.get(tp) or kept[tp.partition] for tp in partitions
+        }
         self._places = {
             number: places[number] if number in kept else mark.mark
             for number, mark in self._marks.items()
@@ -285,6 +287,7 @@ class KafkaSubscription:
             except KafkaError as error:
                 raise log_error(self._full, error) from error
             self._take(found)
+            await self._pass_trailing()
         if not self._open.is_set() or not self._ready.is_set():
             return []
         records, self._held = self._held[:limit], self._held[limit:]
@@ -305,6 +308,18 @@ class KafkaSubscription:
                 if not marks.is_settled(record.offset):
                     self._held.append(record_of(self._group.topic, record))
             self._places[tp.partition] = place
+
+    async def _pass_trailing(self) -> None:
+        """Offsets at the end that hold no record: a transaction's marker, compaction.
+
+        The consumer's position is above what it has handed out only by those.
+        """
+        if not self._ready.is_set():
+            return
+        for number, marks in self._marks.items():
+            position = await self._consumer.position(self._tp(number))
+            marks.skip(self._places[number], position)
+            self._places[number] = max(self._places[number], position)
 
     async def _pass_gap(self, ranges: Any) -> None:
         """Records were deleted before we read them: say so, go on from the oldest."""
@@ -373,7 +388,9 @@ class KafkaSubscription:
             error: LogError | None = None
             try:
                 async with asyncio.timeout(self._group.timeout_s):
-                    await self._commit_marks([r for records, _ in waiting for r in records])
+                    await self._commit_marks(
+                        [r for records, _ in waiting for r in records]
+                    )
             except (KafkaError, OSError, TimeoutError, LogError) as cause:
                 error = log_error(f"commit of {self._group.name}", cause)
             for _, done in waiting:
@@ -431,7 +448,9 @@ class KafkaSubscription:
                 continue
             try:
                 async with asyncio.timeout(ENDS_S):
-                    ends = await self._consumer.end_offsets(list(map(self._tp, self._marks)))
+                    ends = await self._consumer.end_offsets(
+                        list(map(self._tp, self._marks))
+                    )
             except (KafkaError, OSError, TimeoutError):
                 continue
             self._ends |= {tp.partition: end for tp, end in ends.items()}

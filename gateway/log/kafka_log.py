@@ -148,7 +148,9 @@ class KafkaLog:
             if not found:
                 return []
             partitions = {
-                name: [TopicPartition(self._topics.full(name), n) for n in topic.leaders]
+                name: [
+                    TopicPartition(self._topics.full(name), n) for n in topic.leaders
+                ]
                 for name, topic in found.items()
             }
             every = [tp for parts in partitions.values() for tp in parts]

@@ -150,9 +150,7 @@ async def read_span(
                 await _let_go(consumer, left)
 
 
-async def _let_go(
-    consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]
-) -> None:
+async def _let_go(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -> None:
     for tp, stop in list(left.items()):
         if await consumer.position(tp) >= stop:
             del left[tp]

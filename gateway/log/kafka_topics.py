@@ -193,7 +193,8 @@ class Topics:
             topic = found.get(name)
             if topic is None:
                 raise LogError(f"kafka: topic {self.full(name)} is gone")
-            self.refuse_changed(name, len(topic.leaders), count)
+            if len(topic.leaders) != count:
+                raise self.changed(name, len(topic.leaders), count)
             if not _led(topic):
                 raise LogError(f"kafka: topic {self.full(name)} has no leader")
             if topic.in_sync < self._min_in_sync:
@@ -206,14 +207,13 @@ class Topics:
     def _min_in_sync(self) -> int:
         return 2 if self._config.replication_factor >= SAFE_REPLICAS else 1
 
-    def refuse_changed(self, name: str, now: int, before: int) -> None:
-        """LogError if the number of partitions is no longer what it was."""
-        if now != before:
-            raise LogError(
-                f"kafka: topic {self.full(name)} had {before} partitions and now has "
-                f"{now}: the keys of its records no longer fit; make a new topic "
-                "(log.prefix) with the number wanted"
-            )
+    def changed(self, name: str, now: int, before: int) -> LogError:
+        """The error of a topic whose number of partitions is no longer what it was."""
+        return LogError(
+            f"kafka: topic {self.full(name)} had {before} partitions and now has "
+            f"{now}: the keys of its records no longer fit; make a new topic "
+            "(log.prefix) with the number wanted"
+        )
 
     async def groups(self) -> dict[str, dict[TopicPartition, OffsetAndMetadata]]:
         """What each group of our prefix has committed."""

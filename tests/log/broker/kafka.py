@@ -211,9 +211,7 @@ class Cluster:
         )
         changes = {"offsets.topic.replication.factor": str(count)}
         self.nodes: Sequence[Node] = [
-            Node(
-                folder / str(n), number=n, ports=pair, voters=voters, changes=changes
-            )
+            Node(folder / str(n), number=n, ports=pair, voters=voters, changes=changes)
             for n, pair in enumerate(pairs, 1)
         ]
         self.address = ",".join(node.address for node in self.nodes)
