@@ -18,9 +18,15 @@ from aiokafka.errors import KafkaError
 from gateway.errors import LogError
 from gateway.log.contract import Entry
 from gateway.log.kafka_client import log_error
-from gateway.log.kafka_lanes import BadEntryError, Lane, Lanes, Part, Ticket
-from gateway.log.kafka_lanes import load as load_batch
-from gateway.log.kafka_lanes import weigh
+from gateway.log.kafka_lanes import (
+    BadEntryError,
+    Lane,
+    Lanes,
+    Part,
+    Ticket,
+    batch_of,
+    weigh,
+)
 from gateway.log.kafka_produce import Producer
 from gateway.log.kafka_topics import Topics
 
@@ -165,7 +171,7 @@ class Appender:
 
     async def _send(self, lane: Lane, producer: Producer) -> None:
         """Hand one batch to the producer; its end is heard in ``_landed``."""
-        batch, flight = self._load(lane, producer)
+        batch, flight = self._batch(lane, producer)
         if not flight:
             return
         for part in flight:
@@ -182,10 +188,10 @@ class Appender:
         else:
             sent.add_done_callback(partial(self._landed, lane, flight, producer))
 
-    def _load(self, lane: Lane, producer: Producer) -> tuple[Any, list[Part]]:
+    def _batch(self, lane: Lane, producer: Producer) -> tuple[Any, list[Part]]:
         while True:
             try:
-                return load_batch(lane, producer.create_batch)
+                return batch_of(lane, producer.create_batch)
             except BadEntryError as error:
                 self._fail([error.ticket], LogError(f"kafka: not an entry: {error}"))
 

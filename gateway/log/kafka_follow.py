@@ -1,9 +1,7 @@
-"""Following as a group: who has which partition, what is settled, what comes next.
+"""Following as a group: who has which partition, and what comes next.
 
 What comes in: assignments from the group's coordinator, records. What goes out:
-records, each once; marks, committed as the low-water offset with the runs above it as
-the commit's metadata (marks.py). Many settles share one commit: while one is under way
-the next ones collect.
+records, each once, without the settled.
 
 A rebalance takes all partitions away and gives some back (aiokafka knows only this
 kind). Before, ``on_revoke`` lets the reader finish what is in flight and settles are
@@ -11,11 +9,15 @@ waited for, both bounded; after, partitions that came back at once go on where t
 were, and ``on_assign`` says which are lost: what is settled of those later is ignored,
 their new owner delivers it again. A worker that was frozen finds that the group has
 gone on without it: its commits are refused by their generation.
+
+Membership is not static: aiokafka 0.14 names the instance when it joins, but not when
+it commits or leaves, and no setting could tell two workers of one host apart. A worker
+that stops leaves, so the others go on at once; one that dies is missed after SESSION_S.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
@@ -24,14 +26,13 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from aiokafka.structs import OffsetAndMetadata
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
-from gateway.log.kafka_append import Appender
 from gateway.log.kafka_client import log_error, naming
-from gateway.log.kafka_read import Ranges, read_ranges, reading, record_of
-from gateway.log.kafka_topics import Topics
+from gateway.log.kafka_marks import Group, newest, restore
+from gateway.log.kafka_read import read_ranges, reading, record_of, stop_consumer
+from gateway.log.kafka_settle import Settler
 from gateway.log.marks import Marks
 
 SESSION_S = 10.0  # a worker that is silent for so long loses its partitions
@@ -39,23 +40,8 @@ HEARTBEAT_S = 2.0
 REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
 REVOKE_S = 15.0  # of it, for what is in flight
 JOIN_S = SESSION_S + REBALANCE_S + 10.0
-STOP_S = 5.0
 IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 ENDS_S = 5.0  # how often the ends are asked for: a paused reader fetches nothing
-METADATA_BYTES = 4_000  # offset.metadata.max.bytes is 4,096 by default
-
-
-class Group(NamedTuple):
-    """What a subscription is of, and how it reaches the rest of the log."""
-
-    topic: str
-    name: str
-    topics: Topics
-    appender: Appender
-    settings: dict[str, Any]
-    timeout_s: float
-    session_s: float
-    tell: Callable[..., None]
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -89,25 +75,23 @@ class KafkaSubscription:
             max_poll_interval_ms=int(IDLE_S * 1000),
         )
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
-        """Stop starting; return when nothing is in flight. Waited for REVOKE_S."""
+        """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
         self.on_assign: Callable[[frozenset[int]], None] | None = None
         """Forget what is pending of these partitions, and go on."""
+        self._settler = Settler(group, self._consumer, self._assigned_marks)
+        self._settles = 0  # under way
+        self._idle = asyncio.Event()  # none is
+        self._idle.set()
         self._marks: dict[int, Marks] = {}
         self._places: dict[int, int] = {}  # the offset to read next
         self._ends: dict[int, int] = {}
         self._generation = -1
-        self._ready = asyncio.Event()  # assigned, and the marks are loaded
+        self._ready = asyncio.Event()  # assigned, and the marks are restored
+        self._between = False  # two generations: nobody knows what is whose
         self._open = asyncio.Event()  # not paused
         self._open.set()
-        self._held: list[Record] = []  # polled, but paused meanwhile
-        self._between = False  # two generations: revoked, not yet assigned
-        self._settles = 0  # under way
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
-        self._commit_task: asyncio.Task[None] | None = None
-        self._load_task: asyncio.Task[None] | None = None
-        self._ends_task: asyncio.Task[None] | None = None
+        self._held: list[Record] = []  # taken from the consumer, not yet yielded
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: LogError | None = None
 
     async def start(self) -> None:
@@ -122,133 +106,66 @@ class KafkaSubscription:
         except BaseException:
             await self.stop()
             raise
-        self._ends_task = asyncio.create_task(self._refresh_ends())
+        self._tasks["ends"] = asyncio.create_task(self._refresh_ends())
 
     async def stop(self) -> None:
         """Commit what waits, leave the group; in bounded time, whoever is away."""
         self._error = self._error or LogError("kafka: the log is closed")
-        if self._commit_task is not None:
-            await asyncio.wait([self._commit_task])
+        await self._settler.finish()
         self._ready.set()
         self._open.set()
-        for task in (self._load_task, self._ends_task):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-        stopping = asyncio.create_task(self._consumer.stop())
-        await asyncio.wait([stopping], timeout=STOP_S)
-        if not stopping.done():
-            stopping.cancel()
-            await asyncio.wait([stopping])
-            await self._consumer._client.close()  # noqa: SLF001 -- its stop() waits for a broker that is away
-        if not stopping.cancelled():
-            stopping.exception()
+        for task in self._tasks.values():
+            task.cancel()
+            await asyncio.wait([task])
+        await stop_consumer(self._consumer)
 
     # Rebalances
 
     async def revoked(self) -> None:
-        """Yield nothing more, let what is in flight settle, in bounded time."""
-        if self._load_task is not None:
-            self._load_task.cancel()
+        """Yield nothing more; let what is in flight settle, in bounded time."""
+        if loading := self._tasks.get("load"):
+            loading.cancel()
         was_ready = self._ready.is_set() and self._error is None
         self._ready.clear()
         if was_ready:
-            await self._finish()
+            try:
+                async with asyncio.timeout(REVOKE_S):
+                    if self.on_revoke is not None:
+                        await self.on_revoke()
+                    await self._idle.wait()
+            except TimeoutError:
+                self._group.say("log_revoke_timeout")
         self._between = True
 
-    async def _finish(self) -> None:
-        try:
-            async with asyncio.timeout(REVOKE_S):
-                if self.on_revoke is not None:
-                    await self.on_revoke()
-                await self._idle.wait()
-        except TimeoutError:
-            self._tell("log_revoke_timeout")
-
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Load the marks in a task of its own: heartbeats must not wait for it."""
-        self._load_task = asyncio.create_task(self._load(partitions))
+        """Restore the marks in a task of its own: heartbeats must not wait for it."""
+        self._tasks["load"] = asyncio.create_task(self._load(partitions))
 
     async def _load(self, partitions: Sequence[TopicPartition]) -> None:
         generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
-        kept = self._marks if generation == self._generation + 1 else {}
+        # In the next generation nobody else had them since; in a later one perhaps.
+        ours = self._marks if generation == self._generation + 1 else {}
+        kept = {tp.partition for tp in partitions} & ours.keys()
         new = [tp for tp in partitions if tp.partition not in kept]
         try:
-            marks = await self._committed(new) if new else {}
+            restored = await restore(self._group, self._consumer, new)
         except (KafkaError, OSError, LogError) as error:
             self._error = log_error(self._full, error)
             self._ready.set()
             return
-        lost = frozenset(self._marks) - {
-            tp.partition for tp in partitions if tp.partition in kept
+        lost = frozenset(self._marks.keys() - kept)
+        self._marks = {n: ours[n] for n in kept} | dict(restored.marks)
+        self._places = {n: self._places[n] for n in kept} | {
+            number: marks.mark for number, marks in restored.marks.items()
         }
-        places = self._places
-        self._marks = {
-            tp.partition: marks.get(tp) or kept[tp.partition] for tp in partitions
-        }
-        self._places = {
-            number: places[number] if number in kept else mark.mark
-            for number, mark in self._marks.items()
-        }
-        self._held = [record for record in self._held if record.partition not in lost]
+        self._ends |= restored.ends
+        self._held = [record for record in self._held if record.partition in kept]
         for tp in partitions:
             self._consumer.seek(tp, self._places[tp.partition])
-        self._generation = generation
-        self._between = False
+        self._generation, self._between = generation, False
         if self.on_assign is not None:
             self.on_assign(lost)
         self._ready.set()
-
-    async def _committed(
-        self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Marks]:
-        """The marks of partitions that are new to us; a new group's are committed."""
-        while True:
-            try:
-                async with asyncio.timeout(self._group.timeout_s):
-                    return await self._committed_once(partitions)
-            except TimeoutError:
-                self._tell("log_unavailable", error="the group's marks cannot be read")
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(0.1)
-
-    async def _committed_once(
-        self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Marks]:
-        stored = await self._group.topics.committed(self._group.name, partitions)
-        first = await self._consumer.beginning_offsets(list(partitions))
-        ends = await self._consumer.end_offsets(list(partitions))
-        self._ends |= {tp.partition: end for tp, end in ends.items()}
-        marks = {}
-        for tp in partitions:
-            offset, metadata = stored.get(tp) or OffsetAndMetadata(-1, "")
-            if offset < 0:
-                marks[tp] = Marks(first[tp])
-                continue
-            marks[tp] = self._decoded(tp, offset, metadata)
-            if offset < first[tp]:
-                self._tell_gap(tp, offset, first[tp])
-                marks[tp].skip(offset, first[tp])
-            elif offset > ends[tp]:
-                self._tell_gap(tp, offset, first[tp])
-                marks[tp] = Marks(first[tp])
-        fresh = {
-            tp: OffsetAndMetadata(mark.mark, "")
-            for tp, mark in marks.items()
-            if tp not in stored or stored[tp].offset < 0
-        }
-        if fresh:
-            await self._consumer.commit(fresh)
-        return marks
-
-    def _decoded(self, tp: TopicPartition, offset: int, metadata: str) -> Marks:
-        try:
-            return Marks.decode(offset, metadata)
-        except ValueError:  # somebody else committed: the offset counts
-            self._tell("log_marks_unreadable", partition=tp.partition, offset=offset)
-            return Marks(offset)
 
     # Reading
 
@@ -272,28 +189,31 @@ class KafkaSubscription:
     async def _next(self, limit: int, deadline: float) -> list[Record]:
         """What the consumer has now; empty when it must be asked again."""
         if not self._held:
-            left_s = deadline - asyncio.get_running_loop().time()
-            try:
-                found = await self._consumer.getmany(
-                    timeout_ms=max(0, int(left_s * 1000)), max_records=limit
-                )
-            except OffsetOutOfRangeError as error:
-                await self._pass_gap(error.args[0])
-                return []
-            except NoOffsetForPartitionError:
-                return []  # it was fetched before the marks were loaded
-            except ConsumerStoppedError as error:
-                raise LogError("kafka: the log is closed") from error
-            except KafkaError as error:
-                raise log_error(self._full, error) from error
-            self._take(found)
-            await self._pass_trailing()
+            await self._fetch(limit, deadline)
         if not self._open.is_set() or not self._ready.is_set():
             return []
         records, self._held = self._held[:limit], self._held[limit:]
         if not records:
             await asyncio.sleep(0)
         return records
+
+    async def _fetch(self, limit: int, deadline: float) -> None:
+        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        try:
+            found = await self._consumer.getmany(
+                timeout_ms=int(left_s * 1000), max_records=limit
+            )
+        except OffsetOutOfRangeError as error:
+            await self._pass_gap(error.args[0])
+        except NoOffsetForPartitionError:
+            return  # it was asked for before the marks were restored
+        except ConsumerStoppedError as error:
+            raise LogError("kafka: the log is closed") from error
+        except KafkaError as error:
+            raise log_error(self._full, error) from error
+        else:
+            self._take(found)
+            await self._pass_trailing()
 
     def _take(self, found: Any) -> None:
         """Leave out the settled; offsets that hold no record are passed for good."""
@@ -321,15 +241,15 @@ class KafkaSubscription:
             marks.skip(self._places[number], position)
             self._places[number] = max(self._places[number], position)
 
-    async def _pass_gap(self, ranges: Any) -> None:
+    async def _pass_gap(self, places: dict[TopicPartition, int]) -> None:
         """Records were deleted before we read them: say so, go on from the oldest."""
         with naming(self._full):
-            first = await self._consumer.beginning_offsets(list(ranges))
-        for tp, offset in ranges.items():
+            first = await self._consumer.beginning_offsets(list(places))
+        for tp, offset in places.items():
             marks = self._marks.get(tp.partition)
             if marks is None:
                 continue
-            self._tell_gap(tp, offset, first[tp])
+            self._group.say_gap(tp, offset, first[tp])
             if offset > first[tp]:  # the topic was made anew
                 marks = self._marks[tp.partition] = Marks(first[tp])
             marks.skip(offset, first[tp])
@@ -346,10 +266,10 @@ class KafkaSubscription:
 
     async def before_committed(self, limit: int) -> AsyncIterator[Record]:
         """From our partitions in equal shares, each oldest first."""
-        partitions = {self._tp(number): marks for number, marks in self._marks.items()}
+        marks = {self._tp(number): mark for number, mark in self._marks.items()}
         with naming(self._full):
-            first = await self._consumer.beginning_offsets(list(partitions))
-        ranges = _shared(partitions, first, limit)
+            first = await self._consumer.beginning_offsets(list(marks))
+        ranges = newest(marks, first, limit)
         async for record in read_ranges(
             self._group.settings, self._group.topic, ranges
         ):
@@ -368,57 +288,16 @@ class KafkaSubscription:
             if entries:
                 await self._group.appender.append(entries, capped=False)
             if records:
-                await self._mark(records)
+                await self._settler.settle(records)
         finally:
             self._settles -= 1
             if not self._settles:
                 self._idle.set()
 
-    async def _mark(self, records: Sequence[Record]) -> None:
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((records, done))
-        if self._commit_task is None or self._commit_task.done():
-            self._commit_task = asyncio.create_task(self._commit())
-        await done
-
-    async def _commit(self) -> None:
-        """Commit all that waits, until nothing waits."""
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            error: LogError | None = None
-            try:
-                async with asyncio.timeout(self._group.timeout_s):
-                    await self._commit_marks(
-                        [r for records, _ in waiting for r in records]
-                    )
-            except (KafkaError, OSError, TimeoutError, LogError) as cause:
-                error = log_error(f"commit of {self._group.name}", cause)
-            for _, done in waiting:
-                if done.done():
-                    continue
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(LogError(str(error)))
-
-    async def _commit_marks(self, records: Sequence[Record]) -> None:
-        """Of partitions that we have; the others are their new owner's."""
-        if self._between:  # nobody knows yet whose the partitions are
+    async def _assigned_marks(self) -> dict[int, Marks]:
+        if self._between:
             await self._ready.wait()
-        offsets: dict[int, list[int]] = {}
-        for record in records:
-            if record.partition in self._marks:
-                offsets.setdefault(record.partition, []).append(record.offset)
-        commit = {}
-        for number, settled in offsets.items():
-            marks = self._marks[number].copy()
-            marks.settle_all(settled)
-            commit[self._tp(number)] = OffsetAndMetadata(marks.mark, fitting(marks))
-        if commit:
-            await self._consumer.commit(commit)
-            for number, settled in offsets.items():
-                if number in self._marks:
-                    self._marks[number].settle_all(settled)
+        return self._marks
 
     # How it stands
 
@@ -444,13 +323,12 @@ class KafkaSubscription:
     async def _refresh_ends(self) -> None:
         while True:
             await asyncio.sleep(ENDS_S)
-            if not self._ready.is_set() or not self._marks:
+            places = list(map(self._tp, self._marks))
+            if not self._ready.is_set() or not places:
                 continue
             try:
                 async with asyncio.timeout(ENDS_S):
-                    ends = await self._consumer.end_offsets(
-                        list(map(self._tp, self._marks))
-                    )
+                    ends = await self._consumer.end_offsets(places)
             except (KafkaError, OSError, TimeoutError):
                 continue
             self._ends |= {tp.partition: end for tp, end in ends.items()}
@@ -461,47 +339,3 @@ class KafkaSubscription:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise LogError(str(self._error))
-
-    def _tell(self, code: str, **fields: Any) -> None:
-        self._group.tell(
-            code, topic=self._group.topic, group=self._group.name, **fields
-        )
-
-    def _tell_gap(self, tp: TopicPartition, start: int, stop: int) -> None:
-        self._tell(
-            "log_gap",
-            partition=tp.partition,
-            offset=start,
-            oldest=stop,
-            records=max(stop - start, 0),
-        )
-
-
-def fitting(marks: Marks) -> str:
-    """The runs as commit metadata, the highest left out where a broker takes no more.
-
-    What is left out comes back after a crash; 400 runs (DESIGN 5.5) mostly fit.
-    """
-    text = marks.encode()
-    if len(text) <= METADATA_BYTES:
-        return text
-    return text[: text.rindex(",", 0, METADATA_BYTES)]
-
-
-def _shared(
-    marks: dict[TopicPartition, Marks], first: dict[TopicPartition, int], limit: int
-) -> Ranges:
-    """``limit`` in equal shares; what one partition cannot fill the others may."""
-    sizes = {
-        tp: sum(stop - start for start, stop in mark.newest(first[tp], limit))
-        for tp, mark in marks.items()
-    }
-    ranges = {}
-    for left, tp in zip(
-        range(len(sizes), 0, -1), sorted(sizes, key=sizes.__getitem__), strict=True
-    ):
-        share = min(sizes[tp], -(-limit // left))
-        limit -= share
-        if share > 0:
-            ranges[tp] = marks[tp].newest(first[tp], share)
-    return ranges

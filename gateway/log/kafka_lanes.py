@@ -161,13 +161,14 @@ class BadEntryError(Exception):
         self.ticket = ticket
 
 
-def load(lane: Lane, make: Callable[[], Any]) -> tuple[Any, list[Part]]:
+def batch_of(lane: Lane, make: Callable[[], Any]) -> tuple[Any, list[Part]]:
     """A batch of what fits, in order, and the parts in it, taken from the queue.
 
     BadEntryError leaves the queue as it was: the batch is made anew without it.
     """
     batch, flight, queue = make(), list[Part](), lane.queue
-    append, last, listed = batch.append, (), []
+    append, last = batch.append, None
+    listed: list[tuple[str, bytes]] = []
     while queue:
         part = queue[0]
         if part.ticket.future.done():

@@ -16,7 +16,8 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
 from gateway.log.kafka_append import Appender
 from gateway.log.kafka_client import LibraryLog, naming, settings
-from gateway.log.kafka_follow import SESSION_S, Group, KafkaSubscription
+from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
+from gateway.log.kafka_marks import Group, decoded
 from gateway.log.kafka_read import bounds, read_span, reader
 from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
@@ -94,7 +95,7 @@ class KafkaLog:
     async def subscribe(
         self, topic: str, *, group: str
     ) -> AsyncIterator[KafkaSubscription]:
-        """Join the group PREFIX + ``group``; once per process, in any number of them."""
+        """Join the group PREFIX + ``group``: once a process, in any number of them."""
         self._refuse_when_closed()
         key = (topic, group)
         if key in self._subscriptions:
@@ -205,18 +206,11 @@ def _states(
         lag = 0
         for tp, (first, end) in spans.items():
             at = mine.get(tp)
-            marks = _marks(at.offset, at.metadata) if at else Marks(first)
+            marks = (at and decoded(at)) or Marks(at.offset if at else first)
             lag += max(end - max(marks.mark, first) - marks.above, 0)
         committed = sum(at.offset for at in mine.values())
         states.append(GroupState(name=name, committed=committed, lag=lag))
     return tuple(states)
-
-
-def _marks(offset: int, metadata: str) -> Marks:
-    try:
-        return Marks.decode(offset, metadata)
-    except ValueError:
-        return Marks(offset)
 
 
 async def open_kafka(

@@ -6,7 +6,7 @@ fetched. Every reading has a consumer of its own, which ends with it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from gateway.log.contract import Record, Span
 from gateway.log.kafka_client import naming
 
 REQUEST_S = 30.0  # beyond the longest a join waits at the broker (kafka_follow)
+STOP_S = 5.0
 ANSWER_S = 10.0  # for what a broker answers at once
 PARTITION_BYTES = 1_048_576
 FETCH_BYTES = 8_388_608
@@ -52,7 +53,19 @@ async def reader(
         consumer.assign(list(partitions))
         yield consumer
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group if it is in one; in bounded time, whoever is away."""
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping], timeout=STOP_S)
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        await consumer._client.close()  # noqa: SLF001 -- its stop() waits for brokers that are away
+    if not stopping.cancelled():
+        stopping.exception()
 
 
 def record_of(topic: str, found: "ConsumerRecord[bytes, bytes]") -> Record:
@@ -126,7 +139,7 @@ async def read_span(
     span: Span,
     *,
     follow: bool,
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record, None]:
     """The records appended in ``span``, up to where the topic ends now, or for ever."""
     async with reader(settings, partitions) as consumer:
         ranges = await bounds(consumer, partitions, span)
@@ -144,6 +157,8 @@ async def read_span(
                 tp = TopicPartition(record.topic, record.partition)
                 if not follow and record.offset >= ranges[tp][1]:
                     continue
+                if follow and _beyond(record, span):
+                    return
                 if _within(record, span):
                     yield record_of(topic, record)
             if not follow:
@@ -157,11 +172,13 @@ async def _let_go(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -
             consumer.pause(tp)
 
 
+def _beyond(record: "ConsumerRecord[bytes, bytes]", span: Span) -> bool:
+    return span.until_ms is not None and record.timestamp >= span.until_ms
+
+
 def _within(record: "ConsumerRecord[bytes, bytes]", span: Span) -> bool:
-    at_ms = record.timestamp
-    return (span.from_ms is None or at_ms >= span.from_ms) and (
-        span.until_ms is None or at_ms < span.until_ms
-    )
+    early = span.from_ms is not None and record.timestamp < span.from_ms
+    return not early and not _beyond(record, span)
 
 
 async def bounds(

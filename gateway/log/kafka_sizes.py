@@ -12,7 +12,7 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema,
 API_KEY = 35
 
 
-class DescribeLogDirsResponse(Response):
+class DescribeLogDirsResponse(Response):  # type: ignore[misc]  # aiokafka is untyped
     """For each log folder: error, path, topics with partitions and sizes."""
 
     API_KEY = API_KEY
@@ -44,7 +44,7 @@ class DescribeLogDirsResponse(Response):
     )
 
 
-class DescribeLogDirsStruct(RequestStruct):
+class DescribeLogDirsStruct(RequestStruct):  # type: ignore[misc]  # the same
     """The request on the wire."""
 
     API_KEY = API_KEY
@@ -58,7 +58,7 @@ class DescribeLogDirsStruct(RequestStruct):
     )
 
 
-class DescribeLogDirs(Request[DescribeLogDirsStruct]):
+class DescribeLogDirs(Request[DescribeLogDirsStruct]):  # type: ignore[misc]  # the same
     """The request as aiokafka's clients take it."""
 
     API_KEY = API_KEY

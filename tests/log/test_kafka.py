@@ -22,8 +22,9 @@ from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.contract import Entry, Record, Span
-from gateway.log.kafka_follow import KafkaSubscription, fitting
+from gateway.log.kafka_follow import KafkaSubscription
 from gateway.log.kafka_log import KafkaLog
+from gateway.log.kafka_marks import fitting
 from gateway.log.marks import Marks
 from gateway.notices import Notices
 from tests.log.broker.kafka import Node, free_ports
