@@ -16,7 +16,9 @@ that stops leaves, so the others go on at once; one that dies is missed after SE
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -31,8 +33,14 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
 from gateway.log.kafka_client import log_error, naming
 from gateway.log.kafka_marks import Group, newest, restore
-from gateway.log.kafka_read import read_ranges, reading, record_of, stop_consumer
-from gateway.log.kafka_settle import Settler
+from gateway.log.kafka_read import (
+    ANSWER_S,
+    read_ranges,
+    reading,
+    record_of,
+    stop_consumer,
+)
+from gateway.log.kafka_settle import Offsets, Settler
 from gateway.log.marks import Marks
 
 SESSION_S = 10.0  # a worker that is silent for so long loses its partitions
@@ -41,6 +49,8 @@ REBALANCE_S = 20.0  # how long the others wait for a member that finishes its wo
 REVOKE_S = 15.0  # of it, for what is in flight
 JOIN_S = SESSION_S + REBALANCE_S + 10.0
 IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
+HEAL_S = 1.0  # between attempts to join anew
+OVERDUE = 0.8  # of the retention: from then on /readyz says so (DESIGN §6)
 ENDS_S = 5.0  # how often the ends are asked for: a paused reader fetches nothing
 
 
@@ -66,19 +76,12 @@ class KafkaSubscription:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._full = group.topics.full(group.topic)
-        self._consumer: AIOKafkaConsumer = reading(
-            group.settings,
-            group_id=group.topics.full(group.name),
-            session_timeout_ms=int(group.session_s * 1000),
-            heartbeat_interval_ms=int(min(HEARTBEAT_S, group.session_s / 3) * 1000),
-            rebalance_timeout_ms=int(REBALANCE_S * 1000),
-            max_poll_interval_ms=int(IDLE_S * 1000),
-        )
+        self._consumer = self._made()
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
         """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
         self.on_assign: Callable[[frozenset[int]], None] | None = None
         """Forget what is pending of these partitions, and go on."""
-        self._settler = Settler(group, self._consumer, self._assigned_marks)
+        self._settler = Settler(group, self._assigned_marks, self._commit)
         self._settles = 0  # under way
         self._idle = asyncio.Event()  # none is
         self._idle.set()
@@ -93,20 +96,37 @@ class KafkaSubscription:
         self._held: list[Record] = []  # taken from the consumer, not yet yielded
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: LogError | None = None
+        self.overdue = False
+        """What is not settled is so old that retention will soon delete it."""
+
+    def _made(self) -> AIOKafkaConsumer:
+        group = self._group
+        consumer = reading(
+            group.settings,
+            group_id=group.topics.full(group.name),
+            session_timeout_ms=int(group.session_s * 1000),
+            heartbeat_interval_ms=int(min(HEARTBEAT_S, group.session_s / 3) * 1000),
+            rebalance_timeout_ms=int(REBALANCE_S * 1000),
+            max_poll_interval_ms=int(IDLE_S * 1000),
+        )
+        consumer.subscribe([self._full], listener=Listener(self))
+        return consumer
 
     async def start(self) -> None:
         """Join the group; returns with partitions, or none if others have them all."""
-        self._consumer.subscribe([self._full], listener=Listener(self))
         try:
-            with naming(f"group {self._group.topics.full(self._group.name)}"):
-                async with asyncio.timeout(JOIN_S):
-                    await self._consumer.start()
-                    await self._ready.wait()
+            await self._join()
             self._raise_error()
         except BaseException:
             await self.stop()
             raise
         self._tasks["ends"] = asyncio.create_task(self._refresh_ends())
+
+    async def _join(self) -> None:
+        with naming(f"group {self._group.topics.full(self._group.name)}"):
+            async with asyncio.timeout(JOIN_S):
+                await self._consumer.start()
+                await self._ready.wait()
 
     async def stop(self) -> None:
         """Commit what waits, leave the group; in bounded time, whoever is away."""
@@ -150,8 +170,7 @@ class KafkaSubscription:
         try:
             restored = await restore(self._group, self._consumer, new)
         except (KafkaError, OSError, LogError) as error:
-            self._error = log_error(self._full, error)
-            self._ready.set()
+            self._break(log_error(self._full, error))
             return
         lost = frozenset(self._marks.keys() - kept)
         self._marks = {n: ours[n] for n in kept} | dict(restored.marks)
@@ -166,6 +185,28 @@ class KafkaSubscription:
         if self.on_assign is not None:
             self.on_assign(lost)
         self._ready.set()
+
+    def _break(self, error: LogError) -> None:
+        """The membership is over: whoever joins hears of it, who has joined heals."""
+        if "ends" not in self._tasks:
+            self._error = error
+            self._ready.set()
+        elif (healing := self._tasks.get("heal")) is None or healing.done():
+            self._group.say("log_follow_failed", error=str(error))
+            self._ready.clear()
+            self._tasks["heal"] = asyncio.create_task(self._heal())
+
+    async def _heal(self) -> None:
+        """Join anew until it works; what was ours is lost, as after a crash."""
+        while True:
+            await stop_consumer(self._consumer)
+            self._consumer, self._generation = self._made(), -1
+            try:
+                await self._join()
+            except LogError:
+                await asyncio.sleep(HEAL_S)
+            else:
+                return
 
     # Reading
 
@@ -210,7 +251,10 @@ class KafkaSubscription:
         except ConsumerStoppedError as error:
             raise LogError("kafka: the log is closed") from error
         except KafkaError as error:
-            raise log_error(self._full, error) from error
+            failed = log_error(self._full, error)
+            if self._consumer._coordinator._coordination_task.done():  # noqa: SLF001 -- aiokafka does not start it again
+                self._break(failed)
+            raise failed from error
         else:
             self._take(found)
             await self._pass_trailing()
@@ -294,6 +338,12 @@ class KafkaSubscription:
             if not self._settles:
                 self._idle.set()
 
+    async def _commit(self, offsets: Offsets) -> None:
+        """Refused between memberships: a commit of no generation is taken at once."""
+        if self._consumer._coordinator.generation < 0:  # noqa: SLF001 -- not public
+            raise LogError(f"kafka: group {self._group.name} is being joined")
+        await self._consumer.commit(dict(offsets))
+
     async def _assigned_marks(self) -> dict[int, Marks]:
         if self._between:
             await self._ready.wait()
@@ -326,12 +376,19 @@ class KafkaSubscription:
             places = list(map(self._tp, self._marks))
             if not self._ready.is_set() or not places:
                 continue
-            try:
-                async with asyncio.timeout(ENDS_S):
+            old_ms = int((time.time() - OVERDUE * self._group.retention_s) * 1000)
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(ANSWER_S):  # behind a fetch that waits
                     ends = await self._consumer.end_offsets(places)
-            except (KafkaError, OSError, TimeoutError):
-                continue
-            self._ends |= {tp.partition: end for tp, end in ends.items()}
+                    young = await self._consumer.offsets_for_times(
+                        dict.fromkeys(places, old_ms)
+                    )
+                self._ends |= {tp.partition: end for tp, end in ends.items()}
+                self.overdue = any(
+                    self._marks[tp.partition].mark < (at.offset if at else ends[tp])
+                    for tp, at in young.items()
+                    if tp.partition in self._marks
+                )
 
     def _tp(self, number: int) -> TopicPartition:
         return TopicPartition(self._full, number)

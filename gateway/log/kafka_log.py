@@ -52,6 +52,7 @@ class KafkaLog:
         self._waiting_bytes_max = waiting_bytes
         self._timeout_s = append_timeout_s
         self._session_s = session_s
+        self._retention_s = config.retention_s
         self._tell = tell
         self._library = LibraryLog(post)
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
@@ -112,6 +113,7 @@ class KafkaLog:
                     self._settings,
                     self._timeout_s,
                     self._session_s,
+                    self._retention_s,
                     self._tell,
                 )
             )
@@ -171,11 +173,17 @@ class KafkaLog:
         ]
 
     async def ping(self) -> None:
-        """Every topic has its leaders, replicas and partitions, or LogError."""
+        """LogError when a topic could not be written, or is about to lose records."""
         self._refuse_when_closed()
         with naming(self._topics.place):
             async with asyncio.timeout(self._timeout_s):
                 await self._topics.check_running()
+        for (topic, group), subscription in self._subscriptions.items():
+            if subscription is not None and subscription.overdue:
+                raise LogError(
+                    f"kafka: group {group} is so far behind in {topic} that 80 % of "
+                    "log.retention are over: raise it, or deliver faster"
+                )
 
     async def close(self) -> None:
         """Refuse what is new, write what waits, leave the groups, let go."""

@@ -32,6 +32,7 @@ class Group(NamedTuple):
     settings: dict[str, Any]
     timeout_s: float
     session_s: float
+    retention_s: float
     tell: Callable[..., None]
 
     def say(self, code: str, **fields: Any) -> None:

@@ -7,7 +7,7 @@ with the runs above it, then the marks themselves: they show only what is durabl
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -17,6 +17,8 @@ from gateway.log.kafka_client import log_error
 from gateway.log.kafka_marks import Group, fitting
 from gateway.log.marks import Marks
 
+Offsets = Mapping[TopicPartition, OffsetAndMetadata]
+
 
 class Settler:
     """The settles under way of one subscription."""
@@ -24,12 +26,12 @@ class Settler:
     def __init__(
         self,
         group: Group,
-        consumer: AIOKafkaConsumer,
         assigned: Callable[[], Awaitable[Mapping[int, Marks]]],
+        commit: Callable[[Offsets], Awaitable[None]],
     ) -> None:
         self._group = group
         self._full = group.topics.full(group.topic)
-        self._consumer = consumer
+        self._commit_offsets = commit
         self._assigned = assigned
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -54,7 +56,7 @@ class Settler:
             try:
                 async with asyncio.timeout(self._group.timeout_s):
                     await self._commit([r for records, _ in waiting for r in records])
-            except (KafkaError, OSError, TimeoutError) as cause:
+            except (KafkaError, OSError, TimeoutError, LogError) as cause:
                 error = log_error(f"commit of {self._group.name}", cause)
             for _, done in waiting:
                 if done.done():
@@ -78,6 +80,6 @@ class Settler:
             place = TopicPartition(self._full, number)
             offsets[place] = OffsetAndMetadata(after.mark, fitting(after))
         if offsets:
-            await self._consumer.commit(offsets)
+            await self._commit_offsets(offsets)
         for number, done in settled.items():
             marks[number].settle_all(done)

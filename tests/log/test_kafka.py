@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError, LogError
-from gateway.log import open_log
+from gateway.log import kafka_follow, open_log
 from gateway.log.contract import Entry, Record, Span
 from gateway.log.kafka_follow import KafkaSubscription
 from gateway.log.kafka_log import KafkaLog
@@ -476,6 +476,50 @@ async def test_a_topic_made_anew_is_a_loud_gap(kafka: KafkaBackend) -> None:
                     break
             except LogError:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_group_about_to_lose_records_is_not_ready(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_follow, "ENDS_S", 0.1)
+    async with kafka.opened(config=kafka.config(retention_s=2.0)) as log:
+        await log.append(numbered(2))
+        async with log.subscribe("to.crm", group="crm") as subscription:
+            records = await polled(subscription, 2)
+            await log.ping()
+            await subscription.settle(records[1:])
+            await until(lambda: subscription.overdue)
+            with pytest.raises(LogError, match=r"crm is so far behind in to\.crm"):
+                await log.ping()
+            await subscription.settle(records[:1])
+            await until(lambda: not subscription.overdue)
+            await log.ping()
+
+
+async def test_a_membership_that_broke_is_made_anew(kafka: KafkaBackend) -> None:
+    lost: list[frozenset[int]] = []
+    async with kafka.opened() as log:
+        await log.append(numbered(4))
+        async with log.subscribe("to.crm", group="crm") as subscription:
+            subscription.on_assign = lost.append
+            records = await polled(subscription, 4)
+            await subscription.settle(records[:1])
+            coordinator = subscription._consumer._coordinator
+
+            def fail(*_: object) -> None:
+                raise RuntimeError("a bug")
+
+            coordinator.ensure_active_group = fail
+            coordinator.request_rejoin()
+            await until(coordinator._coordination_task.done)
+            with pytest.raises(LogError, match="a bug"):
+                await subscription.poll(limit=1, timeout_s=1)
+            again = await polled(subscription, 3)
+            assert values(again) == ["1", "2", "3"]
+            assert lost == [frozenset(range(3))]
+            await subscription.settle(again)
+            assert subscription.lag == 0
+    assert "log_follow_failed" in dict(kafka.told)
 
 
 async def test_before_committed_takes_from_every_partition(kafka: KafkaBackend) -> None:
