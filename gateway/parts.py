@@ -36,8 +36,6 @@ class Parts:
 def check(config: Config) -> Parts:
     """Find everything that can be wrong; ConfigError names file, key and remedy."""
     with _in_file(config):
-        if config.log.kind != "sqlite":
-            raise ConfigError(f"log.kind: {config.log.kind!r} is not served yet")
         kinds = {name: _kind(config, name) for name in config.destinations}
         taken = {
             name: _taken(kind, config.destinations[name].types)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Limits, LogConfig
-from gateway.errors import ConfigError
 from gateway.log import sqlite_lock
 from gateway.log.contract import (
     Entry,
@@ -49,12 +48,23 @@ async def open_log(
 ) -> EventLog:
     """Open the configured log and make the ``topics`` that are missing.
 
-    Records of the topics in ``keep`` are never deleted. LogError when the log cannot
-    be opened: another process holds it (its pid is named), or the disk refuses.
+    Records of the topics in ``keep`` are never deleted (SQLite; on Kafka a topic's
+    own settings say what is kept). LogError when the log cannot be opened: another
+    process holds it (its pid is named), the disk refuses, no broker answers.
+    ConfigError when a topic cannot keep the promises: the remedy is named.
     """
-    if config.kind != "sqlite":
-        message = f'log.kind: "{config.kind}" is not built yet; known are: sqlite'
-        raise ConfigError(message)
+    if config.kind == "kafka":
+        from gateway.log.kafka_log import open_kafka  # noqa: PLC0415 -- costs start-up time
+
+        return await open_kafka(
+            config,
+            topics=topics,
+            event_bytes=limits.event_bytes,
+            append_timeout_s=limits.append_timeout_s,
+            waiting_bytes=limits.waiting_bytes,
+            tell=notices.say,
+            post=notices.post,
+        )
     return await open_sqlite(
         config.path,
         Budgets(

@@ -99,6 +99,15 @@ class Marks:
         if start < stop:
             yield start, stop
 
+    def newest(self, first: int, limit: int) -> list[tuple[int, int]]:
+        """The highest settled ranges from ``first`` up that hold ``limit`` offsets."""
+        ranges: list[tuple[int, int]] = []
+        for start, stop in reversed([(first, self.mark), *self.settled()]):
+            if limit > 0 and start < stop:
+                ranges.append((max(start, stop - limit), stop))
+                limit -= stop - start
+        return ranges[::-1]
+
     def encode(self) -> str:
         """The runs as text: ``GAP.LENGTH`` each in base 36, a length of 1 left out.
 

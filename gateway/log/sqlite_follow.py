@@ -114,7 +114,7 @@ class SqliteSubscription:
 
     async def before_committed(self, limit: int) -> AsyncIterator[Record]:
         """Read from the ``limit``-th newest settled offset up, a chunk at a time."""
-        ranges = _newest(self._topic.first, self._marks, limit)
+        ranges = self._marks.newest(self._topic.first, limit)
         topic = self._topic.id, self._topic.name
         while ranges:
             question = partial(read, topic=topic, ranges=ranges, limit=CHUNK_RECORDS)
@@ -182,13 +182,3 @@ async def scan(
 
 def _has_grown(topic: Topic, place: int) -> bool:
     return topic.next > place
-
-
-def _newest(first: int, marks: Marks, limit: int) -> list[tuple[int, int]]:
-    """The highest settled ranges that hold ``limit`` offsets together, lowest first."""
-    ranges: list[tuple[int, int]] = []
-    for start, stop in reversed([(first, marks.mark), *marks.settled()]):
-        if limit > 0 and start < stop:
-            ranges.append((max(start, stop - limit), stop))
-            limit -= stop - start
-    return ranges[::-1]

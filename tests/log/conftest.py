@@ -1,6 +1,7 @@
 """What the conformance suite needs of a backend; a second one adds a parameter."""
 
 import asyncio
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from gateway.config import LogConfig
 from gateway.log.contract import Entry, EventLog, Record, Span
+from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
 from gateway.log.sqlite_retention import Budgets
+from tests.log.broker.kafka import Node
 
 MEGABYTE = 1_000_000
 BUDGETS = {
@@ -54,14 +58,7 @@ class SqliteBackend:
 
     def spawn(self, job: str) -> subprocess.Popen[str]:
         """Do ``job`` (see child.py) in a process of its own."""
-        child = Path(__file__).with_name("child.py")
-        return subprocess.Popen(
-            [sys.executable, str(child), job, str(self.path)],
-            cwd=Path(__file__).parents[2],
-            env={"PYTHONPATH": "."},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        return spawn(job, str(self.path))
 
     @contextmanager
     def stuck(self, log: EventLog) -> Iterator[Callable[[], bool]]:
@@ -94,12 +91,93 @@ class SqliteBackend:
             other.close()
 
 
-Backend = SqliteBackend
+class KafkaBackend:
+    """Topics of their own on the session's broker: a prefix nobody else has."""
+
+    numbers = itertools.count()
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.prefix = f"t{next(self.numbers)}."
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def config(self, **changes: Any) -> LogConfig:
+        ours = {"partitions": 3, "replication_factor": 1, "prefix": self.prefix}
+        return LogConfig(
+            kind="kafka", bootstrap_servers=self.node.address, **ours | changes
+        )
+
+    async def open(self, **changes: Any) -> KafkaLog:
+        """Open it. What hangs in a test must not hang in the making of its topic."""
+        config = changes.pop("config", None) or self.config()
+        if "append_timeout_s" in changes:  # a JVM that was frozen needs a moment
+            changes["append_timeout_s"] = max(changes["append_timeout_s"], 0.5)
+        return await open_kafka(
+            config,
+            topics=changes.pop("topics", ["to.crm"]),
+            session_s=changes.pop("session_s", 1.0),
+            tell=lambda code, **fields: self.told.append((code, fields)),
+            **changes,
+        )
+
+    @asynccontextmanager
+    async def opened(self, **changes: Any) -> AsyncIterator[KafkaLog]:
+        log = await self.open(**changes)
+        try:
+            yield log
+        finally:
+            await log.close()
+
+    def spawn(self, job: str) -> subprocess.Popen[str]:
+        """Do ``job`` (see child.py) in a process of its own."""
+        return spawn(job, f"kafka|{self.node.address}|{self.prefix}")
+
+    @contextmanager
+    def stuck(self, log: EventLog) -> Iterator[Callable[[], bool]]:
+        """The broker is frozen until the end; True once a batch waits for it."""
+        assert isinstance(log, KafkaLog)
+        self.node.freeze()
+        try:
+            yield lambda: log._appender.flying > 0
+        finally:
+            self.node.thaw()
 
 
-@pytest.fixture(params=["sqlite"])
+def spawn(job: str, place: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("child.py")), job, place],
+        cwd=Path(__file__).parents[2],
+        env={"PYTHONPATH": "."},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+Backend = SqliteBackend | KafkaBackend
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One broker for the whole session."""
+    node = Node(tmp_path_factory.mktemp("kafka"))
+    node.format()
+    node.start()
+    yield node
+    node.kill()
+
+
+@pytest.fixture
+def kafka(node: Node) -> KafkaBackend:
+    return KafkaBackend(node)
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("kafka", marks=pytest.mark.service)],
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return {"sqlite": SqliteBackend}[request.param](tmp_path)
+    if request.param == "kafka":
+        return KafkaBackend(request.getfixturevalue("node"))
+    return SqliteBackend(tmp_path)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Limits, LogConfig
-from gateway.errors import ConfigError, LogError
+from gateway.errors import LogError
 from gateway.log import announce, open_log, read_owner
 from gateway.log.contract import Entry, Record
 from gateway.log.sqlite_log import SqliteLog
@@ -115,9 +115,6 @@ async def test_the_configured_log_is_opened(sqlite: SqliteBackend) -> None:
     log = await open_log(config, limits, topics=["events"], notices=notices)
     assert [topic.name for topic in await log.topics()] == ["events"]
     await log.close()
-    kafka = LogConfig(kind="kafka")
-    with pytest.raises(ConfigError, match=r"log\.kind"):
-        await open_log(kafka, limits, notices=notices)
 
 
 def test_a_commit_is_synced(sqlite: SqliteBackend) -> None:

@@ -1,0 +1,398 @@
+"""Following as a group: who has which partition, and what comes next.
+
+What comes in: assignments from the group's coordinator, records. What goes out:
+records, each once, without the settled.
+
+A rebalance takes all partitions away and gives some back (aiokafka knows only this
+kind). Before, ``on_revoke`` lets the reader finish what is in flight and settles are
+waited for, both bounded; after, partitions that came back at once go on where they
+were, and ``on_assign`` says which are lost: what is settled of those later is ignored,
+their new owner delivers it again. A worker that was frozen finds that the group has
+gone on without it: its commits are refused by their generation.
+
+Membership is not static: aiokafka 0.14 names the instance when it joins, but not when
+it commits or leaves, and no setting could tell two workers of one host apart. A worker
+that stops leaves, so the others go on at once; one that dies is missed after SESSION_S.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from gateway.errors import LogError
+from gateway.log.contract import Entry, Record
+from gateway.log.kafka_client import log_error, naming
+from gateway.log.kafka_marks import Group, newest, restore
+from gateway.log.kafka_read import (
+    ANSWER_S,
+    read_ranges,
+    reading,
+    record_of,
+    stop_consumer,
+)
+from gateway.log.kafka_settle import Offsets, Settler
+from gateway.log.marks import Marks
+
+SESSION_S = 10.0  # a worker that is silent for so long loses its partitions
+HEARTBEAT_S = 2.0
+REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
+REVOKE_S = 15.0  # of it, for what is in flight
+JOIN_S = SESSION_S + REBALANCE_S + 10.0
+IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
+HEAL_S = 1.0  # between attempts to join anew
+OVERDUE = 0.8  # of the retention: from then on /readyz says so (DESIGN §6)
+ENDS_S = 5.0  # how often the ends are asked for: a paused reader fetches nothing
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Passes a rebalance on; aiokafka wants a subclass."""
+
+    def __init__(self, subscription: "KafkaSubscription") -> None:
+        self._subscription = subscription
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Before the group is joined anew."""
+        del revoked
+        await self._subscription.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """After; nothing may be awaited here, no heartbeat is sent meanwhile."""
+        self._subscription.assigned(list(assigned))
+
+
+class KafkaSubscription:
+    """``contract.Subscription`` on a consumer group."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._full = group.topics.full(group.topic)
+        self._consumer = self._made()
+        self.on_revoke: Callable[[], Awaitable[None]] | None = None
+        """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
+        self.on_assign: Callable[[frozenset[int]], None] | None = None
+        """Forget what is pending of these partitions, and go on."""
+        self._settler = Settler(group, self._assigned_marks, self._commit)
+        self._settles = 0  # under way
+        self._idle = asyncio.Event()  # none is
+        self._idle.set()
+        self._marks: dict[int, Marks] = {}
+        self._places: dict[int, int] = {}  # the offset to read next
+        self._ends: dict[int, int] = {}
+        self._generation = -1
+        self._ready = asyncio.Event()  # assigned, and the marks are restored
+        self._between = False  # two generations: nobody knows what is whose
+        self._open = asyncio.Event()  # not paused
+        self._open.set()
+        self._held: list[Record] = []  # taken from the consumer, not yet yielded
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._error: LogError | None = None
+        self.overdue = False
+        """What is not settled is so old that retention will soon delete it."""
+
+    def _made(self) -> AIOKafkaConsumer:
+        group = self._group
+        consumer = reading(
+            group.settings,
+            group_id=group.topics.full(group.name),
+            session_timeout_ms=int(group.session_s * 1000),
+            heartbeat_interval_ms=int(min(HEARTBEAT_S, group.session_s / 3) * 1000),
+            rebalance_timeout_ms=int(REBALANCE_S * 1000),
+            max_poll_interval_ms=int(IDLE_S * 1000),
+        )
+        consumer.subscribe([self._full], listener=Listener(self))
+        return consumer
+
+    async def start(self) -> None:
+        """Join the group; returns with partitions, or none if others have them all."""
+        try:
+            await self._join()
+            self._raise_error()
+        except BaseException:
+            await self.stop()
+            raise
+        self._tasks["ends"] = asyncio.create_task(self._refresh_ends())
+
+    async def _join(self) -> None:
+        with naming(f"group {self._group.topics.full(self._group.name)}"):
+            async with asyncio.timeout(JOIN_S):
+                await self._consumer.start()
+                await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Commit what waits, leave the group; in bounded time, whoever is away."""
+        self._error = self._error or LogError("kafka: the log is closed")
+        await self._settler.finish()
+        self._ready.set()
+        self._open.set()
+        for task in self._tasks.values():
+            task.cancel()
+            await asyncio.wait([task])
+        await stop_consumer(self._consumer)
+
+    # Rebalances
+
+    async def revoked(self) -> None:
+        """Yield nothing more; let what is in flight settle, in bounded time."""
+        if loading := self._tasks.get("load"):
+            loading.cancel()
+        was_ready = self._ready.is_set() and self._error is None
+        self._ready.clear()
+        if was_ready:
+            try:
+                async with asyncio.timeout(REVOKE_S):
+                    if self.on_revoke is not None:
+                        await self.on_revoke()
+                    await self._idle.wait()
+            except TimeoutError:
+                self._group.say("log_revoke_timeout")
+        self._between = True
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Restore the marks in a task of its own: heartbeats must not wait for it."""
+        self._tasks["load"] = asyncio.create_task(self._load(partitions))
+
+    async def _load(self, partitions: Sequence[TopicPartition]) -> None:
+        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
+        # In the next generation nobody else had them since; in a later one perhaps.
+        ours = self._marks if generation == self._generation + 1 else {}
+        kept = {tp.partition for tp in partitions} & ours.keys()
+        new = [tp for tp in partitions if tp.partition not in kept]
+        try:
+            restored = await restore(self._group, self._consumer, new)
+        except (KafkaError, OSError, LogError) as error:
+            self._break(log_error(self._full, error))
+            return
+        lost = frozenset(self._marks.keys() - kept)
+        self._marks = {n: ours[n] for n in kept} | dict(restored.marks)
+        self._places = {n: self._places[n] for n in kept} | {
+            number: marks.mark for number, marks in restored.marks.items()
+        }
+        self._ends |= restored.ends
+        self._held = [record for record in self._held if record.partition in kept]
+        for tp in partitions:
+            self._consumer.seek(tp, self._places[tp.partition])
+        self._generation, self._between = generation, False
+        if self.on_assign is not None:
+            self.on_assign(lost)
+        self._ready.set()
+
+    def _break(self, error: LogError) -> None:
+        """The membership is over: whoever joins hears of it, who has joined heals."""
+        if "ends" not in self._tasks:
+            self._error = error
+            self._ready.set()
+        elif (healing := self._tasks.get("heal")) is None or healing.done():
+            self._group.say("log_follow_failed", error=str(error))
+            self._ready.clear()
+            self._tasks["heal"] = asyncio.create_task(self._heal())
+
+    async def _heal(self) -> None:
+        """Join anew until it works; what was ours is lost, as after a crash."""
+        while True:
+            await stop_consumer(self._consumer)
+            self._consumer, self._generation = self._made(), -1
+            try:
+                await self._join()
+            except LogError:
+                await asyncio.sleep(HEAL_S)
+            else:
+                return
+
+    # Reading
+
+    async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
+        """What is fetched already, else the next that comes, without the settled."""
+        self._raise_error()
+        if limit < 1:
+            return []
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    await self._ready.wait()
+                    await self._open.wait()
+                    self._raise_error()
+                    if records := await self._next(limit, deadline):
+                        return records
+        except TimeoutError:
+            return []
+
+    async def _next(self, limit: int, deadline: float) -> list[Record]:
+        """What the consumer has now; empty when it must be asked again."""
+        if not self._held:
+            await self._fetch(limit, deadline)
+        if not self._open.is_set() or not self._ready.is_set():
+            return []
+        records, self._held = self._held[:limit], self._held[limit:]
+        if not records:
+            await asyncio.sleep(0)
+        return records
+
+    async def _fetch(self, limit: int, deadline: float) -> None:
+        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        try:
+            found = await self._consumer.getmany(
+                timeout_ms=int(left_s * 1000), max_records=limit
+            )
+        except OffsetOutOfRangeError as error:
+            await self._pass_gap(error.args[0])
+        except NoOffsetForPartitionError:
+            return  # it was asked for before the marks were restored
+        except ConsumerStoppedError as error:
+            raise LogError("kafka: the log is closed") from error
+        except KafkaError as error:
+            failed = log_error(self._full, error)
+            if self._consumer._coordinator._coordination_task.done():  # noqa: SLF001 -- aiokafka does not start it again
+                self._break(failed)
+            raise failed from error
+        else:
+            self._take(found)
+            await self._pass_trailing()
+
+    def _take(self, found: Any) -> None:
+        """Leave out the settled; offsets that hold no record are passed for good."""
+        for tp, records in found.items():
+            marks = self._marks.get(tp.partition)
+            if marks is None:
+                continue
+            place = self._places[tp.partition]
+            for record in records:
+                marks.skip(place, record.offset)
+                place = record.offset + 1
+                if not marks.is_settled(record.offset):
+                    self._held.append(record_of(self._group.topic, record))
+            self._places[tp.partition] = place
+
+    async def _pass_trailing(self) -> None:
+        """Offsets at the end that hold no record: a transaction's marker, compaction.
+
+        The consumer's position is above what it has handed out only by those.
+        """
+        if not self._ready.is_set():
+            return
+        for number, marks in self._marks.items():
+            position = await self._consumer.position(self._tp(number))
+            marks.skip(self._places[number], position)
+            self._places[number] = max(self._places[number], position)
+
+    async def _pass_gap(self, places: dict[TopicPartition, int]) -> None:
+        """Records were deleted before we read them: say so, go on from the oldest."""
+        with naming(self._full):
+            first = await self._consumer.beginning_offsets(list(places))
+        for tp, offset in places.items():
+            marks = self._marks.get(tp.partition)
+            if marks is None:
+                continue
+            self._group.say_gap(tp, offset, first[tp])
+            if offset > first[tp]:  # the topic was made anew
+                marks = self._marks[tp.partition] = Marks(first[tp])
+            marks.skip(offset, first[tp])
+            self._places[tp.partition] = first[tp]
+            self._consumer.seek(tp, first[tp])
+
+    def pause(self) -> None:
+        """Yield nothing until ``resume``; the group's membership needs no polling."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Go on where it stopped."""
+        self._open.set()
+
+    async def before_committed(self, limit: int) -> AsyncIterator[Record]:
+        """From our partitions in equal shares, each oldest first."""
+        marks = {self._tp(number): mark for number, mark in self._marks.items()}
+        with naming(self._full):
+            first = await self._consumer.beginning_offsets(list(marks))
+        ranges = newest(marks, first, limit)
+        async for record in read_ranges(
+            self._group.settings, self._group.topic, ranges
+        ):
+            yield record
+
+    # Settling
+
+    async def settle(
+        self, records: Sequence[Record], entries: Sequence[Entry] = ()
+    ) -> None:
+        """Entries first; then the marks, with those of all who settle meanwhile."""
+        self._raise_error()
+        self._settles += 1
+        self._idle.clear()
+        try:
+            if entries:
+                await self._group.appender.append(entries, capped=False)
+            if records:
+                await self._settler.settle(records)
+        finally:
+            self._settles -= 1
+            if not self._settles:
+                self._idle.set()
+
+    async def _commit(self, offsets: Offsets) -> None:
+        """Refused between memberships: a commit of no generation is taken at once."""
+        if self._consumer._coordinator.generation < 0:  # noqa: SLF001 -- not public
+            raise LogError(f"kafka: group {self._group.name} is being joined")
+        await self._consumer.commit(dict(offsets))
+
+    async def _assigned_marks(self) -> dict[int, Marks]:
+        if self._between:
+            await self._ready.wait()
+        return self._marks
+
+    # How it stands
+
+    @property
+    def runs(self) -> int:
+        """Settled runs above the mark, the most of any partition."""
+        return max((marks.runs for marks in self._marks.values()), default=0)
+
+    @property
+    def lag(self) -> int:
+        """From the ends last heard of: fetched, written from here, or asked for."""
+        return sum(
+            max(self._end(number) - marks.mark - marks.above, 0)
+            for number, marks in self._marks.items()
+        )
+
+    def _end(self, number: int) -> int:
+        tp = self._tp(number)
+        fetched = self._consumer.highwater(tp) if self._ready.is_set() else None
+        written = self._group.appender.ends.get(tp, 0)
+        return max(fetched or 0, written, self._ends.get(number, 0))
+
+    async def _refresh_ends(self) -> None:
+        while True:
+            await asyncio.sleep(ENDS_S)
+            places = list(map(self._tp, self._marks))
+            if not self._ready.is_set() or not places:
+                continue
+            old_ms = int((time.time() - OVERDUE * self._group.retention_s) * 1000)
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(ANSWER_S):  # behind a fetch that waits
+                    ends = await self._consumer.end_offsets(places)
+                    young = await self._consumer.offsets_for_times(
+                        dict.fromkeys(places, old_ms)
+                    )
+                self._ends |= {tp.partition: end for tp, end in ends.items()}
+                self.overdue = any(
+                    self._marks[tp.partition].mark < (at.offset if at else ends[tp])
+                    for tp, at in young.items()
+                    if tp.partition in self._marks
+                )
+
+    def _tp(self, number: int) -> TopicPartition:
+        return TopicPartition(self._full, number)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise LogError(str(self._error))

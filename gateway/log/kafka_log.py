@@ -1,0 +1,246 @@
+"""The log on Kafka: what the rest of the gateway sees of topics, appender and groups.
+
+What comes in: the calls of contract.py. What goes out: requests to the brokers. All of
+it runs on one loop; nothing here has a thread.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from gateway.config import LogConfig
+from gateway.errors import LogError
+from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
+from gateway.log.kafka_append import Appender
+from gateway.log.kafka_client import LibraryLog, naming, settings
+from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
+from gateway.log.kafka_marks import Group, decoded
+from gateway.log.kafka_read import bounds, read_span, reader
+from gateway.log.kafka_topics import Topics
+from gateway.log.marks import Marks
+from gateway.notices import Notice
+
+KNOWN_S = 0.5  # how often a scan that follows looks for a topic nobody has made
+
+
+class KafkaLog:
+    """``contract.EventLog`` on one cluster and prefix. Made by ``open_kafka``."""
+
+    def __init__(
+        self,
+        config: LogConfig,
+        *,
+        event_bytes: int,
+        append_timeout_s: float,
+        waiting_bytes: int,
+        session_s: float,
+        tell: Callable[..., None],
+        post: Callable[[str, Notice], None],
+    ) -> None:
+        self._settings = settings(config)
+        self._topics = Topics(config, event_bytes=event_bytes)
+        self._appender = Appender(
+            self._topics,
+            self._settings,
+            timeout_s=append_timeout_s,
+            bytes_max=waiting_bytes,
+            tell=tell,
+        )
+        self._waiting_bytes_max = waiting_bytes
+        self._timeout_s = append_timeout_s
+        self._session_s = session_s
+        self._retention_s = config.retention_s
+        self._tell = tell
+        self._library = LibraryLog(post)
+        self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
+        self._closed = False
+
+    async def open(self, topics: Iterable[str]) -> None:
+        """Connect, make the topics that are missing, check the others."""
+        self._library.attach()
+        try:
+            await self._topics.start()
+            with naming(self._topics.place):
+                await self._appender.start()
+                await self._appender.learn(sorted(set(topics)))
+        except BaseException:
+            await self.close()
+            raise
+        for name, weakness in self._topics.weaknesses.items():
+            self._tell("log_weak_topic", topic=name, weakness=weakness)
+
+    @property
+    def weaknesses(self) -> Sequence[str]:
+        """Topics that are less safe than configured, for /readyz to name."""
+        return sorted(self._topics.weaknesses.values())
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """One future a call; one batch a partition, shared with whoever else waits."""
+        self._refuse_when_closed()
+        if entries:
+            await self._appender.append(entries)
+
+    def has_room(self) -> bool:
+        """False while as many bytes wait as may."""
+        return self._appender.waiting_bytes < self._waiting_bytes_max
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Handed to ``append`` or ``settle`` and not yet durable or given up."""
+        return self._appender.waiting_bytes
+
+    @asynccontextmanager
+    async def subscribe(
+        self, topic: str, *, group: str
+    ) -> AsyncIterator[KafkaSubscription]:
+        """Join the group PREFIX + ``group``: once a process, in any number of them."""
+        self._refuse_when_closed()
+        key = (topic, group)
+        if key in self._subscriptions:
+            raise LogError(f"kafka: group {group} of {topic} is already subscribed")
+        self._subscriptions[key] = None
+        try:
+            await self._appender.learn([topic])
+            subscription = KafkaSubscription(
+                Group(
+                    topic,
+                    group,
+                    self._topics,
+                    self._appender,
+                    self._settings,
+                    self._timeout_s,
+                    self._session_s,
+                    self._retention_s,
+                    self._tell,
+                )
+            )
+            await subscription.start()
+            self._subscriptions[key] = subscription
+            try:
+                yield subscription
+            finally:
+                await subscription.stop()
+        finally:
+            del self._subscriptions[key]
+
+    async def scan(
+        self, topic: str, span: Span, *, follow: bool = False
+    ) -> AsyncIterator[Record]:
+        """Each partition in its order; a topic that nobody has made is empty."""
+        self._refuse_when_closed()
+        with naming(self._topics.place):
+            while not (found := await self._topics.describe([topic])):
+                if not follow:
+                    return
+                await asyncio.sleep(KNOWN_S)
+        full = self._topics.full(topic)
+        partitions = [TopicPartition(full, n) for n in found[topic].leaders]
+        records = read_span(self._settings, topic, partitions, span, follow=follow)
+        async with aclosing(records):
+            async for record in records:
+                yield record
+
+    async def topics(self) -> Sequence[TopicState]:
+        """Asked of the brokers: partitions, offsets, sizes on disk, groups."""
+        self._refuse_when_closed()
+        with naming(self._topics.place):
+            found = await self._topics.describe()
+            if not found:
+                return []
+            partitions = {
+                name: [
+                    TopicPartition(self._topics.full(name), n) for n in topic.leaders
+                ]
+                for name, topic in found.items()
+            }
+            every = [tp for parts in partitions.values() for tp in parts]
+            async with reader(self._settings, every) as consumer:
+                spans = await bounds(consumer, every, Span())
+            groups = await self._topics.groups()
+            sizes = await self._topics.sizes(found)
+        return [
+            TopicState(
+                name=name,
+                partitions=len(parts),
+                records=sum(spans[tp][1] - spans[tp][0] for tp in parts),
+                bytes=sizes.get(name, 0),
+                groups=_states(groups, {tp: spans[tp] for tp in parts}),
+            )
+            for name, parts in sorted(partitions.items())
+        ]
+
+    async def ping(self) -> None:
+        """LogError when a topic could not be written, or is about to lose records."""
+        self._refuse_when_closed()
+        with naming(self._topics.place):
+            async with asyncio.timeout(self._timeout_s):
+                await self._topics.check_running()
+        for (topic, group), subscription in self._subscriptions.items():
+            if subscription is not None and subscription.overdue:
+                raise LogError(
+                    f"kafka: group {group} is so far behind in {topic} that 80 % of "
+                    "log.retention are over: raise it, or deliver faster"
+                )
+
+    async def close(self) -> None:
+        """Refuse what is new, write what waits, leave the groups, let go."""
+        if self._closed:
+            return
+        self._closed = True
+        for subscription in list(self._subscriptions.values()):
+            if subscription is not None:
+                await subscription.stop()
+        await self._appender.close()
+        await self._topics.close()
+        self._library.detach()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise LogError("kafka: the log is closed")
+
+
+def _states(
+    groups: dict[str, Any], spans: dict[TopicPartition, tuple[int, int]]
+) -> tuple[GroupState, ...]:
+    """The groups that have committed in this topic; offsets are sums of partitions."""
+    states = []
+    for name, offsets in groups.items():
+        mine = {tp: at for tp, at in offsets.items() if tp in spans and at.offset >= 0}
+        if not mine:
+            continue
+        lag = 0
+        for tp, (first, end) in spans.items():
+            at = mine.get(tp)
+            marks = (at and decoded(at)) or Marks(at.offset if at else first)
+            lag += max(end - max(marks.mark, first) - marks.above, 0)
+        committed = sum(at.offset for at in mine.values())
+        states.append(GroupState(name=name, committed=committed, lag=lag))
+    return tuple(states)
+
+
+async def open_kafka(
+    config: LogConfig,
+    *,
+    topics: Iterable[str] = (),
+    event_bytes: int = 65_536,
+    append_timeout_s: float = 5.0,
+    waiting_bytes: int = 67_108_864,
+    session_s: float = SESSION_S,
+    tell: Callable[..., None] = lambda _code, **_fields: None,
+    post: Callable[[str, Notice], None] = lambda _where, _notice: None,
+) -> KafkaLog:
+    """Open the log on the configured cluster; LogError when nobody answers."""
+    log = KafkaLog(
+        config,
+        event_bytes=event_bytes,
+        append_timeout_s=append_timeout_s,
+        waiting_bytes=waiting_bytes,
+        session_s=session_s,
+        tell=tell,
+        post=post,
+    )
+    await log.open(topics)
+    return log

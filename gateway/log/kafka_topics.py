@@ -1,0 +1,304 @@
+"""Topics on the cluster: made as configured, checked, counted.
+
+What comes in: names without the prefix. What goes out: partition counts for the
+appender, LogErrors that name topic and remedy, weaknesses for /readyz. Every topic of
+the gateway has ``log.partitions`` partitions, so that a key has the same partition
+number in all of them; a count that changed would tear a person's events apart, so it
+is an error and never followed.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from gateway.config import LogConfig
+from gateway.errors import ConfigError, LogError
+from gateway.log.kafka_client import log_error, naming, settings
+from gateway.log.kafka_sizes import sizes_request
+
+REQUEST_S = 10.0
+SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
+TOPIC_EXISTS = 36
+BATCH_OVERHEAD = 4_096  # of a record in its batch: header, key, headers
+OTHERS_BYTES = 1_000_000  # the largest dead letter or refused message
+
+
+class Topic(NamedTuple):
+    """What the cluster says of a topic: each partition's leader and replicas."""
+
+    name: str
+    leaders: Mapping[int, int]
+    replicas: int
+    in_sync: int
+
+
+class Topics:
+    """The topics of one prefix, over one admin connection."""
+
+    def __init__(self, config: LogConfig, *, event_bytes: int) -> None:
+        self._config = config
+        self._event_bytes = event_bytes
+        self._admin = AIOKafkaAdminClient(
+            **settings(config), request_timeout_ms=int(REQUEST_S * 1000)
+        )
+        self._lock = asyncio.Lock()
+        self.counts: dict[str, int] = {}
+        """Partitions of every topic that was made or found by ``ensure``."""
+        self.record_bytes: dict[str, int] = {}
+        """The largest batch each of them takes."""
+        self.weaknesses: dict[str, str] = {}
+        """What makes a topic weaker than configured, for /readyz."""
+
+    @property
+    def place(self) -> str:
+        """Where the cluster is, for errors."""
+        return self._config.bootstrap_servers
+
+    def full(self, topic: str) -> str:
+        """The name on the cluster."""
+        return self._config.prefix + topic
+
+    async def start(self) -> None:
+        """Connect; LogError naming the addresses when nobody answers."""
+        with naming(f"no broker answers at {self.place}"):
+            try:
+                async with asyncio.timeout(REQUEST_S):
+                    await self._admin.start()
+            except BaseException:
+                await self._admin._client.close()  # noqa: SLF001 -- its close() wants start() to have ended
+                raise
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._admin.close()
+
+    async def ensure(self, names: Iterable[str]) -> None:
+        """Make the topics that are missing, check the others; then they are known."""
+        async with self._lock:
+            wanted = [name for name in names if name not in self.counts]
+            if not wanted:
+                return
+            with naming(self.place):
+                async with asyncio.timeout(REQUEST_S):
+                    found = await self.describe(wanted)
+                    missing = [name for name in wanted if name not in found]
+                    if missing:
+                        await self._create(missing)
+                        found |= await self._created(missing)
+                    await self._check(found)
+            self.counts |= {name: len(topic.leaders) for name, topic in found.items()}
+
+    async def describe(self, names: Iterable[str] | None = None) -> dict[str, Topic]:
+        """The topics of our prefix that exist; all of them for None."""
+        asked = None if names is None else [self.full(name) for name in names]
+        request = MetadataRequest(asked, allow_auto_topic_creation=False)
+        answer = (await self._admin._send_request(request)).to_object()  # noqa: SLF001 -- the public call would create topics
+        found = {}
+        for topic in answer["topics"]:
+            name = topic["topic"].removeprefix(self._config.prefix)
+            if topic["error_code"] == 0 and name != topic["topic"]:
+                found[name] = _topic(name, topic["partitions"])
+            elif topic["error_code"] not in (0, 3):  # 3: there is no such topic
+                raise for_code(topic["error_code"])(topic["topic"])
+        return found
+
+    async def _create(self, names: Sequence[str]) -> None:
+        config = self._config
+        answer = await self._admin.create_topics(
+            [
+                NewTopic(
+                    self.full(name),
+                    config.partitions,
+                    config.replication_factor,
+                    topic_configs=topic_configs(config, name),
+                )
+                for name in names
+            ]
+        )
+        for topic, code, *reason in answer.topic_errors:
+            if code not in (0, TOPIC_EXISTS):
+                text = reason[0] if reason and reason[0] else for_code(code).__name__
+                raise LogError(f"kafka: topic {topic} cannot be made: {text}")
+
+    async def _created(self, names: Sequence[str]) -> dict[str, Topic]:
+        """Wait until every partition has a leader: the deadline is the caller's."""
+        while True:
+            found = await self.describe(names)
+            ready = [t for t in found.values() if t.leaders and _led(t)]
+            if len(ready) == len(names):
+                return found
+            await asyncio.sleep(0.02)
+
+    async def _check(self, found: Mapping[str, Topic]) -> None:
+        """Existing topics are used as they are, if they can keep the promises."""
+        configs = await self._configs(found)
+        for name, topic in found.items():
+            self._check_count(name, len(topic.leaders))
+            limit = int(configs[name]["max.message.bytes"])
+            needed = self._event_bytes + BATCH_OVERHEAD
+            if limit < needed:
+                raise ConfigError(
+                    f"log: topic {self.full(name)} takes {limit} bytes, an event may "
+                    f"have {needed}: raise its max.message.bytes (or message.max.bytes "
+                    "of the brokers) or lower limits.event_bytes"
+                )
+            self.record_bytes[name] = limit
+            if weakness := self._weakness(topic, configs[name]):
+                self.weaknesses[name] = f"{self.full(name)}: {weakness}"
+
+    def _check_count(self, name: str, count: int) -> None:
+        if count != self._config.partitions:
+            raise ConfigError(
+                f"log.partitions: {self._config.partitions}, but topic "
+                f"{self.full(name)} has {count}: set log.partitions = {count} "
+                "(all topics must have the same number), or make it anew"
+            )
+
+    def _weakness(self, topic: Topic, configs: Mapping[str, str]) -> str:
+        wanted = self._config.replication_factor
+        if topic.replicas < wanted:
+            return f"{topic.replicas} replicas, log.replication_factor is {wanted}"
+        in_sync = int(configs["min.insync.replicas"])
+        if wanted >= SAFE_REPLICAS and in_sync < SAFE_REPLICAS - 1:
+            return f"min.insync.replicas is {in_sync}, should be {SAFE_REPLICAS - 1}"
+        return ""
+
+    async def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, self.full(name)) for name in names
+        ]
+        found = {}
+        for answer in await self._admin.describe_configs(resources):
+            for code, message, _, full, entries in answer.resources:
+                if code:
+                    raise for_code(code)(message or full)
+                name = full.removeprefix(self._config.prefix)
+                found[name] = {entry[0]: entry[1] for entry in entries}
+        return found
+
+    async def check_running(self) -> None:
+        """LogError if an append would now fail, or must not be made, and why."""
+        with naming(self.place):
+            found = await self.describe(self.counts) if self.counts else {}
+            if not self.counts:
+                await self._admin.describe_cluster()
+        for name, count in self.counts.items():
+            topic = found.get(name)
+            if topic is None:
+                raise LogError(f"kafka: topic {self.full(name)} is gone")
+            if len(topic.leaders) != count:
+                raise self.changed(name, len(topic.leaders), count)
+            if not _led(topic):
+                raise LogError(f"kafka: topic {self.full(name)} has no leader")
+            if topic.in_sync < self._min_in_sync:
+                raise LogError(
+                    f"kafka: topic {self.full(name)}: {topic.in_sync} replicas are in "
+                    f"sync, {self._min_in_sync} are needed: start the brokers"
+                )
+
+    @property
+    def _min_in_sync(self) -> int:
+        return 2 if self._config.replication_factor >= SAFE_REPLICAS else 1
+
+    def changed(self, name: str, now: int, before: int) -> LogError:
+        """The error of a topic whose number of partitions is no longer what it was."""
+        return LogError(
+            f"kafka: topic {self.full(name)} had {before} partitions and now has "
+            f"{now}: the keys of its records no longer fit; make a new topic "
+            "(log.prefix) with the number wanted"
+        )
+
+    async def groups(self) -> dict[str, dict[TopicPartition, OffsetAndMetadata]]:
+        """What each group of our prefix has committed."""
+        names = [
+            name
+            for name, *_ in await self._admin.list_consumer_groups()
+            if name.startswith(self._config.prefix)
+        ]
+        found = {}
+        for name in sorted(names):
+            offsets = await self._admin.list_consumer_group_offsets(name)
+            found[name.removeprefix(self._config.prefix)] = offsets
+        return found
+
+    async def committed(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The place and marks of a group; a partition without any has offset -1.
+
+        Asks again while the group's coordinator is moving: the caller has the deadline.
+        """
+        while True:
+            try:
+                return dict(
+                    await self._admin.list_consumer_group_offsets(
+                        self.full(group), partitions=list(partitions)
+                    )
+                )
+            except KafkaError as error:
+                if not error.retriable:
+                    raise log_error(f"group {self.full(group)}", error) from error
+                await asyncio.sleep(0.1)
+
+    async def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Bytes on the disks of all brokers, divided by the replicas."""
+        topics = await self.describe(names)
+        parts = {self.full(t.name): list(t.leaders) for t in topics.values()}
+        total: defaultdict[str, int] = defaultdict(int)
+        cluster = await self._admin.describe_cluster()
+        for broker in cluster["brokers"]:
+            request = sizes_request(parts)
+            answer = await self._admin._send_request(request, broker["node_id"])  # noqa: SLF001 -- aiokafka has no call for it
+            for _, _, listed in answer.log_dirs:
+                for full, partitions in listed:
+                    total[full] += sum(size for _, size, _, _ in partitions)
+        return {
+            name: total[self.full(name)] // max(topic.replicas, 1)
+            for name, topic in topics.items()
+        }
+
+
+def topic_configs(config: LogConfig, name: str) -> dict[str, str]:
+    """How a topic is made: what is kept, for how long, and how safely.
+
+    Budgets are for a topic, Kafka's ``retention.bytes`` is for one partition. A time
+    of append is the broker's, so that spans are exact whatever the clocks of intakes.
+    """
+    configs = {
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": "2097152",
+        "min.insync.replicas": "2"
+        if config.replication_factor >= SAFE_REPLICAS
+        else "1",
+    }
+    if name == "suppressed":
+        return configs | {"cleanup.policy": "compact"}
+    configs["cleanup.policy"] = "delete"
+    configs["retention.ms"] = str(int(config.retention_s * 1000))
+    budget = {"refused": config.refused_size, "outcomes": config.outcomes_size}.get(
+        "dead" if name.startswith("dead.") else name,
+        config.dead_size if name.startswith("dead.") else None,
+    )
+    if budget is not None:
+        configs["retention.bytes"] = str(max(budget // config.partitions, 1))
+    return configs
+
+
+def _topic(name: str, partitions: Sequence[Mapping[str, Any]]) -> Topic:
+    return Topic(
+        name,
+        {part["partition"]: part["leader"] for part in partitions},
+        min((len(part["replicas"]) for part in partitions), default=0),
+        min((len(part["isr"]) for part in partitions), default=0),
+    )
+
+
+def _led(topic: Topic) -> bool:
+    return all(leader >= 0 for leader in topic.leaders.values())
