@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from tests.log.broker.kafka import Node, free_ports
 
+from tests.log.broker.kafka import Node, free_ports
 from tests.path.running import Gateway, Webhook, config, until
 from tests.path.test_faults import (
     CONCURRENCY,
