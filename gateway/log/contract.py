@@ -13,7 +13,7 @@ their order. An unsettled record comes back to the next subscription of its grou
 settled one never does. ``scan`` moves no group. Topic names here have no prefix.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -72,7 +72,16 @@ class TopicState:
 
 
 class Subscription(Protocol):
-    """One group's reading of one topic; used by one worker, from one loop."""
+    """One group's reading of one topic; used by one worker, from one loop.
+
+    Where a group has several members, partitions move between them. Before,
+    ``on_revoke`` is awaited, in bounded time: start nothing, return when nothing is in
+    flight and all that ended is settled. After, ``on_assign`` is told which partitions
+    are lost (forget what is pending of them: others have it now) and which are new.
+    """
+
+    on_revoke: Callable[[], Awaitable[None]] | None
+    on_assign: Callable[[frozenset[int], frozenset[int]], None] | None
 
     async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
         """The next records in order, each once; empty after ``timeout_s``.
@@ -99,8 +108,13 @@ class Subscription(Protocol):
         """Yield records again."""
         ...
 
-    def before_committed(self, limit: int) -> AsyncIterator[Record]:
-        """The newest settled records, ``limit`` at most, oldest first (DESIGN 5.4)."""
+    def before_committed(
+        self, limit: int, partitions: Collection[int] | None = None
+    ) -> AsyncIterator[Record]:
+        """The newest settled records, ``limit`` at most, oldest first (DESIGN 5.4).
+
+        Of all assigned partitions, or of some.
+        """
         ...
 
     @property

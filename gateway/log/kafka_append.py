@@ -92,13 +92,18 @@ class Appender:
                 async with asyncio.timeout_at(deadline):
                     await self.learn(unknown)
             self._put(ticket, entries)
-            await ticket.future
+            # A value: an exception would hold this frame, which holds the future, and
+            # such a ring keeps the entries until the collector comes.
+            problem = await ticket.future
         except TimeoutError as error:
             self._give_up(ticket)
             raise self._late() from error
         except BaseException:
             self._give_up(ticket)
             raise
+        if problem is not None:
+            self._give_up(ticket)
+            raise LogError(problem)
 
     async def learn(self, names: Iterable[str]) -> None:
         """Make or find topics, and their lanes."""
@@ -271,8 +276,7 @@ class Appender:
     def _fail(self, tickets: Iterable[Ticket], error: LogError) -> None:
         for ticket in tickets:
             if not ticket.future.done():
-                ticket.future.set_exception(LogError(str(error), error.code))
-                ticket.future.exception()  # its caller may be gone
+                ticket.future.set_result(str(error))
             if not ticket.flying:
                 self._release(ticket)
         self._sweep()

@@ -17,7 +17,14 @@ that stops leaves, so the others go on at once; one that dies is missed after SE
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import suppress
 from typing import Any
 
@@ -79,8 +86,8 @@ class KafkaSubscription:
         self._consumer = self._made()
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
         """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
-        self.on_assign: Callable[[frozenset[int]], None] | None = None
-        """Forget what is pending of these partitions, and go on."""
+        self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
+        """Forget what is pending of the lost partitions, and go on."""
         self._settler = Settler(group, self._assigned_marks, self._commit)
         self._settles = 0  # under way
         self._idle = asyncio.Event()  # none is
@@ -183,7 +190,7 @@ class KafkaSubscription:
             self._consumer.seek(tp, self._places[tp.partition])
         self._generation, self._between = generation, False
         if self.on_assign is not None:
-            self.on_assign(lost)
+            self.on_assign(lost, frozenset(tp.partition for tp in new))
         self._ready.set()
 
     def _break(self, error: LogError) -> None:
@@ -308,9 +315,15 @@ class KafkaSubscription:
         """Go on where it stopped."""
         self._open.set()
 
-    async def before_committed(self, limit: int) -> AsyncIterator[Record]:
+    async def before_committed(
+        self, limit: int, partitions: Collection[int] | None = None
+    ) -> AsyncIterator[Record]:
         """From our partitions in equal shares, each oldest first."""
-        marks = {self._tp(number): mark for number, mark in self._marks.items()}
+        marks = {
+            self._tp(number): mark
+            for number, mark in self._marks.items()
+            if partitions is None or number in partitions
+        }
         with naming(self._full):
             first = await self._consumer.beginning_offsets(list(marks))
         ranges = newest(marks, first, limit)

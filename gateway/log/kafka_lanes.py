@@ -32,7 +32,7 @@ class Ticket:
     __slots__ = ("deadline", "flying", "future", "left", "size")
 
     def __init__(
-        self, future: asyncio.Future[None], size: int, deadline: float
+        self, future: "asyncio.Future[str | None]", size: int, deadline: float
     ) -> None:
         self.future = future
         self.size = size

@@ -5,7 +5,7 @@ What goes out: records, through the reader; settled offsets, through the writer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -60,6 +60,9 @@ class SqliteSubscription:
         self, topic: Topic, group: str, reader: Reader, settle: Settle
     ) -> None:
         self.bell = Bell()
+        # Nobody else can be a member of a group here: neither is ever called.
+        self.on_revoke: Callable[[], Awaitable[None]] | None = None
+        self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
         self._topic = topic
         self._group = group
         self._reader = reader
@@ -112,8 +115,11 @@ class SqliteSubscription:
         self._paused = False
         self.bell.ring()
 
-    async def before_committed(self, limit: int) -> AsyncIterator[Record]:
+    async def before_committed(
+        self, limit: int, partitions: Collection[int] | None = None
+    ) -> AsyncIterator[Record]:
         """Read from the ``limit``-th newest settled offset up, a chunk at a time."""
+        del partitions  # there is one
         ranges = self._marks.newest(self._topic.first, limit)
         topic = self._topic.id, self._topic.name
         while ranges:

@@ -59,8 +59,14 @@ class Senders:
                 await held.wait_for_work()
                 continue
             held.nudge_poller()
-            if await self._attempt(batch, probe=probe):
-                await held.settler.durable()
+            held.flying += 1
+            try:
+                tried = await self._attempt(batch, probe=probe)
+                if tried:
+                    await held.settler.durable()
+            finally:
+                held.landed()
+            if tried:
                 quiet = 0
             elif (quiet := quiet + len(batch)) > QUIET_EVENTS:
                 await asyncio.sleep(0)
@@ -69,6 +75,8 @@ class Senders:
     def _take(self) -> tuple[list[Pending], bool]:
         """The next batch, and whether it is a probe."""
         held, now_s = self._held, self._held.clock.monotonic()
+        if held.halted:
+            return [], False
         if held.breaker.closed:
             return held.lanes.take(now_s), False
         if not held.breaker.may_probe(now_s):

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.config import DestinationConfig
@@ -26,6 +26,7 @@ PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
 PENDING_BYTES = 67_108_864
 PENDING_RUNS = 400
 EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
+LANDING_S = 0.02  # how often a rebalance looks whether all is settled
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 
 
@@ -85,11 +86,56 @@ class Held:
         self.room_news = asyncio.Event()
         self.alarm = asyncio.Event()
         self.alarm_at_s = float("inf")
+        self.halted = False
+        """A rebalance is under way: nothing is started."""
+        self.flying = 0
+        """Batches that senders have taken and not yet settled."""
+        self.to_remember: set[int] = set()
+        """New partitions whose dedupe window is not rebuilt yet."""
+        self.lost: set[int] = set()
+        """Partitions lost while polled records were on their way in."""
+        self._landed = asyncio.Event()
+        self._dedupe_entries = delivery.dedupe_entries
+        subscription.on_revoke = self.halt
+        subscription.on_assign = self.go_on
         self._batch_events = traits.batch_events
         self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
         self._notices = notices
+
+    async def halt(self) -> None:
+        """Before a rebalance: start nothing, let what flies land and be settled."""
+        self.halted = True
+        while self.flying or self.settler.waiting:
+            self._landed.clear()
+            await happens(self._landed, LANDING_S)
+
+    def landed(self) -> None:
+        """A sender is done with its batch."""
+        self.flying -= 1
+        if not self.flying:
+            self._landed.set()
+
+    def go_on(self, lost: frozenset[int], new: frozenset[int]) -> None:
+        """After a rebalance: what is pending of lost partitions is others' now."""
+        for pending in self.lanes.drop(lambda record: record.partition in lost):
+            self.events -= 1
+            self.size -= len(pending.record.value)
+        self.lost |= lost
+        self.to_remember |= new
+        self.halted = False
+        self.wake_senders()
+        self.nudge_poller()
+
+    async def remember(self, partitions: Collection[int] | None = None) -> None:
+        """Rebuild the dedupe window from what was settled last (DESIGN 5.4)."""
+        count, limit = 0, self._dedupe_entries
+        async for record in self.subscription.before_committed(limit, partitions):
+            self.seen.is_duplicate(record)
+            count += 1
+            if count % AHEAD_EVENTS == 0:
+                await asyncio.sleep(0)
 
     def admit(self, records: Sequence[Record]) -> None:
         """Take in what was polled; duplicates are judged here, in log order (5.4)."""

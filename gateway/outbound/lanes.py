@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import islice
 
 from gateway.log.contract import Record
 from gateway.outbound.contract import Order, Retry, Traits
@@ -226,6 +227,25 @@ class Lanes:
     def _stop_waiting(self, lane: Lane) -> None:
         lane.due_s = None
         self.blocked -= len(lane.events)
+
+    def drop(self, is_lost: Callable[[Record], bool]) -> list[Pending]:
+        """Forget events that others have now; those in flight stay to their end."""
+        dropped: list[Pending] = []
+        for lane in list(self._lanes.values()):
+            kept = deque(islice(lane.events, lane.flying))
+            waits = lane.waits
+            for pending in islice(lane.events, lane.flying, None):
+                (dropped if is_lost(pending.record) else kept).append(pending)
+            if waits:
+                self.blocked -= len(lane.events) - len(kept)
+            lane.events = kept
+            if not kept:
+                lane.due_s = None  # its place among the waiting means nothing now
+                self._blocked.pop(lane.key, None)
+                del self._lanes[lane.key]
+        self._ready = deque(lane for lane in self._ready if lane.events)
+        self.count -= len(dropped)
+        return dropped
 
     def take_longest_blocked(self) -> Pending | None:
         """The waiting event that failed first, now in flight."""

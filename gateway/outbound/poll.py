@@ -33,7 +33,12 @@ async def _poll_once(held: Held) -> None:
     if limit > 0:
         held.subscription.resume()
         records = await held.subscription.poll(limit=limit, timeout_s=POLL_S)
-        held.admit(records)
+        held.lost.clear()
+        while held.to_remember:  # a rebalance came: the past of new partitions first
+            new = frozenset(held.to_remember)
+            await held.remember(new)
+            held.to_remember -= new
+        held.admit([each for each in records if each.partition not in held.lost])
     elif held.is_pressed():
         _give_up_longest_blocked(held)
     else:

@@ -20,7 +20,7 @@ from gateway.notices import Notice, Notices
 from gateway.outbound.attempt import Gate, SuppressedPeople
 from gateway.outbound.contract import Destination
 from gateway.outbound.deliver import Senders
-from gateway.outbound.held import AHEAD_EVENTS, Clock, Held, happens
+from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
 
@@ -140,20 +140,12 @@ class Worker:
         while not self._stop.is_set():
             try:
                 if not self._config.paused:
-                    await self._remember_once(held)
+                    await held.remember()
                 return True
             except LogError:
                 failures += 1
                 await self._wait_for_log("remember", failures)
         return False
-
-    async def _remember_once(self, held: Held) -> None:
-        count, limit = 0, self._config.delivery.dedupe_entries
-        async for record in held.subscription.before_committed(limit):
-            held.seen.is_duplicate(record)
-            count += 1
-            if count % AHEAD_EVENTS == 0:
-                await asyncio.sleep(0)
 
     async def _wait_for_log(self, what: str, failures: int) -> None:
         self._notices.post(self.name, Notice("log_unavailable", what))
