@@ -45,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which records a scan yields: by appended time [from_ms, until_ms), oldest first."""
+    """Which records a scan yields: appended in [from_ms, until_ms), oldest first."""
 
     from_ms: int | None = None
     until_ms: int | None = None
@@ -62,7 +62,7 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic as ``gateway topics`` shows it; ``bytes`` is an estimate of its size."""
+    """One topic as ``gateway topics`` shows it; ``bytes`` is an estimate."""
 
     name: str
     partitions: int
