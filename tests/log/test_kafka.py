@@ -232,6 +232,7 @@ async def test_a_batch_that_fails_for_good_ends_its_producer(
         await log.append(numbered(1))
         first = log._appender._producer
         await configure(kafka.node, f"{kafka.prefix}to.crm", max_message_bytes="1000")
+        await asyncio.sleep(0.5)  # the broker follows its own change a little later
         results = await asyncio.gather(
             log.append([entry(value="x" * 5_000)]),
             *(log.append([entry("to.crm", value=str(n))]) for n in range(3)),

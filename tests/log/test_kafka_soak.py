@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.errors import LogError
 from gateway.log.kafka_log import KafkaLog
@@ -22,8 +23,19 @@ TOPICS = ("events", "to.crm", "outcomes")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     cluster.start()
+    asyncio.run(joined(cluster))
     yield cluster
     cluster.kill()
+
+
+async def joined(cluster: Cluster) -> None:
+    """Until every broker is known: before, no topic of three replicas can be made."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.address)
+    await admin.start()
+    async with asyncio.timeout(30):
+        while len((await admin.describe_cluster())["brokers"]) < len(cluster.nodes):
+            await asyncio.sleep(0.1)
+    await admin.close()
 
 
 class Load:
