@@ -232,6 +232,7 @@ class KafkaSubscription:
                     if records := await self._next(limit, deadline):
                         return records
         except TimeoutError:
+            await self._pass_trailing()
             return []
 
     async def _next(self, limit: int, deadline: float) -> list[Record]:
@@ -286,7 +287,7 @@ class KafkaSubscription:
         The consumer's position is above what it has handed out only by those.
         """
         if not self._ready.is_set():
-            return
+            return  # positions are not known yet: asking would wait
         for number, marks in self._marks.items():
             position = await self._consumer.position(self._tp(number))
             marks.skip(self._places[number], position)

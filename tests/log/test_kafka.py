@@ -423,10 +423,12 @@ async def test_gaps_of_transactions_stall_no_mark(kafka: KafkaBackend) -> None:
         async with log.subscribe("to.crm", group="crm") as subscription:
             assert subscription.lag == 9
             records = await polled(subscription, 6)
-            assert list(await subscription.poll(limit=10, timeout_s=0.3)) == []
             assert [record.offset for record in records] == [0, 1, 3, 4, 6, 7]
             await subscription.settle(records)
-            assert (subscription.runs, subscription.lag) == (0, 0)
+            async with asyncio.timeout(10):
+                while subscription.lag:  # the last marker is seen with the next poll
+                    assert not await subscription.poll(limit=10, timeout_s=0.3)
+            assert subscription.runs == 0
             assert subscription._marks[0].mark == 9
 
 
