@@ -4,30 +4,33 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE := tests/path/sdks/node
 
-.PHONY: run check test soak lock clean
+.PHONY: run check test soak bench lock clean
 
 run: .venv/run  ## start the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway serve
 
 check: .venv/test  ## the fast loop: lint, types, import contracts, tests without services
-	$(BIN)/ruff format --check gateway tests
-	$(BIN)/ruff check gateway tests
+	$(BIN)/ruff format --check gateway tests bench
+	$(BIN)/ruff check gateway tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell gateway tests schemas bench deploy README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/python -m pytest -q -m "not service and not soak"
 
 test: .venv/test $(NODE)/node_modules/.installed  ## everything, real parts included
-	$(BIN)/ruff format --check gateway tests
-	$(BIN)/ruff check gateway tests
+	$(BIN)/ruff format --check gateway tests bench
+	$(BIN)/ruff check gateway tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell gateway tests schemas bench deploy README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not soak"
 
 soak: .venv/test $(NODE)/node_modules/.installed  ## long fault rounds and timed promises
 	$(BIN)/python -m pytest -m soak -s
+
+bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap HOST:PORT"
+	$(BIN)/python -m bench $(BENCH)
 
 .venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
 	$(PIP) --require-hashes -r requirements/run.txt

@@ -23,7 +23,7 @@ from gateway.log import EventLog, Span, open_log, read_owner
 from gateway.log.lines import line
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
-from gateway.parts import check
+from gateway.parts import check, topics_of
 
 TIMEOUT_S = 30.0
 
@@ -86,7 +86,7 @@ def _own_replay(
 ) -> Iterator[Mapping[str, Json]]:
     parts = check(config)
     with asyncio.Runner() as runner:
-        log = runner.run(_open(config))
+        log = runner.run(_open(config, complete=True))
         try:
             steps = aiter(app.replaying_on(log, config, parts, asked))
             while (step := runner.run(_next(steps))) is not None:
@@ -126,14 +126,20 @@ async def _next(records: AsyncIterator[Any]) -> Any:
     return await anext(records, None)
 
 
-async def _open(config: Config) -> EventLog:
+async def _open(config: Config, *, complete: bool = False) -> EventLog:
+    """The log, opened here; ``complete`` makes the topics that are missing."""
     if config.log.kind == "sqlite" and not config.log.path.exists():
         raise LogError(f"{config.log.path}: no log here; start the gateway first")
-    return await open_log(config.log, config.limits, topics=(), notices=Notices())
+    return await open_log(
+        config.log,
+        config.limits,
+        topics=topics_of(config) if complete else (),
+        notices=Notices(),
+    )
 
 
 async def _with_own_log(config: Config, work: Any) -> Any:
-    log = await _open(config)
+    log = await _open(config, complete=True)
     try:
         return await work(log)
     finally:

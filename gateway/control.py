@@ -73,6 +73,7 @@ class Control:
         body = {
             "ready": problem is None,
             "log": problem or "ok",
+            "weaknesses": list(self._log.weaknesses),
             "destinations": self._workers(),
         }
         status = 200 if problem is None else 503

@@ -164,6 +164,11 @@ class EventLog(Protocol):
         """Every topic with its size and groups."""
         ...
 
+    @property
+    def weaknesses(self) -> Sequence[str]:
+        """What is less safe than configured, for /readyz to name; mostly empty."""
+        ...
+
     async def ping(self) -> None:
         """Return when the log can take an append now; else LogError saying why not."""
         ...

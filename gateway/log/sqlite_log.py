@@ -76,6 +76,11 @@ class SqliteLog:
             raise LogError(message, "overloaded")
         await self._submit(entries=entries, size=size)
 
+    @property
+    def weaknesses(self) -> Sequence[str]:
+        """None: a file is as safe as its disk."""
+        return ()
+
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
         return self._waiting_bytes < self._waiting_bytes_max

@@ -2,21 +2,27 @@
 
 import base64
 import json
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.image import DOCKERFILE, ROOT, Image, interpreter, stages
+from tests.log.broker.kafka import Node
 
 pytestmark = pytest.mark.service
 
 PATIENCE_S = 20.0
 FINAL = stages(DOCKERFILE.read_text())[-1]
+COMPOSE = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
 GOOD = {"userId": "u", "traits": {"first_name": "Ann", "email": "ann@example.com"}}
 
 
@@ -98,16 +104,73 @@ def test_it_runs_is_healthy_delivers_and_stops(image):
             done = run(image, *FINAL.health(), HEALTH_URL=probe)
             assert done.returncode == 0, done.stderr
         assert post(f"{url}/v1/identify", GOOD) == {"success": True}
-        event = delivered(image.root / "data" / "inbox.ndjson")
+        (event,) = delivered(image.root / "data" / "inbox.ndjson")
         assert event["traits"]["firstName"] == "Ann"
         read = run(image, "gateway", "read", "events", GATEWAY_WRITE_KEY="k")
         assert json.loads(read.stdout)["value"]["userId"] == "u"
-        process.send_signal(signal.SIGTERM)
+    finally:
+        end(process)
+    assert run(image, *FINAL.health(), HEALTH_URL=f"{url}/healthz").returncode == 1
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """Kafka as compose.yaml sets it, at addresses and in a folder of the test's own."""
+    given = COMPOSE["services"]["kafka"]["environment"]
+    settings = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in given.items()
+        if name.startswith("KAFKA_")
+    }
+    own = ("listener", "advertised", "inter.broker", "controller.", "log.dirs")
+    kept = {name: v for name, v in settings.items() if not name.startswith(own)}
+    node = Node(tmp_path / "kafka", changes=kept)
+    node.format()
+    node.start()
+    yield node
+    node.kill()
+
+
+def test_the_processes_of_compose_share_a_kafka(image, broker):
+    """Two intakes and a worker by compose's words: what is sent to each arrives."""
+    shutil.copy(ROOT / "deploy/gateway.kafka.toml", image.root / "etc/gateway")
+    inbox = image.root / "data/inbox.ndjson"
+    inbox.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        for name in ("worker", "intake-a", "intake-b"):
+            service = COMPOSE["services"][name]
+            more = service["environment"] | {
+                "GATEWAY_WRITE_KEY": "k",
+                "GATEWAY_LISTEN": "127.0.0.1:0",
+                "GATEWAY_ADMIN": "127.0.0.1:0",
+                "KAFKA_BOOTSTRAP_SERVERS": broker.address,
+            }
+            words = ["gateway", "--config", "gateway.kafka.toml", *service["command"]]
+            process = image.start(words, image.environment(**more))
+            stack.callback(end, process)
+            assert process.stdout
+            ready = process.stdout.readline().split()
+            assert ready[:1] == ["ready"], process.stderr and process.stderr.read()
+            admin = ready[-1]
+            probe = f"{admin}/metrics" if name == "worker" else f"{ready[1]}/healthz"
+            for url in (probe, f"{admin}/readyz"):
+                assert run(image, *FINAL.health(), HEALTH_URL=url).returncode == 0
+            if name != "worker":
+                sent = {"userId": name, "traits": {}}
+                assert post(f"{ready[1]}/v1/identify", sent) == {"success": True}
+        assert {each["userId"] for each in delivered(inbox, 2)} == {
+            "intake-a",
+            "intake-b",
+        }
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
         assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.communicate()
-    assert run(image, *FINAL.health(), HEALTH_URL=f"{url}/healthz").returncode == 1
 
 
 def post(url: str, body: object) -> object:
@@ -118,11 +181,10 @@ def post(url: str, body: object) -> object:
         return json.load(response)
 
 
-def delivered(file: Path) -> dict[str, dict[str, str]]:
+def delivered(file: Path, count: int = 1) -> list[dict[str, Any]]:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        if file.exists() and (text := file.read_text()).endswith("\n"):
-            event: dict[str, dict[str, str]] = json.loads(text)
-            return event
+        if file.exists() and (text := file.read_text()).count("\n") >= count:
+            return [json.loads(line) for line in text.splitlines()]
         time.sleep(0.02)
-    raise AssertionError(f"nothing in {file}")
+    raise AssertionError(f"fewer than {count} in {file}")

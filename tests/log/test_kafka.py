@@ -350,10 +350,14 @@ async def test_partitions_that_come_back_go_on_where_they_were(
         nonlocal finished
         finished += 1
 
+    def note(gone: frozenset[int], new: frozenset[int]) -> None:
+        lost.append(gone)
+        assert not gone & new
+
     async with kafka.opened() as one, kafka.opened() as two:
         await one.append(spread(60))
         async with one.subscribe("to.crm", group="crm") as first:
-            first.on_assign, first.on_revoke = lost.append, finish
+            first.on_assign, first.on_revoke = note, finish
             held = await polled(first, 60)
             async with two.subscribe("to.crm", group="crm") as second:
                 await until(lambda: len(first._marks) + len(second._marks) == 3)
@@ -504,7 +508,7 @@ async def test_a_membership_that_broke_is_made_anew(kafka: KafkaBackend) -> None
     async with kafka.opened() as log:
         await log.append(numbered(4))
         async with log.subscribe("to.crm", group="crm") as subscription:
-            subscription.on_assign = lost.append
+            subscription.on_assign = lambda gone, _: lost.append(gone)
             records = await polled(subscription, 4)
             await subscription.settle(records[:1])
             coordinator = subscription._consumer._coordinator

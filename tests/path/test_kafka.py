@@ -218,7 +218,7 @@ async def test_topics_read_and_replay_need_no_running_gateway(tmp_path, hook, no
                     "messageId": f"m{n}",
                     "traits": {"n": n},
                 }
-                for n in range(start, start + 200)
+                for n in range(start + 1, start + 201)
             ]
             assert (await gateway.post("/v1/batch", {"batch": batch}))[0] == 200
         await gateway.stop()
