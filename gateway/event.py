@@ -6,6 +6,7 @@ order of the stages. ``Event`` is what the log keeps and the destinations read.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NewType, Self, get_args
 
 import orjson
@@ -23,8 +24,13 @@ EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 def iso(at_ms: int) -> str:
     """Unix milliseconds as every time we write: UTC, milliseconds, ``Z``."""
-    at = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at_s: int) -> str:
+    """Thousands of events share a second; writing it costs more than the rest."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

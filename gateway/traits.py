@@ -175,11 +175,10 @@ def _level(
     remarks: list[tuple[str, str]],
 ) -> Values:
     changes: dict[str, tuple[str, Json] | None] = {}
-    for sent, value in values.items():
-        rule = rules.get(sent)
-        if rule is None:
+    for sent, (name, reader, rival) in rules.items():
+        if sent not in values:
             continue
-        name, reader, rival = rule
+        value = values[sent]
         if rival is not None and rival in values:
             changes[sent] = None
             remarks.append(("both_spellings", path + name))

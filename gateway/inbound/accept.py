@@ -302,14 +302,15 @@ class Acceptor:
         """What the intake knows beside the messages, once per source and request."""
         origin = work.origins.get(source.name)
         if origin is None:
-            forwarded = work.headers.get("X-Forwarded-For")
+            proxies = self.trusted_proxies
+            forwarded = work.headers.get("X-Forwarded-For") if proxies else None
             origin = work.origins[source.name] = Origin(
                 source=source.name,
                 kind=source.kind,
                 received_at=iso(work.received_at_ms),
                 received_at_ms=work.received_at_ms,
                 spare_message_id="",
-                ip=sender_ip(work.remote, forwarded, self.trusted_proxies),
+                ip=sender_ip(work.remote, forwarded, proxies),
                 user_agent=_readable(work.headers.get("User-Agent")),
                 clock_skew=source.clock_skew,
             )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from gateway.config import Source
 from gateway.errors import AuthError
 
+HEADERS_MAX = 1_000  # spellings of valid keys: the password may be anything
 HEADER_MAX = 4_096  # characters; longer is no key of ours
 STANDARD_ALPHABET = str.maketrans("-_", "+/")
 
@@ -22,6 +23,7 @@ class Keys:
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._salt = secrets.token_bytes(16)
+        self._headers: dict[bytes, Source] = {}  # by the digest of a whole header
         self._sources = {
             self._digest(key): source
             for source in sources.values()
@@ -37,8 +39,20 @@ class Keys:
 
     def in_header(self, authorization: str | None) -> Source | None:
         """The source of a Basic or Bearer header; None when it names no key."""
-        key = _key(authorization) if authorization else None
-        return self.find(key) if key else None
+        if not authorization:
+            return None
+        digest = self._digest(authorization)
+        known = self._headers.get(digest)
+        if known is not None:
+            return known
+        key = _key(authorization)
+        if not key:
+            return None
+        source = self.find(key)
+        if len(self._headers) >= HEADERS_MAX:
+            self._headers.clear()
+        self._headers[digest] = source
+        return source
 
     def in_body(self, write_key: object) -> Source | None:
         """The source of a ``writeKey`` in a body; None when it has none."""

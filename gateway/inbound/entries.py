@@ -29,10 +29,9 @@ def of_event(event: Event, value: bytes, route: Route) -> list[Entry]:
         ("type", event.type.encode()),
         ("receivedAt", event.received_at.encode()),
     )
-    decision = orjson.dumps({"to": route.to, "no": route.no})
     key = event.key.encode()
-    archive = Entry(ARCHIVE, key, value, (*headers, ("route", decision)))
-    return [archive, *[Entry(f"to.{name}", key, value, headers) for name in route.to]]
+    archive = Entry(ARCHIVE, key, value, (*headers, ("route", route.header)))
+    return [archive, *[Entry(topic, key, value, headers) for topic in route.topics]]
 
 
 def of_refused(

@@ -5,8 +5,10 @@ before every attempt, so that it can be changed and replayed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import orjson
 
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event, EventType, Json
@@ -17,6 +19,7 @@ Reason: TypeAlias = Literal["disabled", "type", "integrations", "integrations_al
 ALL = "all"
 # What SDKs call their own way here; it is neither on nor off.
 SDK_NAMES = frozenset({"customer.io data pipelines", "segment.io"})
+REMEMBERED_MAX = 1_000  # senders choose what they say: bounded
 NAME_MAX = 100  # characters of a name that a sender chose, in a notice
 
 
@@ -26,6 +29,19 @@ class Route:
 
     to: tuple[str, ...]
     no: Mapping[str, Reason]
+    topics: tuple[str, ...] = field(init=False, compare=False)
+    header: bytes = field(init=False, compare=False)
+    """The decision as the archive's entry carries it."""
+
+    def __post_init__(self) -> None:
+        topics = tuple(f"to.{name}" for name in self.to)
+        object.__setattr__(self, "topics", topics)
+        header = orjson.dumps({"to": self.to, "no": dict(self.no)})
+        object.__setattr__(self, "header", header)
+
+
+Decision: TypeAlias = tuple[Route, tuple[Notice, ...]]
+Saying: TypeAlias = tuple[Json, ...]
 
 
 class Routes:
@@ -35,7 +51,7 @@ class Routes:
     configuration leaves out.
     """
 
-    __slots__ = ("_candidates", "_known", "_names", "_usual")
+    __slots__ = ("_known", "_names", "_remembered", "_usual")
 
     def __init__(
         self,
@@ -47,6 +63,7 @@ class Routes:
             for name, each in destinations.items()
         }
         self._known = frozenset({ALL, *SDK_NAMES}).union(*self._names.values())
+        self._remembered: dict[Saying, Decision] = {}
         self._usual: dict[str, Route] = {}
         for kind in EVENT_TYPES:
             no: dict[str, Reason] = {}
@@ -62,6 +79,17 @@ class Routes:
         """Where an event of this type goes when its sender says nothing."""
         return self._usual[kind]
 
+    def remembered(self, saying: Saying) -> Decision | None:
+        """What was decided for the same words before."""
+        return self._remembered.get(saying)
+
+    def remember(self, saying: Saying, decision: Decision) -> Decision:
+        """Keep a decision: most senders say the same thing in every message."""
+        if len(self._remembered) >= REMEMBERED_MAX:
+            self._remembered.clear()
+        self._remembered[saying] = decision
+        return decision
+
     def names(self, destination: str) -> frozenset[str]:
         """Every name of a destination, case folded."""
         return self._names[destination]
@@ -76,10 +104,20 @@ class Routes:
 
 def route(event: Event, routes: Routes) -> tuple[Route, tuple[Notice, ...]]:
     """Where it goes. ``X: false`` always wins; ``All: false`` leaves the named ones."""
-    usual = routes.usual(event.type)
     said = event.body.get("integrations")
     if not said:
-        return usual, ()
+        return routes.usual(event.type), ()
+    saying = event.type, *said.items()
+    try:
+        return routes.remembered(saying) or routes.remember(
+            saying, _decide(event.type, said, routes)
+        )
+    except TypeError:  # options: an object is no key
+        return _decide(event.type, said, routes)
+
+
+def _decide(kind: str, said: Mapping[str, Json], routes: Routes) -> Decision:
+    usual = routes.usual(kind)
     folded = _folded(said)
     notices = routes.unknown(folded)
     if False not in said.values():
