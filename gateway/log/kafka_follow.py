@@ -22,13 +22,12 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterable,
     Sequence,
 )
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     ConsumerStoppedError,
     KafkaError,
@@ -47,6 +46,7 @@ from gateway.log.kafka_read import (
     record_of,
     stop_consumer,
 )
+from gateway.log.kafka_rebalance import Listener
 from gateway.log.kafka_settle import Offsets, Settler
 from gateway.log.marks import Marks
 
@@ -59,22 +59,6 @@ IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 HEAL_S = 1.0  # between attempts to join anew
 OVERDUE = 0.8  # of the retention: from then on /readyz says so (DESIGN §6)
 ENDS_S = 5.0  # how often the ends are asked for: a paused reader fetches nothing
-
-
-class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Passes a rebalance on; aiokafka wants a subclass."""
-
-    def __init__(self, subscription: "KafkaSubscription") -> None:
-        self._subscription = subscription
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Before the group is joined anew."""
-        del revoked
-        await self._subscription.revoked()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """After; nothing may be awaited here, no heartbeat is sent meanwhile."""
-        self._subscription.assigned(list(assigned))
 
 
 class KafkaSubscription:
@@ -116,7 +100,7 @@ class KafkaSubscription:
             rebalance_timeout_ms=int(REBALANCE_S * 1000),
             max_poll_interval_ms=int(IDLE_S * 1000),
         )
-        consumer.subscribe([self._full], listener=Listener(self))
+        consumer.subscribe([self._full], listener=Listener(self.revoked, self.assigned))
         return consumer
 
     async def start(self) -> None:
