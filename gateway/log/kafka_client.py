@@ -47,6 +47,26 @@ def settings(config: LogConfig) -> dict[str, Any]:
     }
 
 
+def steady(client: Any) -> Any:
+    """The same aiokafka client, whose one task for metadata cannot end by an error.
+
+    aiokafka 0.14 has no answer to an exception while it asks for metadata (a broker
+    that goes down at that moment raises some): the task ends, and whoever waits for
+    metadata, a commit for instance, waits for ever.
+    """
+    update = client._metadata_update  # noqa: SLF001 -- there is no public way to it
+
+    async def updated(cluster: Any, topics: Any) -> bool:
+        try:
+            return bool(await update(cluster, topics))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, ask again later
+            LIBRARY.error("Metadata failed: %s", type(error).__name__)
+            return False
+
+    client._metadata_update = updated  # noqa: SLF001 -- see above
+    return client
+
+
 def _credentials(config: LogConfig) -> dict[str, Any]:
     if not config.security_protocol.startswith("SASL"):
         return {}

@@ -14,6 +14,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from gateway.log.kafka_client import steady
+
 START_S = 10.0
 STOP_S = 1.0
 REQUEST_S = 5.0  # a broker that does not answer for so long is connected to anew
@@ -38,7 +40,7 @@ class Producer:
         )
         self.create_batch = self._producer.create_batch
         self.send_batch = self._producer.send_batch
-        self.client = self._producer.client
+        self.client = steady(self._producer.client)
         self._requests: set[asyncio.Task[None]] = set()
         self._sender = self._producer._sender  # noqa: SLF001 -- see above
         self._request = self._sender._send_produce_req  # noqa: SLF001 -- see above

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.log.contract import Record, Span
-from gateway.log.kafka_client import naming
+from gateway.log.kafka_client import naming, steady
 
 REQUEST_S = 30.0  # beyond the longest a join waits at the broker (kafka_follow)
 STOP_S = 5.0
@@ -29,7 +29,7 @@ Ranges = Mapping[TopicPartition, Sequence[tuple[int, int]]]
 
 def reading(settings: Mapping[str, Any], **more: Any) -> AIOKafkaConsumer:
     """A consumer that commits nothing by itself and never skips in silence."""
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         **settings,
         **more,
         enable_auto_commit=False,
@@ -39,6 +39,8 @@ def reading(settings: Mapping[str, Any], **more: Any) -> AIOKafkaConsumer:
         fetch_max_bytes=FETCH_BYTES,
         fetch_max_wait_ms=500,
     )
+    steady(consumer._client)  # noqa: SLF001 -- there is no public way to it
+    return consumer
 
 
 @asynccontextmanager

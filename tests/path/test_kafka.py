@@ -109,6 +109,7 @@ async def test_kill_9_of_the_gateway_loses_nothing(tmp_path, hook, node):
     print(told)
 
 
+@pytest.mark.soak  # until it has passed long enough on a busy machine
 async def test_two_intakes_share_a_port_and_workers_come_and_die(tmp_path, hook, node):
     async with House(tmp_path, hook, node) as house:
         intake = await house.add("intake")
@@ -135,6 +136,7 @@ async def test_two_intakes_share_a_port_and_workers_come_and_die(tmp_path, hook,
         print({"acknowledged": len(acknowledged(clients)), "repeats": repeats})
 
 
+@pytest.mark.soak  # until it has passed long enough on a busy machine
 async def test_a_broker_killed_mid_load_costs_time_and_no_event(tmp_path, hook, node):
     async with Gateway(tmp_path, config(hook, on(node))) as gateway:
         assert gateway.process is not None
