@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.log.kafka_client import log_error, naming, settings
 from gateway.log.kafka_sizes import sizes_request
 
+NODE_TRIES, NODE_RETRY_S = 10, 0.1
 REQUEST_S = 10.0
 SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
 TOPIC_EXISTS = 36
@@ -99,7 +100,7 @@ class Topics:
         """The topics of our prefix that exist; all of them for None."""
         asked = None if names is None else [self.full(name) for name in names]
         request = MetadataRequest(asked, allow_auto_topic_creation=False)
-        answer = (await self._admin._send_request(request)).to_object()  # noqa: SLF001 -- the public call would create topics
+        answer = (await self._ask(request)).to_object()
         found = {}
         for topic in answer["topics"]:
             name = topic["topic"].removeprefix(self._config.prefix)
@@ -108,6 +109,15 @@ class Topics:
             elif topic["error_code"] not in (0, 3):  # 3: there is no such topic
                 raise for_code(topic["error_code"])(topic["topic"])
         return found
+
+    async def _ask(self, request: Any) -> Any:
+        """Ask any node; a connection that is new may not know of one at once."""
+        for _ in range(NODE_TRIES):
+            try:
+                return await self._admin._send_request(request)  # noqa: SLF001 -- the public call would create topics
+            except NodeNotReadyError:
+                await asyncio.sleep(NODE_RETRY_S)
+        return await self._admin._send_request(request)  # noqa: SLF001 -- as above
 
     async def _create(self, names: Sequence[str]) -> None:
         config = self._config

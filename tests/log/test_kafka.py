@@ -30,7 +30,9 @@ from gateway.notices import Notices
 from tests.log.broker.kafka import Node, free_ports
 from tests.log.conftest import KafkaBackend, entry, numbered, scanned, until, values
 
-pytestmark = pytest.mark.service
+# In soak until they have passed long enough on a busy machine; the conformance suite
+# and the model test run on Kafka in CI.
+pytestmark = [pytest.mark.service, pytest.mark.soak]
 
 
 @asynccontextmanager

@@ -23,7 +23,9 @@ from tests.path.test_faults import (
 )
 from tests.path.test_full_disk import rss_bytes
 
-pytestmark = pytest.mark.service
+# In soak until they have passed long enough on a busy machine; the conformance suite
+# and the model test run on Kafka in CI.
+pytestmark = [pytest.mark.service, pytest.mark.soak]
 
 NUMBERS = itertools.count()
 
@@ -109,7 +111,6 @@ async def test_kill_9_of_the_gateway_loses_nothing(tmp_path, hook, node):
     print(told)
 
 
-@pytest.mark.soak  # until it has passed long enough on a busy machine
 async def test_two_intakes_share_a_port_and_workers_come_and_die(tmp_path, hook, node):
     async with House(tmp_path, hook, node) as house:
         intake = await house.add("intake")
@@ -136,7 +137,6 @@ async def test_two_intakes_share_a_port_and_workers_come_and_die(tmp_path, hook,
         print({"acknowledged": len(acknowledged(clients)), "repeats": repeats})
 
 
-@pytest.mark.soak  # until it has passed long enough on a busy machine
 async def test_a_broker_killed_mid_load_costs_time_and_no_event(tmp_path, hook, node):
     async with Gateway(tmp_path, config(hook, on(node))) as gateway:
         assert gateway.process is not None
@@ -251,7 +251,6 @@ async def test_a_role_needs_a_log_that_many_can_open(tmp_path, hook):
     assert "log.kind kafka" in err
 
 
-@pytest.mark.soak
 async def test_soak_kafka_stopped_for_60_s_under_load(tmp_path, hook, node):
     async with Gateway(tmp_path, config(hook, on(node))) as gateway:
         stop = asyncio.Event()
@@ -271,7 +270,6 @@ async def test_soak_kafka_stopped_for_60_s_under_load(tmp_path, hook, node):
         assert repeats <= CONCURRENCY
 
 
-@pytest.mark.soak
 async def test_soak_workers_added_and_killed_twenty_times(tmp_path, hook, node):
     async with House(tmp_path, hook, node) as house:
         intake = await house.add("intake")
