@@ -148,9 +148,8 @@ def document(value: Any) -> Answer:
     return Answer(status=200, body=orjson.dumps(value))
 
 
-def not_found(path: str) -> Answer:
-    """404: no such path here."""
-    del path  # a path may hold a key: it is not repeated
+def not_found() -> Answer:
+    """404: no such path here. It is not repeated: a path may hold a key."""
     return _error(404, "not_found", "there is nothing at this path; see /openapi.json")
 
 

@@ -108,7 +108,7 @@ class Listener:
             return answer.not_implemented("the Track API")
         found = self._document(path)
         if found is None:
-            return answer.not_found(path)
+            return answer.not_found()
         if method not in GET:
             return answer.method_not_allowed(GET)
         return found

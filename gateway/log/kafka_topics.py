@@ -28,7 +28,6 @@ REQUEST_S = 10.0
 SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
 TOPIC_EXISTS = 36
 BATCH_OVERHEAD = 4_096  # of a record in its batch: header, key, headers
-OTHERS_BYTES = 1_000_000  # the largest dead letter or refused message
 
 
 class Topic(NamedTuple):
