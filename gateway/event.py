@@ -7,7 +7,7 @@ order of the stages. ``Event`` is what the log keeps and the destinations read.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, NewType, Self, get_args
+from typing import Any, Literal, NamedTuple, NewType, Self, get_args
 
 import orjson
 
@@ -50,8 +50,7 @@ class Origin:
     clock_skew: ClockSkew = "ahead"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One admitted event; ``body`` is the canonical JSON that every reader sees.
 
     ``key`` is the person key: userId (emails lower-cased), else anonymousId, else

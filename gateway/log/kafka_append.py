@@ -1,9 +1,8 @@
 """Appending: requests that arrive while a broker works share its next request.
 
-What comes in: entries, one future a request. What goes out: one request a broker at a
-time, with a batch for each of its partitions that has something waiting. Nothing is
-made for an entry but its place in a queue (kafka_lanes.py). What is not confirmed is
-sent again as it was, for as long as the producer lives.
+In: entries, one future a request. Out: one request a broker at a time, with a batch for
+each of its partitions that has something waiting. Nothing is made for an entry but its
+place in a queue (kafka_lanes.py). What is not confirmed is sent again as it was.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ from gateway.log.kafka_topics import Topics
 REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
 NO_ANSWER = RequestTimedOutError.errno  # for a partition that no answer names
 DURABLE = (0, DuplicateSequenceNumber.errno)  # the latter: written by an earlier try
-RENEWING, ENDING = "kafka producer", "kafka producer's end"
+RENEWING, ENDING, LEARNING = "kafka producer", "kafka producer's end", "kafka topics"
 TICK_S = 0.02  # deadlines are looked at this often at most
 RENEW_S = 0.5  # between attempts to make a new producer
 
@@ -95,10 +94,8 @@ class Appender:
         ticket = Ticket(self._loop.create_future(), size, deadline)
         self.waiting_bytes += size
         try:
-            known = self._lanes.by_topic
-            if unknown := {e.topic for e in entries if e.topic not in known}:
-                async with asyncio.timeout_at(deadline):
-                    await self.learn(unknown)
+            if unknown := {e[0] for e in entries} - self._lanes.by_topic.keys():
+                await self._own(self._learn_until(deadline, unknown), LEARNING)
             self._put(ticket, entries)
             # A value: an exception would hold this frame, which holds the future, and
             # such a ring keeps the entries until the collector comes.
@@ -112,6 +109,11 @@ class Appender:
         if problem is not None:
             self._give_up(ticket)
             raise LogError(problem)
+
+    async def _learn_until(self, deadline: float, names: Iterable[str]) -> None:
+        """In a task: a caller may have none, and would need one for a time-out."""
+        async with asyncio.timeout_at(deadline):
+            await self.learn(names)
 
     async def learn(self, names: Iterable[str]) -> None:
         """Make or find topics, and their lanes."""
@@ -181,7 +183,7 @@ class Appender:
         return None if node is None else self._lanes.broker(node)
 
     def _ask_later(self, producer: Producer, lanes: Sequence[Lane]) -> None:
-        """Learn who leads these by now, and try again after a pause."""
+        """Ask who leads these by now, and try again after a pause."""
         producer.client.force_metadata_update()
         self._loop.call_later(BACKOFF_MS / 1000, self._again, producer, lanes)
 
@@ -193,7 +195,7 @@ class Appender:
 
     def _send(self, producer: Producer, broker: Broker, lanes: Sequence[Lane]) -> None:
         """One request of what these lanes have; what is too much stays in line."""
-        size, batches = 0, dict[TopicPartition, bytes]()
+        size, batches = 0, dict[TopicPartition, bytearray]()
         flying: list[Lane] = []
         for lane in lanes:
             if size >= REQUEST_BYTES:
@@ -215,23 +217,23 @@ class Appender:
         while True:
             batch = producer.batch(lane.place)
             try:
-                flight = fill(lane, batch)
+                lane.records = fill(lane, batch)
             except BadEntryError as error:
                 self._fail([error.ticket], LogError(f"kafka: not an entry: {error}"))
                 continue
-            if flight:
-                producer.number(lane.place, batch)
-                lane.flight, lane.sealed = flight, batch.seal()
-                for part in flight:
+            if lane.records:
+                producer.number(lane.place, lane.records)
+                lane.sealed = batch.seal()
+                for part in lane.flight:
                     part.ticket.flying += 1
-            return bool(flight)
+            return bool(lane.records)
 
     async def _deliver(
         self,
         producer: Producer,
         broker: Broker,
         lanes: Sequence[Lane],
-        batches: Mapping[TopicPartition, bytes],
+        batches: Mapping[TopicPartition, bytearray],
     ) -> None:
         """One request and what its answer says of each lane."""
         failed: KafkaError | None = None
@@ -270,7 +272,7 @@ class Appender:
         flight = lane.land()
         lane.wait(lane.broker)
         if offset >= 0:  # -1: written by an earlier try
-            self.ends[lane.place] = offset + sum(len(part.entries) for part in flight)
+            self.ends[lane.place] = offset + lane.records
         self._confirm(flight)
 
     def _confirm(self, flight: Iterable[Part]) -> None:
@@ -310,10 +312,11 @@ class Appender:
         if not self._closing:
             self._own(self._renew(), RENEWING)
 
-    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _renew(self) -> None:
         """A new producer, however long it takes."""
@@ -385,9 +388,8 @@ class Appender:
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout_s)
         self._closing = True
-        for task in self._tasks:  # a producer that is not made yet; an end goes on
-            if task.get_name() == RENEWING:
-                task.cancel()
+        for task in [t for t in self._tasks if t.get_name() != ENDING]:
+            task.cancel()
         self._failing = True  # a close is nothing to tell of
         self._fail(list(self._tickets), LogError("kafka: the log is closed"))
         if self._producer is not None:

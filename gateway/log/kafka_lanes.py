@@ -73,7 +73,7 @@ class Lane:
 
     __slots__ = (
         *("broker", "flight", "flying", "limit", "place"),
-        *("queue", "queued", "sealed", "topic"),
+        *("queue", "queued", "records", "sealed", "topic"),
     )
 
     def __init__(
@@ -86,7 +86,8 @@ class Lane:
         self.queue: deque[Part] = deque()
         self.queued = False  # among its broker's waiting
         self.flight: list[Part] = []
-        self.sealed = b""
+        self.sealed = bytearray()
+        self.records = 0  # in the sealed batch
         self.flying = False
 
     def wait(self, broker: Broker) -> None:
@@ -98,7 +99,7 @@ class Lane:
 
     def land(self) -> list[Part]:
         """Nothing of it is in flight any more; returns what was."""
-        flight, self.flight, self.sealed = self.flight, [], b""
+        flight, self.flight, self.sealed = self.flight, [], bytearray()
         self.flying = False
         return flight
 
@@ -202,30 +203,30 @@ class BadEntryError(Exception):
         self.ticket = ticket
 
 
-def fill(lane: Lane, batch: Batch) -> list[Part]:
-    """Put what fits into the batch, in order; returns the parts in it.
+def fill(lane: Lane, batch: Batch) -> int:
+    """Move what fits from the queue into the batch and the flight; how many records.
 
     BadEntryError leaves the queue as it was: the batch must be made anew without it.
     """
-    flight, queue = list[Part](), lane.queue
-    append, last = batch.append, None
-    listed: list[tuple[str, bytes]] = []
+    flight, queue, count = lane.flight, lane.queue, 0
+    append, time_ms = batch.append, batch.time_ms
     while queue:
         part = queue[0]
         if part.ticket.future.done():
             queue.popleft()
             continue
-        taken = 0
+        before = count
         try:
             for _, key, value, headers in part.entries:
-                if headers is not last:  # aiokafka wants a list
-                    last, listed = headers, list(headers)
-                if not append(key, value, listed):
+                # Headers as a list: aiokafka takes no other sequence.
+                if append(count, time_ms, key, value, [*headers]) is None:
                     break
-                taken += 1
+                count += 1
         except BAD_ENTRY as error:
             queue.extendleft(reversed(flight))
+            flight.clear()
             raise BadEntryError(part.ticket, error) from error
+        taken = count - before
         if taken < len(part.entries):
             if taken:  # the batch is full: the rest of this part is in the next
                 flight.append(Part(part.ticket, part.entries[:taken]))
@@ -233,7 +234,7 @@ def fill(lane: Lane, batch: Batch) -> list[Part]:
                 part.ticket.left += 1
             break
         flight.append(queue.popleft())
-    return flight
+    return count
 
 
 def weigh(entries: Sequence[Entry]) -> int:

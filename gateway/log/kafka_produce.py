@@ -36,9 +36,13 @@ MAGIC = 2  # the format of a batch
 
 
 class Batch:
-    """A batch that is being filled; at least one record fits, of any size."""
+    """A batch that is being filled; at least one record fits, of any size.
 
-    __slots__ = ("_append", "_builder", "_count", "_time_ms")
+    ``append(index, time_ms, key, value, headers)`` gives None when it is full, and
+    raises for what is no record: aiokafka's own, since it is called for every record.
+    """
+
+    __slots__ = ("_builder", "append", "time_ms")
 
     def __init__(self, *, producer_id: int, epoch: int, sequence: int) -> None:
         self._builder = DefaultRecordBatchBuilder(
@@ -50,23 +54,13 @@ class Batch:
             base_sequence=sequence,
             batch_size=BATCH_BYTES,
         )
-        self._append = self._builder.append
-        self._count = 0
-        self._time_ms = time.time_ns() // 1_000_000
+        self.append = self._builder.append
+        self.time_ms = time.time_ns() // 1_000_000
 
-    def append(self, key: bytes, value: bytes, headers: list[Any]) -> bool:
-        """False when it is full; raises for what is no record."""
-        if self._append(self._count, self._time_ms, key, value, headers) is None:
-            return False
-        self._count += 1
-        return True
-
-    def __len__(self) -> int:
-        return self._count
-
-    def seal(self) -> bytes:
+    def seal(self) -> bytearray:
         """Its bytes; after this nothing is added."""
-        return bytes(self._builder.build())
+        sealed: bytearray = self._builder.build()
+        return sealed
 
 
 class Producer:
@@ -116,13 +110,13 @@ class Producer:
         sequence = self._sequences.get(place, 0)
         return Batch(producer_id=self._id, epoch=self._epoch, sequence=sequence)
 
-    def number(self, place: TopicPartition, batch: Batch) -> None:
-        """From now on the batch must be written before any other of its partition."""
-        after = self._sequences.get(place, 0) + len(batch)
+    def number(self, place: TopicPartition, records: int) -> None:
+        """From now on that batch must be written before any other of its partition."""
+        after = self._sequences.get(place, 0) + records
         self._sequences[place] = after % SEQUENCES
 
     async def send(
-        self, node: int, batches: Mapping[TopicPartition, bytes]
+        self, node: int, batches: Mapping[TopicPartition, bytes | bytearray]
     ) -> Mapping[TopicPartition, tuple[int, int]]:
         """Kafka's error code and the offset for each; KafkaError for the request.
 

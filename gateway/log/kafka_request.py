@@ -72,14 +72,16 @@ class Produce(Request[_Packed]):  # type: ignore[misc]  # as above
     API_KEY: ClassVar[int] = API_KEY
 
     def __init__(
-        self, batches: Mapping[TopicPartition, bytes], *, timeout_ms: int
+        self, batches: Mapping[TopicPartition, bytes | bytearray], *, timeout_ms: int
     ) -> None:
-        by_topic: dict[str, list[bytes]] = {}
+        by_topic: dict[str, list[bytes | bytearray]] = {}
         for (topic, number), batch in batches.items():
             by_topic.setdefault(topic, []).extend(
                 (PART.pack(number, len(batch)), batch)
             )
-        parts = [HEAD.pack(-1, ALL_IN_SYNC, timeout_ms, len(by_topic))]
+        parts: list[bytes | bytearray] = [
+            HEAD.pack(-1, ALL_IN_SYNC, timeout_ms, len(by_topic))
+        ]
         for topic, packed in by_topic.items():
             name = topic.encode()
             parts += (TOPIC.pack(len(name)), name, COUNT.pack(len(packed) // 2))

@@ -20,7 +20,9 @@ from gateway.errors import LogError
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.listen import Listener, Server
+from gateway.inbound.connection import Server
+from gateway.inbound.judge import Judge
+from gateway.inbound.listen import Listener
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
 from gateway.inbound.route import Routes
@@ -86,13 +88,16 @@ class House:
         self.listener = Listener(
             acceptor=Acceptor(
                 keys=Keys(config.sources),
-                routes=Routes(config.destinations, names),
-                plans={},
+                judge=Judge(
+                    routes=Routes(config.destinations, names),
+                    plans={},
+                    limits=limits,
+                    notices=notices,
+                ),
                 limits=limits,
                 log=log,
                 receiver=self.receiver,
                 metrics=self.metrics,
-                notices=notices,
                 budgets={"slow": Budget(10)},
             ),
             schemas=SCHEMAS,
