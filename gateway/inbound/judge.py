@@ -8,7 +8,7 @@ is refused, or that hits a bug of ours, costs none of its neighbours anything.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import hdrs
@@ -99,7 +99,7 @@ class Judge:
             return
         origin = work.origins.get(source.name) or self._origin(work, source)
         if message_id is None:
-            origin = replace(origin, spare_message_id=secrets.token_hex(16))
+            origin = origin._replace(spare_message_id=secrets.token_hex(16))
         verdict = self._verdict(work, message, origin)
         if isinstance(verdict, Refusal):
             sent = work.single or entries.as_json(message, suspect=work.suspect)
@@ -169,11 +169,13 @@ class Judge:
         if isinstance(judged, Refusal):
             return False
         admitted, value = judged
+        for notice in admitted.notices:
+            if notice.code == "both_spellings":
+                return False
         return (
             (work.small or len(value) + SHRINKS_BY <= self.limits.message_bytes)
-            and decode.brackets(value) <= self.limits.nesting
             and OURS.isdisjoint(message)
-            and not any(each.code == "both_spellings" for each in admitted.notices)
+            and decode.brackets(value) <= self.limits.nesting
         )
 
     def _unfit(self, work: Work, message: Json) -> Refusal | None:
