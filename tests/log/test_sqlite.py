@@ -456,7 +456,7 @@ async def test_a_full_disk_is_an_error_and_passes(sqlite: SqliteBackend) -> None
 
 
 async def test_a_locked_file_is_named_and_passes(sqlite: SqliteBackend) -> None:
-    async with sqlite.opened(append_timeout_s=0.2) as log:
+    async with sqlite.opened(append_timeout_s=1.0) as log:
         with (
             sqlite.locked(),
             pytest.raises(LogError, match=r"log\.db: database is locked"),
