@@ -84,8 +84,8 @@ async def _restore_once(
     ends = await consumer.end_offsets(list(partitions))
     marks, fresh = {}, {}
     for tp in partitions:
-        at = stored.get(tp)
-        if at is None or at.offset < 0:
+        at = stored[tp]
+        if at.offset < 0:
             fresh[tp] = OffsetAndMetadata(first[tp], "")
             marks[tp.partition] = Marks(first[tp])
         else:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -23,7 +24,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.log.kafka_client import log_error, naming, settings
 from gateway.log.kafka_sizes import sizes_request
 
-NODE_TRIES, NODE_RETRY_S = 10, 0.1
+NODE_TRIES, RETRY_S = 10, 0.1
 REQUEST_S = 10.0
 SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
 TOPIC_EXISTS = 36
@@ -115,7 +116,7 @@ class Topics:
             try:
                 return await self._admin._send_request(request)  # noqa: SLF001 -- the public call would create topics
             except NodeNotReadyError:
-                await asyncio.sleep(NODE_RETRY_S)
+                await asyncio.sleep(RETRY_S)
         return await self._admin._send_request(request)  # noqa: SLF001 -- as above
 
     async def _create(self, names: Sequence[str]) -> None:
@@ -231,11 +232,10 @@ class Topics:
             for name, *_ in await self._admin.list_consumer_groups()
             if name.startswith(self._config.prefix)
         ]
-        found = {}
-        for name in sorted(names):
-            offsets = await self._admin.list_consumer_group_offsets(name)
-            found[name.removeprefix(self._config.prefix)] = offsets
-        return found
+        return {
+            name.removeprefix(self._config.prefix): await self._offsets(name, None)
+            for name in sorted(names)
+        }
 
     async def committed(
         self, group: str, partitions: Sequence[TopicPartition]
@@ -244,17 +244,42 @@ class Topics:
 
         Asks again while the group's coordinator is moving: the caller has the deadline.
         """
+        topics: defaultdict[str, list[int]] = defaultdict(list)
+        for tp in partitions:
+            topics[tp.topic].append(tp.partition)
         while True:
             try:
-                return dict(
-                    await self._admin.list_consumer_group_offsets(
-                        self.full(group), partitions=list(partitions)
-                    )
-                )
+                found = await self._offsets(self.full(group), list(topics.items()))
+                if found.keys() >= set(partitions):
+                    return found
             except KafkaError as error:
                 if not error.retriable:
                     raise log_error(f"group {self.full(group)}", error) from error
-                await asyncio.sleep(0.1)
+            await asyncio.sleep(RETRY_S)
+
+    async def _offsets(
+        self, group: str, topics: list[tuple[str, list[int]]] | None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What a group has committed, or the coordinator's error.
+
+        aiokafka 0.14 does not look at the error of the whole answer, which then lists
+        no partition: a coordinator that is loading would pass for a group that has
+        never committed, and the group would start at the oldest record again.
+        """
+        coordinator = await self._admin.find_coordinator(group)
+        request = OffsetFetchRequest(group, topics)
+        answer = await self._admin._send_request(request, coordinator)  # noqa: SLF001 -- see above
+        found = {}
+        codes = {getattr(answer, "error_code", 0)}  # of the whole: since version 2
+        for topic, partitions in answer.topics:
+            for number, offset, metadata, code in partitions:
+                codes.add(code)
+                found[TopicPartition(topic, number)] = OffsetAndMetadata(
+                    offset, metadata
+                )
+        for code in codes - {0}:
+            raise for_code(code)(group)
+        return found
 
     async def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes on the disks of all brokers, divided by the replicas."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
 from gateway.log.contract import Entry, EventLog, Record, Span
@@ -21,6 +23,7 @@ from gateway.log.sqlite_retention import Budgets
 from tests.log.broker.kafka import Node
 
 MEGABYTE = 1_000_000
+PATIENCE_S = 30.0  # how long a cause may take to show on a busy machine
 BUDGETS = {
     "retention_s": 3600.0,
     "size": 1_000 * MEGABYTE,
@@ -207,8 +210,42 @@ async def scanned(log: EventLog, topic: str = "to.crm", **span: Any) -> list[Rec
     return [record async for record in log.scan(topic, Span(**span))]
 
 
+def spread(count: int, start: int = 0, topic: str = "to.crm") -> list[Entry]:
+    """Entries with as many keys, so that every partition has some."""
+    return [
+        entry(topic, key=f"k{n}", value=str(n)) for n in range(start, start + count)
+    ]
+
+
+async def polled(subscription: Any, count: int) -> list[Record]:
+    """The next ``count`` records of a subscription."""
+    records: list[Record] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while len(records) < count:
+            records += await subscription.poll(limit=count, timeout_s=0.5)
+    return records
+
+
+@asynccontextmanager
+async def administrating(node: Node) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=node.address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def configure(node: Node, topic: str, **configs: str) -> None:
+    """Change the settings of a topic as an operator does."""
+    named = {name.replace("_", "."): value for name, value in configs.items()}
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, named)
+    async with administrating(node) as admin:
+        await admin.alter_configs([resource])
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until something that another task does has happened."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.001)
