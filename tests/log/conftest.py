@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
+from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
@@ -23,6 +24,7 @@ from gateway.log.sqlite_retention import Budgets
 from tests.log.broker.kafka import Node
 
 MEGABYTE = 1_000_000
+SESSION_S = 6.0  # a busy machine must not cost a worker its partitions
 PATIENCE_S = 30.0  # how long a cause may take to show on a busy machine
 BUDGETS = {
     "retention_s": 3600.0,
@@ -118,7 +120,7 @@ class KafkaBackend:
         return await open_kafka(
             config,
             topics=changes.pop("topics", ["to.crm"]),
-            session_s=changes.pop("session_s", 1.0),
+            session_s=changes.pop("session_s", SESSION_S),
             tell=lambda code, **fields: self.told.append((code, fields)),
             **changes,
         )
@@ -144,6 +146,7 @@ class KafkaBackend:
             yield lambda: log._appender.flying > 0
         finally:
             self.node.thaw()
+            self.node.wait()
 
 
 def spawn(job: str, place: str) -> subprocess.Popen[str]:
@@ -242,6 +245,18 @@ async def configure(node: Node, topic: str, **configs: str) -> None:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, named)
     async with administrating(node) as admin:
         await admin.alter_configs([resource])
+
+
+async def taken(action: Callable[[], Awaitable[object]]) -> None:
+    """Do it until the log takes it: one that was away may need a moment."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                await action()
+            except LogError:
+                await asyncio.sleep(0.01)
+            else:
+                return
 
 
 async def until(condition: Callable[[], bool]) -> None:

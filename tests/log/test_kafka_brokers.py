@@ -2,18 +2,22 @@
 
 import asyncio
 import itertools
-import time
+from contextlib import suppress
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from gateway.errors import LogError
 from gateway.log.kafka_log import KafkaLog
 from tests.log.conftest import (
+    PATIENCE_S,
     KafkaBackend,
     configure,
     entry,
     numbered,
     scanned,
+    taken,
     until,
     values,
 )
@@ -42,27 +46,21 @@ async def test_a_killed_broker_loses_nothing_acknowledged(kafka: KafkaBackend) -
         ]
         for _ in range(2):
             goal = len(kept) + 500
-            async with asyncio.timeout(30):
-                while len(kept) < goal:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(kept) >= goal)  # noqa: B023 -- waited for here
             kafka.node.kill()
-            started = time.monotonic()
             with pytest.raises(LogError):
                 await log.append([entry("events")])
-            assert time.monotonic() - started < 2
             with pytest.raises(LogError):
                 await log.ping()
             kafka.node.launch()
             await asyncio.to_thread(kafka.node.wait)
         goal = len(kept) + 200
-        async with asyncio.timeout(30):
-            while len(kept) < goal:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(kept) >= goal)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
         await until(lambda: log.waiting_bytes == 0)
-        await log.ping()
+        await taken(log.ping)
         for topic in ("events", "to.crm"):
             found = values(await scanned(log, topic))
             assert set(kept) <= set(found)
@@ -86,8 +84,20 @@ async def test_memory_is_flat_while_the_broker_is_away(kafka: KafkaBackend) -> N
                 assert not any(lane.queue for lane in log._appender._lanes)
             assert refused >= 1_000
         await until(lambda: log.waiting_bytes == 0)
-        await log.append(numbered(1))
+        await taken(lambda: log.append(numbered(1)))
         assert not log._appender._tickets
+
+
+async def refuses(kafka: KafkaBackend, topic: str, size: int) -> None:
+    """Until the broker follows its own change: it takes no record of this size."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.node.address)
+    await producer.start()
+    full = kafka.prefix + topic
+    async with asyncio.timeout(PATIENCE_S):
+        with suppress(MessageSizeTooLargeError):
+            while True:
+                await producer.send_and_wait(full, b"", headers=[("x", b"x" * size)])
+    await producer.stop()
 
 
 async def test_a_batch_that_fails_for_good_ends_its_producer(
@@ -97,7 +107,7 @@ async def test_a_batch_that_fails_for_good_ends_its_producer(
         await log.append(numbered(1))
         first = log._appender._producer
         await configure(kafka.node, f"{kafka.prefix}to.crm", max_message_bytes="1000")
-        await asyncio.sleep(0.5)  # the broker follows its own change a little later
+        await refuses(kafka, "to.crm", 5_000)
         results = await asyncio.gather(
             log.append([entry(value="x" * 5_000)]),
             *(log.append([entry("to.crm", value=str(n))]) for n in range(3)),
@@ -107,17 +117,17 @@ async def test_a_batch_that_fails_for_good_ends_its_producer(
         assert "max.message.bytes" in str(results[0])
         await log.append([entry("to.crm", value="next"), entry("events")])
         assert log._appender._producer not in (None, first)
-        assert values(await scanned(log)) == ["0", "next"]
+        assert [v for v in values(await scanned(log)) if v] == ["0", "next"]
         assert log.waiting_bytes == 0
 
 
 async def test_close_is_bounded_while_the_broker_is_away(kafka: KafkaBackend) -> None:
     log = await kafka.open(append_timeout_s=0.5)
     async with log.subscribe("to.crm", group="crm"):
-        with kafka.stuck(log):
+        with kafka.stuck(log) as stuck:
             append = asyncio.create_task(log.append(numbered(1)))
-            await asyncio.sleep(0.1)
-            async with asyncio.timeout(12):
+            await until(stuck)
+            async with asyncio.timeout(PATIENCE_S):
                 await log.close()
             with pytest.raises(LogError):
                 await append

@@ -15,6 +15,7 @@ from gateway.log import kafka_ends
 from gateway.log.kafka_marks import fitting
 from gateway.log.marks import Marks
 from tests.log.conftest import (
+    PATIENCE_S,
     KafkaBackend,
     administrating,
     numbered,
@@ -99,7 +100,7 @@ async def test_gaps_of_transactions_stall_no_mark(kafka: KafkaBackend) -> None:
             records = await polled(subscription, 6)
             assert [record.offset for record in records] == [0, 1, 3, 4, 6, 7]
             await subscription.settle(records)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while subscription.lag:  # the last marker is seen with the next poll
                     assert not await subscription.poll(limit=10, timeout_s=0.3)
             assert subscription.runs == 0
@@ -141,7 +142,7 @@ async def test_a_topic_made_anew_is_a_loud_gap(kafka: KafkaBackend) -> None:
         tp = TopicPartition(f"{kafka.prefix}to.crm", 0)
     async with administrating(kafka.node) as admin:
         await admin.delete_topics([tp.topic])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not kafka.told:
             try:
                 async with (

@@ -12,6 +12,7 @@ from gateway.errors import LogError
 from gateway.log import kafka_follow
 from gateway.log.kafka_follow import KafkaSubscription
 from gateway.log.kafka_marks import Restored, restore
+from tests.log.broker.kafka import freeze
 from tests.log.conftest import KafkaBackend, numbered, polled, spread, until, values
 
 pytestmark = pytest.mark.service
@@ -36,32 +37,34 @@ async def take(
 async def test_two_share_and_the_second_goes(kafka: KafkaBackend) -> None:
     done: list[tuple[int, int]] = []
     seen: list[str] = []
+    losses = 1  # the second's end is one
+
+    def note(gone: frozenset[int], _: frozenset[int]) -> None:
+        nonlocal losses
+        losses += bool(gone)
+
     async with kafka.opened() as one, kafka.opened() as two:
         await one.append(spread(300))
         async with one.subscribe("to.crm", group="crm") as first:
+            first.on_assign = note
             task = asyncio.create_task(take(first, done, seen))
             async with two.subscribe("to.crm", group="crm") as second:
+                second.on_assign = note
                 await until(lambda: len(first._marks) + len(second._marks) == 3)
                 assert 0 < len(first._marks) < 3
                 other = asyncio.create_task(take(second, done, seen))
                 await one.append(spread(300, 300))
-                async with asyncio.timeout(20):
-                    while len(set(seen)) < 600:
-                        await asyncio.sleep(0.01)
+                await until(lambda: len(set(seen)) == 600)
                 other.cancel()
                 await asyncio.wait([other])
-            async with asyncio.timeout(20):
-                while len(first._marks) < 3:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(first._marks) == 3)
             await one.append(spread(100, 600))
-            async with asyncio.timeout(20):
-                while len(set(seen)) < 700:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(set(seen)) == 700)
             task.cancel()
             await asyncio.wait([task])
             assert first.lag == 0
-    # What came twice is what somebody had polled and not settled in a rebalance.
-    assert sum(count - 1 for count in Counter(done).values()) <= 40
+    # What came twice is what somebody had polled and not settled when it was lost.
+    assert sum(count - 1 for count in Counter(done).values()) <= 10 * losses
     assert len(set(done)) == 700
 
 
@@ -101,6 +104,8 @@ async def test_partitions_that_come_back_go_on_where_they_were(
 
 
 async def test_a_frozen_worker_breaks_nothing(kafka: KafkaBackend) -> None:
+    seen: list[str] = []
+    done: list[tuple[int, int]] = []
     async with kafka.opened() as log:
         await log.append(spread(200))
         child = kafka.spawn("follow")
@@ -108,30 +113,25 @@ async def test_a_frozen_worker_breaks_nothing(kafka: KafkaBackend) -> None:
             assert child.stdout
             assert child.stdout.readline() == "joined\n"
             head = [child.stdout.readline().strip() for _ in range(20)]
-            child.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(freeze, child)
             try:
-                seen: list[str] = []
-                done: list[tuple[int, int]] = []
                 async with log.subscribe("to.crm", group="crm") as subscription:
                     task = asyncio.create_task(take(subscription, done, seen))
                     await log.append(spread(100, 200))
-                    async with asyncio.timeout(20):
-                        while len(set(seen) | set(head)) < 300:
-                            await asyncio.sleep(0.01)
+                    await until(lambda: len(subscription._marks) == 3)
+                    await until(lambda: subscription.lag == 0)
                     marks = {n: m.mark for n, m in subscription._marks.items()}
-                    assert len(marks) == 3
                     child.send_signal(signal.SIGCONT)  # it still has old records
-                    async with asyncio.timeout(20):
-                        while len(subscription._marks) == 3:
-                            await asyncio.sleep(0.01)
+                    await until(lambda: len(subscription._marks) < 3)
                     task.cancel()
                     await asyncio.wait([task])
             finally:
                 child.send_signal(signal.SIGCONT)
                 child.kill()
             tail = [line.strip() for line in child.stdout]
+        assert {*seen, *head, *tail} >= {str(n) for n in range(300)}
         # It went on with at most what it held; it did not move a mark back.
-        assert len(tail) <= 10
+        assert len({*head, *tail} & set(seen)) <= 5
         async with log.subscribe("to.crm", group="crm") as subscription:
             assert {n: m.mark for n, m in subscription._marks.items()} == marks
             assert subscription.lag == 0

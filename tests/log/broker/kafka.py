@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 VERSION = "4.1.0"
 POM = Path(__file__).with_name("pom.xml")
@@ -83,6 +84,12 @@ def free_ports(count: int) -> list[int]:
     for s in sockets:
         s.close()
     return ports
+
+
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """SIGSTOP; returns when it stands still: on a busy machine that takes a while."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
 
 class Node:
@@ -193,7 +200,7 @@ class Node:
 
     def freeze(self) -> None:
         assert self.process
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process)
 
     def thaw(self) -> None:
         assert self.process
