@@ -6,9 +6,9 @@ records, each once, without the settled.
 A rebalance takes all partitions away and gives some back (aiokafka knows only this
 kind). Before, ``on_revoke`` lets the reader finish what is in flight and settles are
 waited for, both bounded; after, partitions that came back at once go on where they
-were, and ``on_assign`` says which are lost: what is settled of those later is ignored,
-their new owner delivers it again. A worker that was frozen finds that the group has
-gone on without it: its commits are refused by their generation.
+were, and ``on_assign`` says which are lost: what is settled of those later is ignored.
+A worker that was frozen finds that the group has gone on without it and says so
+(``log_group_lost``): its commits are refused by their generation.
 
 Membership is not static: aiokafka 0.14 names the instance when it joins, but not when
 it commits or leaves, and no setting could tell two workers of one host apart. A worker
@@ -36,7 +36,7 @@ from aiokafka.errors import (
 from gateway.errors import LogError
 from gateway.log import kafka_ends
 from gateway.log.contract import Entry, Record
-from gateway.log.kafka_client import log_error, naming
+from gateway.log.kafka_client import Trouble, log_error, naming
 from gateway.log.kafka_ends import Ends
 from gateway.log.kafka_marks import Group, newest, restore
 from gateway.log.kafka_read import (
@@ -66,9 +66,7 @@ class KafkaSubscription:
         self._full = group.topics.full(group.topic)
         self._consumer = self._made()
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
-        """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
         self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
-        """Forget what is pending of the lost partitions, and go on."""
         self._settler = Settler(group, self._assigned_marks, self._commit)
         self._settles = 0  # under way
         self._idle = asyncio.Event()  # none is
@@ -77,6 +75,7 @@ class KafkaSubscription:
         self._places: dict[int, int] = {}  # the offset to read next
         self._ends = Ends(group)
         self._generation = -1
+        self._staying: set[int] = set()  # ours without a break since they were loaded
         self._ready = asyncio.Event()  # assigned, and the marks are restored
         self._between = False  # two generations: nobody knows what is whose
         self._open = asyncio.Event()  # not paused
@@ -84,6 +83,8 @@ class KafkaSubscription:
         self._held: list[Record] = []  # taken from the consumer, not yet yielded
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: LogError | None = None
+        self._reading = Trouble(group.say, "log_read")
+        self._settling = Trouble(group.say, "log_settle")
 
     def _made(self) -> AIOKafkaConsumer:
         group = self._group
@@ -146,13 +147,17 @@ class KafkaSubscription:
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Restore the marks in a task of its own: heartbeats must not wait for it."""
+        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
+        if generation != self._generation + 1:  # others may have had them since
+            if self._staying:
+                self._group.say("log_group_lost", partitions=sorted(self._staying))
+            self._staying = set()
+        self._staying &= {tp.partition for tp in partitions}
+        self._generation = generation
         self._tasks["load"] = asyncio.create_task(self._load(partitions))
 
     async def _load(self, partitions: Sequence[TopicPartition]) -> None:
-        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
-        # In the next generation nobody else had them since; in a later one perhaps.
-        ours = self._marks if generation == self._generation + 1 else {}
-        kept = {tp.partition for tp in partitions} & ours.keys()
+        kept = self._staying
         new = [tp for tp in partitions if tp.partition not in kept]
         try:
             restored = await restore(self._group, self._consumer, new)
@@ -160,7 +165,7 @@ class KafkaSubscription:
             self._break(log_error(self._full, error))
             return
         lost = frozenset(self._marks.keys() - kept)
-        self._marks = {n: ours[n] for n in kept} | dict(restored.marks)
+        self._marks = {n: self._marks[n] for n in kept} | dict(restored.marks)
         self._places = {n: self._places[n] for n in kept} | {
             number: marks.mark for number, marks in restored.marks.items()
         }
@@ -168,7 +173,7 @@ class KafkaSubscription:
         self._held = [record for record in self._held if record.partition in kept]
         for tp in partitions:
             self._consumer.seek(tp, self._places[tp.partition])
-        self._generation, self._between = generation, False
+        self._staying, self._between = {tp.partition for tp in partitions}, False
         if self.on_assign is not None:
             self.on_assign(lost, frozenset(tp.partition for tp in new))
         self._ready.set()
@@ -241,10 +246,12 @@ class KafkaSubscription:
             raise LogError("kafka: the log is closed") from error
         except KafkaError as error:
             failed = log_error(self._full, error)
+            self._reading.failed(failed)
             if self._consumer._coordinator._coordination_task.done():  # noqa: SLF001 -- aiokafka does not start it again
                 self._break(failed)
             raise failed from error
         else:
+            self._reading.passed()
             # Between two assignments aiokafka starts at the commit again, below what
             # was yielded: that is dropped, and the consumer is put where it was.
             if self._ready.is_set():
@@ -334,6 +341,10 @@ class KafkaSubscription:
                 await self._group.appender.append(entries, capped=False)
             if records:
                 await self._settler.settle(records)
+            self._settling.passed()
+        except LogError as error:
+            self._settling.failed(error)
+            raise
         finally:
             self._settles -= 1
             if not self._settles:
@@ -364,6 +375,11 @@ class KafkaSubscription:
 
     def _fetched(self, tp: TopicPartition) -> int | None:
         return self._consumer.highwater(tp) if self._ready.is_set() else None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot read or settle now; it goes on trying."""
+        return self._reading.error or self._settling.error
 
     @property
     def overdue(self) -> bool:

@@ -5,6 +5,7 @@ it runs on one loop; nothing here has a thread.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
 from gateway.notices import Notice
 
+FAILED_S = 10.0  # how long an append that failed is told by /readyz
 KNOWN_S = 0.5  # how often a scan that follows looks for a topic nobody has made
 
 
@@ -56,6 +58,8 @@ class KafkaLog:
         self._tell = tell
         self._library = LibraryLog(post)
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
+        self._failed: tuple[float, str] | None = None
+        """When an append failed and why, if none has succeeded since."""
         self._closed = False
 
     async def open(self, topics: Iterable[str]) -> None:
@@ -80,8 +84,15 @@ class KafkaLog:
     async def append(self, entries: Sequence[Entry]) -> None:
         """One future a call; one batch a partition, shared with whoever else waits."""
         self._refuse_when_closed()
-        if entries:
+        if not entries:
+            return
+        try:
             await self._appender.append(entries)
+        except LogError as error:
+            if error.code != "overloaded":
+                self._failed = (time.monotonic(), str(error))
+            raise
+        self._failed = None
 
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
@@ -173,13 +184,23 @@ class KafkaLog:
         ]
 
     async def ping(self) -> None:
-        """LogError when a topic could not be written, or is about to lose records."""
+        """LogError when a topic could not be written, or is about to lose records.
+
+        An append that failed counts for a while only: who is not ready gets no traffic,
+        and would never hear that the trouble has passed.
+        """
         self._refuse_when_closed()
         with naming(self._topics.place):
             async with asyncio.timeout(self._timeout_s):
                 await self._topics.check_running()
+        if self._failed is not None and time.monotonic() - self._failed[0] < FAILED_S:
+            raise LogError(self._failed[1])
         for (topic, group), subscription in self._subscriptions.items():
-            if subscription is not None and subscription.overdue:
+            if subscription is None:
+                continue
+            if subscription.problem is not None:
+                raise LogError(subscription.problem)
+            if subscription.overdue:
                 raise LogError(
                     f"kafka: group {group} is so far behind in {topic} that 80 % of "
                     "log.retention are over: raise it, or deliver faster"

@@ -107,10 +107,13 @@ class KafkaBackend:
         self.told: list[tuple[str, dict[str, Any]]] = []
 
     def config(self, **changes: Any) -> LogConfig:
-        ours = {"partitions": 3, "replication_factor": 1, "prefix": self.prefix}
-        return LogConfig(
-            kind="kafka", bootstrap_servers=self.node.address, **ours | changes
-        )
+        ours = {
+            "bootstrap_servers": self.node.address,
+            "partitions": 3,
+            "replication_factor": 1,
+            "prefix": self.prefix,
+        }
+        return LogConfig(kind="kafka", **ours | changes)
 
     async def open(self, **changes: Any) -> KafkaLog:
         """Open it. What hangs in a test must not hang in the making of its topic."""

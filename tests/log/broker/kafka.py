@@ -110,30 +110,14 @@ class Node:
         self.address = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._users = users or {}
-        kind = "SASL_PLAINTEXT" if users else "PLAINTEXT"
         self._properties = PROPERTIES | {
             "node.id": str(number),
             "listeners": f"MAIN://{self.address},CONTROLLER://127.0.0.1:{control}",
             "inter.broker.listener.name": "MAIN",
-            "listener.security.protocol.map": f"MAIN:{kind},CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "MAIN:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": voters or f"{number}@127.0.0.1:{control}",
             "log.dirs": str(folder / "data"),
-            **(self._sasl() if users else {}),
             **(changes or {}),
-        }
-
-    def _sasl(self) -> dict[str, str]:
-        plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-        admin = 'username="admin" password="admin-secret"'
-        known = " ".join(f'user_{n}="{p}"' for n, p in self._users.items())
-        return {
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
-            "sasl.mechanism.inter.broker.protocol": "PLAIN",
-            "listener.name.main.plain.sasl.jaas.config": (
-                f'{plain} {admin} user_admin="admin-secret" {known};'
-            ),
-            "listener.name.main.scram-sha-512.sasl.jaas.config": f"{scram} {admin};",
         }
 
     def format(self) -> None:
