@@ -49,12 +49,15 @@ class Ends:
     ) -> None:
         """Ask the brokers; those that do not answer are asked the next time."""
         places = [TopicPartition(self._full, number) for number in marks]
-        old_ms = int((time.time() - OVERDUE * self._group.retention_s) * 1000)
+        retention_s = self._group.retention_s
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(ANSWER_S):  # behind a fetch that waits
                 ends = await consumer.end_offsets(places)
+                self.known |= {tp.partition: end for tp, end in ends.items()}
+                if retention_s is None:
+                    return
+                old_ms = int((time.time() - OVERDUE * retention_s) * 1000)
                 young = await consumer.offsets_for_times(dict.fromkeys(places, old_ms))
-            self.known |= {tp.partition: end for tp, end in ends.items()}
             self.overdue = any(
                 marks[tp.partition].mark < (at.offset if at else ends[tp])
                 for tp, at in young.items()

@@ -6,15 +6,23 @@ it runs on one loop; nothing here has a thread.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
-from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
+from gateway.log.contract import (
+    Declared,
+    Entry,
+    GroupState,
+    Record,
+    Span,
+    TopicState,
+)
 from gateway.log.kafka_append import Appender
 from gateway.log.kafka_client import LibraryLog, naming, settings
 from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
@@ -36,6 +44,7 @@ class KafkaLog:
         config: LogConfig,
         *,
         event_bytes: int,
+        declared: Mapping[str, Declared],
         append_timeout_s: float,
         waiting_bytes: int,
         session_s: float,
@@ -43,7 +52,7 @@ class KafkaLog:
         post: Callable[[str, Notice], None],
     ) -> None:
         self._settings = settings(config)
-        self._topics = Topics(config, event_bytes=event_bytes)
+        self._topics = Topics(config, event_bytes=event_bytes, declared=declared)
         self._appender = Appender(
             self._topics,
             self._settings,
@@ -124,7 +133,7 @@ class KafkaLog:
                     self._settings,
                     self._timeout_s,
                     self._session_s,
-                    self._retention_s,
+                    self._retention_of(topic),
                     self._tell,
                 )
             )
@@ -136,6 +145,10 @@ class KafkaLog:
                 await subscription.stop()
         finally:
             del self._subscriptions[key]
+
+    def _retention_of(self, topic: str) -> float | None:
+        by_age = self._topics.declared(topic).kept == "retention"
+        return self._retention_s if by_age else None
 
     async def scan(
         self, topic: str, span: Span, *, follow: bool = False
@@ -246,6 +259,7 @@ async def open_kafka(
     config: LogConfig,
     *,
     topics: Iterable[str] = (),
+    declared: Mapping[str, Declared] = MappingProxyType({}),
     event_bytes: int = 65_536,
     append_timeout_s: float = 5.0,
     waiting_bytes: int = 67_108_864,
@@ -257,6 +271,7 @@ async def open_kafka(
     log = KafkaLog(
         config,
         event_bytes=event_bytes,
+        declared=declared,
         append_timeout_s=append_timeout_s,
         waiting_bytes=waiting_bytes,
         session_s=session_s,

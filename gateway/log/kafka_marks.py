@@ -32,7 +32,7 @@ class Group(NamedTuple):
     settings: dict[str, Any]
     timeout_s: float
     session_s: float
-    retention_s: float
+    retention_s: float | None  # None: nothing is deleted by its age
     tell: Callable[..., None]
 
     def say(self, code: str, **fields: Any) -> None:

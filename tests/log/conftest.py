@@ -17,6 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
+from gateway.log import DECLARED
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
@@ -123,6 +124,7 @@ class KafkaBackend:
         return await open_kafka(
             config,
             topics=changes.pop("topics", ["to.crm"]),
+            declared=changes.pop("declared", DECLARED),
             session_s=changes.pop("session_s", SESSION_S),
             tell=lambda code, **fields: self.told.append((code, fields)),
             **changes,

@@ -42,6 +42,7 @@ PROPERTIES = {
     "log.cleaner.dedupe.buffer.size": "2000000",
     "log.cleaner.backoff.ms": "500",
     "log.retention.check.interval.ms": "1000",
+    "log.initial.task.delay.ms": "500",  # until it first looks what may be deleted
     "log.segment.delete.delay.ms": "100",
     "num.network.threads": "2",
     "num.io.threads": "4",
