@@ -24,7 +24,7 @@ from gateway.log.contract import (
     TopicState,
 )
 from gateway.log.kafka_append import Appender
-from gateway.log.kafka_client import LibraryLog, naming, settings
+from gateway.log.kafka_client import LibraryLog, Trouble, naming, settings
 from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
 from gateway.log.kafka_marks import Group, decoded
 from gateway.log.kafka_read import bounds, read_span, reader
@@ -69,6 +69,8 @@ class KafkaLog:
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
         self._failed: tuple[float, str] | None = None
         """When an append failed and why, if none has succeeded since."""
+        self._cause = Trouble(tell, "log_check")
+        self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
     async def open(self, topics: Iterable[str]) -> None:
@@ -100,8 +102,22 @@ class KafkaLog:
         except LogError as error:
             if error.code != "overloaded":
                 self._failed = (time.monotonic(), str(error))
+                if self._looking is None or self._looking.done():
+                    self._looking = asyncio.create_task(self._look_for_the_cause())
             raise
-        self._failed = None
+        if self._failed is not None:
+            self._failed = None
+            self._cause.passed()
+
+    async def _look_for_the_cause(self) -> None:
+        """An append that is late does not know why; the cluster may."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._topics.check_running()
+        except TimeoutError:
+            pass  # the append has said that nobody answers
+        except LogError as error:
+            self._cause.failed(error)
 
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
@@ -227,6 +243,9 @@ class KafkaLog:
         for subscription in list(self._subscriptions.values()):
             if subscription is not None:
                 await subscription.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._appender.close()
         await self._topics.close()
         self._library.detach()

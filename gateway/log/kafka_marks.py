@@ -49,6 +49,10 @@ class Group(NamedTuple):
             oldest=stop,
             records=records,
         )
+        self.topics.weaknesses[f"gap {tp} {self.name}"] = (
+            f"{tp.topic} {tp.partition}: {records} records were deleted unread by "
+            f"{self.name}, up to offset {stop}"
+        )
 
 
 class Restored(NamedTuple):

@@ -211,7 +211,10 @@ class Topics:
         for name, count in self.counts.items():
             topic = found.get(name)
             if topic is None:
-                raise LogError(f"kafka: topic {self.full(name)} is gone")
+                raise LogError(
+                    f"kafka: topic {self.full(name)} is gone: `gateway topics` makes "
+                    "it anew, what it held is lost"
+                )
             if len(topic.leaders) != count:
                 raise self.changed(name, len(topic.leaders), count)
             if not _led(topic):
