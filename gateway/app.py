@@ -36,7 +36,7 @@ from gateway.notices import Notices
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker
-from gateway.parts import Parts, check, replay_rules, topics_of
+from gateway.parts import Parts, check, declared_of, replay_rules, topics_of
 from gateway.ports import Port, bind, tls
 
 FLUSH_S = 60.0  # notices that repeat are written this often
@@ -107,7 +107,11 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     metrics.notices = notices.counts
     async with AsyncExitStack() as stack:
         log = await open_log(
-            config.log, config.limits, topics=topics_of(config), notices=notices
+            config.log,
+            config.limits,
+            topics=topics_of(config),
+            declared=declared_of(parts),
+            notices=notices,
         )
         stack.push_async_callback(log.close)
         metrics.waiting_bytes = lambda: log.waiting_bytes

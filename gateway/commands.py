@@ -19,11 +19,11 @@ from gateway.config import Config
 from gateway.control import missing
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json
-from gateway.log import EventLog, Span, open_log, read_owner
+from gateway.log import DECLARED, EventLog, Span, open_log, read_owner
 from gateway.log.lines import line
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
-from gateway.parts import check, topics_of
+from gateway.parts import check, declared_of, topics_of
 
 TIMEOUT_S = 30.0
 
@@ -134,6 +134,7 @@ async def _open(config: Config, *, complete: bool = False) -> EventLog:
         config.log,
         config.limits,
         topics=topics_of(config) if complete else (),
+        declared=declared_of(check(config)) if complete else DECLARED,
         notices=Notices(),
     )
 

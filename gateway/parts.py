@@ -15,7 +15,7 @@ from gateway.event import Event, EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.readmit import Readmission
 from gateway.inbound.route import Routes, route
-from gateway.log import Entry
+from gateway.log import DECLARED, Declared, Entry
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
 from gateway.outbound.preview import preview
@@ -87,6 +87,16 @@ def topics_of(config: Config) -> list[str]:
         *(f"to.{name}" for name in names),
         *(f"dead.{name}" for name in names),
     ]
+
+
+def declared_of(parts: Parts) -> Mapping[str, Declared]:
+    """What topics need: a destination in total order reads one queue, kept for ever.
+
+    Rereading it from the start gives the same people again (DESIGN 7).
+    """
+    total = [name for name, kind in parts.kinds.items() if kind.traits.order == "total"]
+    queue = Declared(partitions=1, kept="for_ever")
+    return {**DECLARED, **{f"to.{name}": queue for name in total}}
 
 
 def previewing(

@@ -3,13 +3,15 @@
 ``contract.py`` has the words and promises. Only this file knows the backends.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gateway.config import Limits, LogConfig
 from gateway.log import sqlite_lock
 from gateway.log.contract import (
+    Declared,
     Entry,
     EventLog,
     GroupState,
@@ -24,6 +26,8 @@ from gateway.log.sqlite_retention import Budgets
 from gateway.notices import Notices
 
 __all__ = [
+    "DECLARED",
+    "Declared",
     "Entry",
     "EventLog",
     "GroupState",
@@ -37,6 +41,11 @@ __all__ = [
     "read_owner",
 ]
 
+DECLARED: Mapping[str, Declared] = MappingProxyType(
+    {"suppressed": Declared(kept="newest")}
+)
+"""What the gateway's own topics need; destinations declare theirs."""
+
 
 async def open_log(
     config: LogConfig,
@@ -44,14 +53,15 @@ async def open_log(
     *,
     topics: Sequence[str] = (),
     notices: Notices,
-    keep: Collection[str] = ("suppressed",),
+    declared: Mapping[str, Declared] = DECLARED,
 ) -> EventLog:
     """Open the configured log and make the ``topics`` that are missing.
 
-    Records of the topics in ``keep`` are never deleted (SQLite; on Kafka a topic's
-    own settings say what is kept). LogError when the log cannot be opened: another
-    process holds it (its pid is named), the disk refuses, no broker answers.
-    ConfigError when a topic cannot keep the promises: the remedy is named.
+    ``declared`` says what topics need beyond ``config``: one partition, another kind of
+    keeping; a topic that exists otherwise is a ConfigError or a weakness. LogError when
+    the log cannot be opened: another process holds it (its pid is named), the disk
+    refuses, no broker answers. ConfigError when a topic cannot keep the promises: the
+    remedy is named.
     """
     if config.kind == "kafka":
         from gateway.log.kafka_log import open_kafka  # noqa: PLC0415 -- costs start-up time
@@ -59,6 +69,7 @@ async def open_log(
         return await open_kafka(
             config,
             topics=topics,
+            declared=declared,
             event_bytes=limits.event_bytes,
             append_timeout_s=limits.append_timeout_s,
             waiting_bytes=limits.waiting_bytes,
@@ -73,7 +84,7 @@ async def open_log(
             refused_size=config.refused_size,
             outcomes_size=config.outcomes_size,
             dead_size=config.dead_size,
-            keep=keep,
+            keep=[name for name, d in declared.items() if d.kept != "retention"],
         ),
         topics=topics,
         append_timeout_s=limits.append_timeout_s,

@@ -99,6 +99,27 @@ def log_error(place: str, error: BaseException | None) -> LogError:
     return LogError(f"kafka: {place}: {text}" + (f"; {remedy}" if remedy else ""))
 
 
+class Trouble:
+    """What fails again and again: told when it begins, and when it has passed."""
+
+    def __init__(self, say: Callable[..., None], code: str) -> None:
+        self._say, self._code = say, code
+        self.error: str | None = None
+        """What is wrong now."""
+
+    def failed(self, error: LogError) -> None:
+        """It failed, perhaps again; the newest cause is kept."""
+        if self.error is None:
+            self._say(f"{self._code}_failed", error=str(error))
+        self.error = str(error)
+
+    def passed(self) -> None:
+        """It worked."""
+        if self.error is not None:
+            self.error = None
+            self._say(f"{self._code}_recovered")
+
+
 @contextmanager
 def naming(place: str) -> Iterator[None]:
     """Whatever aiokafka raises inside is a LogError outside."""

@@ -6,9 +6,9 @@ records, each once, without the settled.
 A rebalance takes all partitions away and gives some back (aiokafka knows only this
 kind). Before, ``on_revoke`` lets the reader finish what is in flight and settles are
 waited for, both bounded; after, partitions that came back at once go on where they
-were, and ``on_assign`` says which are lost: what is settled of those later is ignored,
-their new owner delivers it again. A worker that was frozen finds that the group has
-gone on without it: its commits are refused by their generation.
+were, and ``on_assign`` says which are lost: what is settled of those later is ignored.
+A worker that was frozen finds that the group has gone on without it and says so
+(``log_group_lost``): its commits are refused by their generation.
 
 Membership is not static: aiokafka 0.14 names the instance when it joins, but not when
 it commits or leaves, and no setting could tell two workers of one host apart. A worker
@@ -16,7 +16,6 @@ that stops leaves, so the others go on at once; one that dies is missed after SE
 """
 
 import asyncio
-import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -24,7 +23,6 @@ from collections.abc import (
     Collection,
     Sequence,
 )
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -36,11 +34,12 @@ from aiokafka.errors import (
 )
 
 from gateway.errors import LogError
+from gateway.log import kafka_ends
 from gateway.log.contract import Entry, Record
-from gateway.log.kafka_client import log_error, naming
+from gateway.log.kafka_client import Trouble, log_error, naming
+from gateway.log.kafka_ends import Ends
 from gateway.log.kafka_marks import Group, newest, restore
 from gateway.log.kafka_read import (
-    ANSWER_S,
     read_ranges,
     reading,
     record_of,
@@ -57,8 +56,6 @@ REVOKE_S = 15.0  # of it, for what is in flight
 JOIN_S = SESSION_S + REBALANCE_S + 10.0
 IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 HEAL_S = 1.0  # between attempts to join anew
-OVERDUE = 0.8  # of the retention: from then on /readyz says so (DESIGN §6)
-ENDS_S = 5.0  # how often the ends are asked for: a paused reader fetches nothing
 
 
 class KafkaSubscription:
@@ -69,17 +66,16 @@ class KafkaSubscription:
         self._full = group.topics.full(group.topic)
         self._consumer = self._made()
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
-        """Start nothing; return when nothing is in flight. Waited for REVOKE_S."""
         self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
-        """Forget what is pending of the lost partitions, and go on."""
         self._settler = Settler(group, self._assigned_marks, self._commit)
         self._settles = 0  # under way
         self._idle = asyncio.Event()  # none is
         self._idle.set()
         self._marks: dict[int, Marks] = {}
         self._places: dict[int, int] = {}  # the offset to read next
-        self._ends: dict[int, int] = {}
+        self._ends = Ends(group)
         self._generation = -1
+        self._staying: set[int] = set()  # ours without a break since they were loaded
         self._ready = asyncio.Event()  # assigned, and the marks are restored
         self._between = False  # two generations: nobody knows what is whose
         self._open = asyncio.Event()  # not paused
@@ -87,8 +83,8 @@ class KafkaSubscription:
         self._held: list[Record] = []  # taken from the consumer, not yet yielded
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: LogError | None = None
-        self.overdue = False
-        """What is not settled is so old that retention will soon delete it."""
+        self._reading = Trouble(group.say, "log_read")
+        self._settling = Trouble(group.say, "log_settle")
 
     def _made(self) -> AIOKafkaConsumer:
         group = self._group
@@ -147,16 +143,21 @@ class KafkaSubscription:
             except TimeoutError:
                 self._group.say("log_revoke_timeout")
         self._between = True
+        self._settler.give_up()
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Restore the marks in a task of its own: heartbeats must not wait for it."""
+        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
+        if generation != self._generation + 1:  # others may have had them since
+            if self._staying:
+                self._group.say("log_group_lost", partitions=sorted(self._staying))
+            self._staying = set()
+        self._staying &= {tp.partition for tp in partitions}
+        self._generation = generation
         self._tasks["load"] = asyncio.create_task(self._load(partitions))
 
     async def _load(self, partitions: Sequence[TopicPartition]) -> None:
-        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
-        # In the next generation nobody else had them since; in a later one perhaps.
-        ours = self._marks if generation == self._generation + 1 else {}
-        kept = {tp.partition for tp in partitions} & ours.keys()
+        kept = self._staying
         new = [tp for tp in partitions if tp.partition not in kept]
         try:
             restored = await restore(self._group, self._consumer, new)
@@ -164,15 +165,15 @@ class KafkaSubscription:
             self._break(log_error(self._full, error))
             return
         lost = frozenset(self._marks.keys() - kept)
-        self._marks = {n: ours[n] for n in kept} | dict(restored.marks)
+        self._marks = {n: self._marks[n] for n in kept} | dict(restored.marks)
         self._places = {n: self._places[n] for n in kept} | {
             number: marks.mark for number, marks in restored.marks.items()
         }
-        self._ends |= restored.ends
+        self._ends.known |= restored.ends
         self._held = [record for record in self._held if record.partition in kept]
         for tp in partitions:
             self._consumer.seek(tp, self._places[tp.partition])
-        self._generation, self._between = generation, False
+        self._staying, self._between = {tp.partition for tp in partitions}, False
         if self.on_assign is not None:
             self.on_assign(lost, frozenset(tp.partition for tp in new))
         self._ready.set()
@@ -237,19 +238,25 @@ class KafkaSubscription:
                 timeout_ms=int(left_s * 1000), max_records=limit
             )
         except OffsetOutOfRangeError as error:
-            await self._pass_gap(error.args[0])
+            if self._ready.is_set():
+                await self._pass_gap(error.args[0])
         except NoOffsetForPartitionError:
             return  # it was asked for before the marks were restored
         except ConsumerStoppedError as error:
             raise LogError("kafka: the log is closed") from error
         except KafkaError as error:
             failed = log_error(self._full, error)
+            self._reading.failed(failed)
             if self._consumer._coordinator._coordination_task.done():  # noqa: SLF001 -- aiokafka does not start it again
                 self._break(failed)
             raise failed from error
         else:
-            self._take(found)
-            await self._pass_trailing()
+            self._reading.passed()
+            # Between two assignments aiokafka starts at the commit again, below what
+            # was yielded: that is dropped, and the consumer is put where it was.
+            if self._ready.is_set():
+                self._take(found)
+                await self._pass_trailing()
 
     def _take(self, found: Any) -> None:
         """Leave out the settled; offsets that hold no record are passed for good."""
@@ -279,8 +286,11 @@ class KafkaSubscription:
 
     async def _pass_gap(self, places: dict[TopicPartition, int]) -> None:
         """Records were deleted before we read them: say so, go on from the oldest."""
+        generation = self._generation
         with naming(self._full):
             first = await self._consumer.beginning_offsets(list(places))
+        if generation != self._generation or not self._ready.is_set():
+            return  # a rebalance came: its marks say where to go on
         for tp, offset in places.items():
             marks = self._marks.get(tp.partition)
             if marks is None:
@@ -331,6 +341,10 @@ class KafkaSubscription:
                 await self._group.appender.append(entries, capped=False)
             if records:
                 await self._settler.settle(records)
+            self._settling.passed()
+        except LogError as error:
+            self._settling.failed(error)
+            raise
         finally:
             self._settles -= 1
             if not self._settles:
@@ -356,37 +370,27 @@ class KafkaSubscription:
 
     @property
     def lag(self) -> int:
-        """From the ends last heard of: fetched, written from here, or asked for."""
-        return sum(
-            max(self._end(number) - marks.mark - marks.above, 0)
-            for number, marks in self._marks.items()
-        )
+        """Records this group has not settled, by the ends last heard of."""
+        return self._ends.lag(self._marks, self._fetched)
 
-    def _end(self, number: int) -> int:
-        tp = self._tp(number)
-        fetched = self._consumer.highwater(tp) if self._ready.is_set() else None
-        written = self._group.appender.ends.get(tp, 0)
-        return max(fetched or 0, written, self._ends.get(number, 0))
+    def _fetched(self, tp: TopicPartition) -> int | None:
+        return self._consumer.highwater(tp) if self._ready.is_set() else None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot read or settle now; it goes on trying."""
+        return self._reading.error or self._settling.error
+
+    @property
+    def overdue(self) -> bool:
+        """What is not settled is so old that retention will soon delete it."""
+        return self._ends.overdue
 
     async def _refresh_ends(self) -> None:
         while True:
-            await asyncio.sleep(ENDS_S)
-            places = list(map(self._tp, self._marks))
-            if not self._ready.is_set() or not places:
-                continue
-            old_ms = int((time.time() - OVERDUE * self._group.retention_s) * 1000)
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(ANSWER_S):  # behind a fetch that waits
-                    ends = await self._consumer.end_offsets(places)
-                    young = await self._consumer.offsets_for_times(
-                        dict.fromkeys(places, old_ms)
-                    )
-                self._ends |= {tp.partition: end for tp, end in ends.items()}
-                self.overdue = any(
-                    self._marks[tp.partition].mark < (at.offset if at else ends[tp])
-                    for tp, at in young.items()
-                    if tp.partition in self._marks
-                )
+            await asyncio.sleep(kafka_ends.ENDS_S)
+            if self._ready.is_set() and self._marks:
+                await self._ends.refresh(self._consumer, self._marks)
 
     def _tp(self, number: int) -> TopicPartition:
         return TopicPartition(self._full, number)

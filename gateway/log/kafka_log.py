@@ -5,17 +5,26 @@ it runs on one loop; nothing here has a thread.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
-from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
+from gateway.log.contract import (
+    Declared,
+    Entry,
+    GroupState,
+    Record,
+    Span,
+    TopicState,
+)
 from gateway.log.kafka_append import Appender
-from gateway.log.kafka_client import LibraryLog, naming, settings
+from gateway.log.kafka_client import LibraryLog, Trouble, naming, settings
 from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
 from gateway.log.kafka_marks import Group, decoded
 from gateway.log.kafka_read import bounds, read_span, reader
@@ -23,6 +32,7 @@ from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
 from gateway.notices import Notice
 
+FAILED_S = 10.0  # how long an append that failed is told by /readyz
 KNOWN_S = 0.5  # how often a scan that follows looks for a topic nobody has made
 
 
@@ -34,6 +44,7 @@ class KafkaLog:
         config: LogConfig,
         *,
         event_bytes: int,
+        declared: Mapping[str, Declared],
         append_timeout_s: float,
         waiting_bytes: int,
         session_s: float,
@@ -41,7 +52,7 @@ class KafkaLog:
         post: Callable[[str, Notice], None],
     ) -> None:
         self._settings = settings(config)
-        self._topics = Topics(config, event_bytes=event_bytes)
+        self._topics = Topics(config, event_bytes=event_bytes, declared=declared)
         self._appender = Appender(
             self._topics,
             self._settings,
@@ -56,6 +67,10 @@ class KafkaLog:
         self._tell = tell
         self._library = LibraryLog(post)
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
+        self._failed: tuple[float, str] | None = None
+        """When an append failed and why, if none has succeeded since."""
+        self._cause = Trouble(tell, "log_check")
+        self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
     async def open(self, topics: Iterable[str]) -> None:
@@ -80,8 +95,29 @@ class KafkaLog:
     async def append(self, entries: Sequence[Entry]) -> None:
         """One future a call; one batch a partition, shared with whoever else waits."""
         self._refuse_when_closed()
-        if entries:
+        if not entries:
+            return
+        try:
             await self._appender.append(entries)
+        except LogError as error:
+            if error.code != "overloaded":
+                self._failed = (time.monotonic(), str(error))
+                if self._looking is None or self._looking.done():
+                    self._looking = asyncio.create_task(self._look_for_the_cause())
+            raise
+        if self._failed is not None:
+            self._failed = None
+            self._cause.passed()
+
+    async def _look_for_the_cause(self) -> None:
+        """An append that is late does not know why; the cluster may."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._topics.check_running()
+        except TimeoutError:
+            pass  # the append has said that nobody answers
+        except LogError as error:
+            self._cause.failed(error)
 
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
@@ -113,7 +149,7 @@ class KafkaLog:
                     self._settings,
                     self._timeout_s,
                     self._session_s,
-                    self._retention_s,
+                    self._retention_of(topic),
                     self._tell,
                 )
             )
@@ -125,6 +161,10 @@ class KafkaLog:
                 await subscription.stop()
         finally:
             del self._subscriptions[key]
+
+    def _retention_of(self, topic: str) -> float | None:
+        by_age = self._topics.declared(topic).kept == "retention"
+        return self._retention_s if by_age else None
 
     async def scan(
         self, topic: str, span: Span, *, follow: bool = False
@@ -173,13 +213,23 @@ class KafkaLog:
         ]
 
     async def ping(self) -> None:
-        """LogError when a topic could not be written, or is about to lose records."""
+        """LogError when a topic could not be written, or is about to lose records.
+
+        An append that failed counts for a while only: who is not ready gets no traffic,
+        and would never hear that the trouble has passed.
+        """
         self._refuse_when_closed()
         with naming(self._topics.place):
             async with asyncio.timeout(self._timeout_s):
                 await self._topics.check_running()
+        if self._failed is not None and time.monotonic() - self._failed[0] < FAILED_S:
+            raise LogError(self._failed[1])
         for (topic, group), subscription in self._subscriptions.items():
-            if subscription is not None and subscription.overdue:
+            if subscription is None:
+                continue
+            if subscription.problem is not None:
+                raise LogError(subscription.problem)
+            if subscription.overdue:
                 raise LogError(
                     f"kafka: group {group} is so far behind in {topic} that 80 % of "
                     "log.retention are over: raise it, or deliver faster"
@@ -193,6 +243,9 @@ class KafkaLog:
         for subscription in list(self._subscriptions.values()):
             if subscription is not None:
                 await subscription.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._appender.close()
         await self._topics.close()
         self._library.detach()
@@ -225,6 +278,7 @@ async def open_kafka(
     config: LogConfig,
     *,
     topics: Iterable[str] = (),
+    declared: Mapping[str, Declared] = MappingProxyType({}),
     event_bytes: int = 65_536,
     append_timeout_s: float = 5.0,
     waiting_bytes: int = 67_108_864,
@@ -236,6 +290,7 @@ async def open_kafka(
     log = KafkaLog(
         config,
         event_bytes=event_bytes,
+        declared=declared,
         append_timeout_s=append_timeout_s,
         waiting_bytes=waiting_bytes,
         session_s=session_s,

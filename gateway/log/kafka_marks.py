@@ -32,7 +32,7 @@ class Group(NamedTuple):
     settings: dict[str, Any]
     timeout_s: float
     session_s: float
-    retention_s: float
+    retention_s: float | None  # None: nothing is deleted by its age
     tell: Callable[..., None]
 
     def say(self, code: str, **fields: Any) -> None:
@@ -48,6 +48,10 @@ class Group(NamedTuple):
             offset=start,
             oldest=stop,
             records=records,
+        )
+        self.topics.weaknesses[f"gap {tp} {self.name}"] = (
+            f"{tp.topic} {tp.partition}: {records} records were deleted unread by "
+            f"{self.name}, up to offset {stop}"
         )
 
 
@@ -84,8 +88,8 @@ async def _restore_once(
     ends = await consumer.end_offsets(list(partitions))
     marks, fresh = {}, {}
     for tp in partitions:
-        at = stored.get(tp)
-        if at is None or at.offset < 0:
+        at = stored[tp]
+        if at.offset < 0:
             fresh[tp] = OffsetAndMetadata(first[tp], "")
             marks[tp.partition] = Marks(first[tp])
         else:

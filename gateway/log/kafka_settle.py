@@ -35,6 +35,7 @@ class Settler:
         self._assigned = assigned
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._deadline: asyncio.Timeout | None = None  # of the commit under way
 
     async def settle(self, records: Sequence[Record]) -> None:
         """Return when the marks are committed; else LogError, and they are not set."""
@@ -49,15 +50,26 @@ class Settler:
         if self._task is not None:
             await asyncio.wait([self._task])
 
+    def give_up(self) -> None:
+        """A rebalance waits no longer for the commit under way.
+
+        aiokafka asks again until a commit is taken; in the next generation it would
+        move the marks of partitions that others have by then.
+        """
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
     async def _run(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             error: LogError | None = None
             try:
-                async with asyncio.timeout(self._group.timeout_s):
+                async with asyncio.timeout(self._group.timeout_s) as self._deadline:
                     await self._commit([r for records, _ in waiting for r in records])
             except (KafkaError, OSError, TimeoutError, LogError) as cause:
                 error = log_error(f"commit of {self._group.name}", cause)
+            finally:
+                self._deadline = None
             for _, done in waiting:
                 if done.done():
                     continue

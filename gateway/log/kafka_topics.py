@@ -1,10 +1,10 @@
 """Topics on the cluster: made as configured, checked, counted.
 
 What comes in: names without the prefix. What goes out: partition counts for the
-appender, LogErrors that name topic and remedy, weaknesses for /readyz. Every topic of
-the gateway has ``log.partitions`` partitions, so that a key has the same partition
-number in all of them; a count that changed would tear a person's events apart, so it
-is an error and never followed.
+appender, LogErrors that name topic and remedy, weaknesses for /readyz. Every topic has
+``log.partitions`` partitions, so that a key has the same partition number in all of
+them, or as many as its owner declares; a count that changed would tear a person's
+events apart, so it is an error and never followed.
 """
 
 import asyncio
@@ -15,17 +15,19 @@ from typing import Any, NamedTuple
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
+from gateway.log.contract import UNDECLARED, Declared
 from gateway.log.kafka_client import log_error, naming, settings
+from gateway.log.kafka_configs import SAFE_REPLICAS, configs_of, count_of, weakness_of
 from gateway.log.kafka_sizes import sizes_request
 
-NODE_TRIES, NODE_RETRY_S = 10, 0.1
+NODE_TRIES, RETRY_S = 10, 0.1
 REQUEST_S = 10.0
-SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
 TOPIC_EXISTS = 36
 BATCH_OVERHEAD = 4_096  # of a record in its batch: header, key, headers
 
@@ -42,8 +44,11 @@ class Topic(NamedTuple):
 class Topics:
     """The topics of one prefix, over one admin connection."""
 
-    def __init__(self, config: LogConfig, *, event_bytes: int) -> None:
+    def __init__(
+        self, config: LogConfig, *, event_bytes: int, declared: Mapping[str, Declared]
+    ) -> None:
         self._config = config
+        self._declared = declared
         self._event_bytes = event_bytes
         self._admin = AIOKafkaAdminClient(
             **settings(config), request_timeout_ms=int(REQUEST_S * 1000)
@@ -64,6 +69,10 @@ class Topics:
     def full(self, topic: str) -> str:
         """The name on the cluster."""
         return self._config.prefix + topic
+
+    def declared(self, topic: str) -> Declared:
+        """What its owner needs of it."""
+        return self._declared.get(topic, UNDECLARED)
 
     async def start(self) -> None:
         """Connect; LogError naming the addresses when nobody answers."""
@@ -115,7 +124,7 @@ class Topics:
             try:
                 return await self._admin._send_request(request)  # noqa: SLF001 -- the public call would create topics
             except NodeNotReadyError:
-                await asyncio.sleep(NODE_RETRY_S)
+                await asyncio.sleep(RETRY_S)
         return await self._admin._send_request(request)  # noqa: SLF001 -- as above
 
     async def _create(self, names: Sequence[str]) -> None:
@@ -124,9 +133,9 @@ class Topics:
             [
                 NewTopic(
                     self.full(name),
-                    config.partitions,
+                    count_of(config, self.declared(name)),
                     config.replication_factor,
-                    topic_configs=topic_configs(config, name),
+                    topic_configs=configs_of(config, name, self.declared(name)),
                 )
                 for name in names
             ]
@@ -159,25 +168,26 @@ class Topics:
                     "of the brokers) or lower limits.event_bytes"
                 )
             self.record_bytes[name] = limit
-            if weakness := self._weakness(topic, configs[name]):
+            weakness = weakness_of(
+                self._config, self.declared(name), topic.replicas, configs[name]
+            )
+            if weakness:
                 self.weaknesses[name] = f"{self.full(name)}: {weakness}"
 
     def _check_count(self, name: str, count: int) -> None:
-        if count != self._config.partitions:
+        wanted = count_of(self._config, self.declared(name))
+        if count == wanted:
+            return
+        if self.declared(name).partitions is not None:
             raise ConfigError(
-                f"log.partitions: {self._config.partitions}, but topic "
-                f"{self.full(name)} has {count}: set log.partitions = {count} "
-                "(all topics must have the same number), or make it anew"
+                f"log: topic {self.full(name)} has {count} partitions and needs "
+                f"{wanted}: make it anew"
             )
-
-    def _weakness(self, topic: Topic, configs: Mapping[str, str]) -> str:
-        wanted = self._config.replication_factor
-        if topic.replicas < wanted:
-            return f"{topic.replicas} replicas, log.replication_factor is {wanted}"
-        in_sync = int(configs["min.insync.replicas"])
-        if wanted >= SAFE_REPLICAS and in_sync < SAFE_REPLICAS - 1:
-            return f"min.insync.replicas is {in_sync}, should be {SAFE_REPLICAS - 1}"
-        return ""
+        raise ConfigError(
+            f"log.partitions: {wanted}, but topic "
+            f"{self.full(name)} has {count}: set log.partitions = {count} "
+            "(all topics must have the same number), or make it anew"
+        )
 
     async def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         resources = [
@@ -201,7 +211,10 @@ class Topics:
         for name, count in self.counts.items():
             topic = found.get(name)
             if topic is None:
-                raise LogError(f"kafka: topic {self.full(name)} is gone")
+                raise LogError(
+                    f"kafka: topic {self.full(name)} is gone: `gateway topics` makes "
+                    "it anew, what it held is lost"
+                )
             if len(topic.leaders) != count:
                 raise self.changed(name, len(topic.leaders), count)
             if not _led(topic):
@@ -231,11 +244,10 @@ class Topics:
             for name, *_ in await self._admin.list_consumer_groups()
             if name.startswith(self._config.prefix)
         ]
-        found = {}
-        for name in sorted(names):
-            offsets = await self._admin.list_consumer_group_offsets(name)
-            found[name.removeprefix(self._config.prefix)] = offsets
-        return found
+        return {
+            name.removeprefix(self._config.prefix): await self._offsets(name, None)
+            for name in sorted(names)
+        }
 
     async def committed(
         self, group: str, partitions: Sequence[TopicPartition]
@@ -244,17 +256,42 @@ class Topics:
 
         Asks again while the group's coordinator is moving: the caller has the deadline.
         """
+        topics: defaultdict[str, list[int]] = defaultdict(list)
+        for tp in partitions:
+            topics[tp.topic].append(tp.partition)
         while True:
             try:
-                return dict(
-                    await self._admin.list_consumer_group_offsets(
-                        self.full(group), partitions=list(partitions)
-                    )
-                )
+                found = await self._offsets(self.full(group), list(topics.items()))
+                if found.keys() >= set(partitions):
+                    return found
             except KafkaError as error:
                 if not error.retriable:
                     raise log_error(f"group {self.full(group)}", error) from error
-                await asyncio.sleep(0.1)
+            await asyncio.sleep(RETRY_S)
+
+    async def _offsets(
+        self, group: str, topics: list[tuple[str, list[int]]] | None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What a group has committed, or the coordinator's error.
+
+        aiokafka 0.14 does not look at the error of the whole answer, which then lists
+        no partition: a coordinator that is loading would pass for a group that has
+        never committed, and the group would start at the oldest record again.
+        """
+        coordinator = await self._admin.find_coordinator(group)
+        request = OffsetFetchRequest(group, topics)
+        answer = await self._admin._send_request(request, coordinator)  # noqa: SLF001 -- see above
+        found = {}
+        codes = {getattr(answer, "error_code", 0)}  # of the whole: since version 2
+        for topic, partitions in answer.topics:
+            for number, offset, metadata, code in partitions:
+                codes.add(code)
+                found[TopicPartition(topic, number)] = OffsetAndMetadata(
+                    offset, metadata
+                )
+        for code in codes - {0}:
+            raise for_code(code)(group)
+        return found
 
     async def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes on the disks of all brokers, divided by the replicas."""
@@ -272,32 +309,6 @@ class Topics:
             name: total[self.full(name)] // max(topic.replicas, 1)
             for name, topic in topics.items()
         }
-
-
-def topic_configs(config: LogConfig, name: str) -> dict[str, str]:
-    """How a topic is made: what is kept, for how long, and how safely.
-
-    Budgets are for a topic, Kafka's ``retention.bytes`` is for one partition. A time
-    of append is the broker's, so that spans are exact whatever the clocks of intakes.
-    """
-    configs = {
-        "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": "2097152",
-        "min.insync.replicas": "2"
-        if config.replication_factor >= SAFE_REPLICAS
-        else "1",
-    }
-    if name == "suppressed":
-        return configs | {"cleanup.policy": "compact"}
-    configs["cleanup.policy"] = "delete"
-    configs["retention.ms"] = str(int(config.retention_s * 1000))
-    budget = {"refused": config.refused_size, "outcomes": config.outcomes_size}.get(
-        "dead" if name.startswith("dead.") else name,
-        config.dead_size if name.startswith("dead.") else None,
-    )
-    if budget is not None:
-        configs["retention.bytes"] = str(max(budget // config.partitions, 1))
-    return configs
 
 
 def _topic(name: str, partitions: Sequence[Mapping[str, Any]]) -> Topic:

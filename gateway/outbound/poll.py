@@ -15,17 +15,16 @@ HEARTBEAT_S = 60.0  # a paused subscription is polled this often: Kafka wants it
 
 
 async def poll(held: Held) -> None:
-    """Poll until cancelled; a log that is away is asked again, slower and slower."""
+    """Poll until told to stop; a log that is away is asked again, slower and slower."""
     failures = 0
-    while True:
+    while not held.stop.is_set():
         try:
             await _poll_once(held)
             failures = 0
         except LogError:
             failures += 1
-            held.post("log_unavailable", "poll")
             held.room_news.clear()
-            await happens(held.stop, pause_s(failures, chance=held.clock.chance()))
+            await _wait_for_log(held, "poll", failures)
 
 
 async def _poll_once(held: Held) -> None:
@@ -34,15 +33,34 @@ async def _poll_once(held: Held) -> None:
         held.subscription.resume()
         records = await held.subscription.poll(limit=limit, timeout_s=POLL_S)
         held.lost.clear()
-        while held.to_remember:  # a rebalance came: the past of new partitions first
-            new = frozenset(held.to_remember)
-            await held.remember(new)
-            held.to_remember -= new
+        await _remember(held)
         held.admit([each for each in records if each.partition not in held.lost])
     elif held.is_pressed():
         _give_up_longest_blocked(held)
     else:
         await _hold(held)
+
+
+async def _remember(held: Held) -> None:
+    """A rebalance came: the past of new partitions first, however long it takes.
+
+    The records that were polled wait for it: the log yields each only once.
+    """
+    failures = 0
+    while held.to_remember and not held.stop.is_set():
+        new = frozenset(held.to_remember)
+        try:
+            await held.remember(new)
+        except LogError:
+            failures += 1
+            await _wait_for_log(held, "remember", failures)
+        else:
+            held.to_remember -= new
+
+
+async def _wait_for_log(held: Held, what: str, failures: int) -> None:
+    held.post("log_unavailable", what)
+    await happens(held.stop, pause_s(failures, chance=held.clock.chance()))
 
 
 async def _hold(held: Held) -> None:

@@ -6,14 +6,18 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
+from gateway.errors import LogError
+from gateway.log import DECLARED
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
@@ -21,6 +25,8 @@ from gateway.log.sqlite_retention import Budgets
 from tests.log.broker.kafka import Node
 
 MEGABYTE = 1_000_000
+SESSION_S = 6.0  # a busy machine must not cost a worker its partitions
+PATIENCE_S = 30.0  # how long a cause may take to show on a busy machine
 BUDGETS = {
     "retention_s": 3600.0,
     "size": 1_000 * MEGABYTE,
@@ -102,10 +108,13 @@ class KafkaBackend:
         self.told: list[tuple[str, dict[str, Any]]] = []
 
     def config(self, **changes: Any) -> LogConfig:
-        ours = {"partitions": 3, "replication_factor": 1, "prefix": self.prefix}
-        return LogConfig(
-            kind="kafka", bootstrap_servers=self.node.address, **ours | changes
-        )
+        ours = {
+            "bootstrap_servers": self.node.address,
+            "partitions": 3,
+            "replication_factor": 1,
+            "prefix": self.prefix,
+        }
+        return LogConfig(kind="kafka", **ours | changes)
 
     async def open(self, **changes: Any) -> KafkaLog:
         """Open it. What hangs in a test must not hang in the making of its topic."""
@@ -115,7 +124,8 @@ class KafkaBackend:
         return await open_kafka(
             config,
             topics=changes.pop("topics", ["to.crm"]),
-            session_s=changes.pop("session_s", 1.0),
+            declared=changes.pop("declared", DECLARED),
+            session_s=changes.pop("session_s", SESSION_S),
             tell=lambda code, **fields: self.told.append((code, fields)),
             **changes,
         )
@@ -141,6 +151,7 @@ class KafkaBackend:
             yield lambda: any(lane.flying for lane in log._appender._lanes)
         finally:
             self.node.thaw()
+            self.node.wait()
 
 
 def spawn(job: str, place: str) -> subprocess.Popen[str]:
@@ -207,8 +218,54 @@ async def scanned(log: EventLog, topic: str = "to.crm", **span: Any) -> list[Rec
     return [record async for record in log.scan(topic, Span(**span))]
 
 
+def spread(count: int, start: int = 0, topic: str = "to.crm") -> list[Entry]:
+    """Entries with as many keys, so that every partition has some."""
+    return [
+        entry(topic, key=f"k{n}", value=str(n)) for n in range(start, start + count)
+    ]
+
+
+async def polled(subscription: Any, count: int) -> list[Record]:
+    """The next ``count`` records of a subscription."""
+    records: list[Record] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while len(records) < count:
+            records += await subscription.poll(limit=count, timeout_s=0.5)
+    return records
+
+
+@asynccontextmanager
+async def administrating(node: Node) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=node.address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def configure(node: Node, topic: str, **configs: str) -> None:
+    """Change the settings of a topic as an operator does."""
+    named = {name.replace("_", "."): value for name, value in configs.items()}
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, named)
+    async with administrating(node) as admin:
+        await admin.alter_configs([resource])
+
+
+async def taken(action: Callable[[], Awaitable[object]]) -> None:
+    """Do it until the log takes it: one that was away may need a moment."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                await action()
+            except LogError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until something that another task does has happened."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.001)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -255,11 +255,11 @@ class _Subscribing:
 
 
 class Away:
-    """A log that fails while told to; then it works again."""
+    """A log that fails while told to, in all or in one thing; then it works again."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self.away = True
+        self.away: bool | str = True
         self.asked: Counter[str] = Counter()
 
     def subscribe(self, topic: str, *, group: str) -> Any:
@@ -267,7 +267,7 @@ class Away:
 
     def ask(self, what: str) -> None:
         self.asked[what] += 1
-        if self.away:
+        if self.away in (True, what):
             raise LogError("the disk is gone")
 
 
@@ -285,6 +285,12 @@ class _AwaySubscription(_Subscribing):
     ) -> None:
         self._log.ask("settle")
         await self._subscription.settle(records, entries)
+
+    def before_committed(self, *arguments: Any) -> AsyncIterator[Record]:
+        self._log.ask("remember")
+        return cast(
+            "AsyncIterator[Record]", self._subscription.before_committed(*arguments)
+        )
 
 
 async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:

@@ -35,6 +35,25 @@ async def test_a_log_that_is_away_is_waited_for_and_nothing_is_lost(
         assert log.asked.total() < 200  # it is asked slower and slower
 
 
+async def test_what_was_polled_waits_until_the_past_of_new_partitions_is_known(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, away: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        log = away(bench.log)
+        log.away = False
+        async with bench.running(crm, log=log) as worker:
+            await wait_until(lambda: log.asked["poll"] >= 1)
+            log.away = "remember"
+            worker._held.go_on(frozenset(), frozenset({0}))  # as a rebalance does
+            await bench.log.append([entry(number, "u") for number in range(3)])
+            await wait_until(lambda: log.asked["remember"] >= 3)
+            assert crm.got == []
+            log.away = False
+            await bench.settled(3)
+    assert crm.ids() == ["m0", "m1", "m2"]
+
+
 async def test_an_open_breaker_with_nothing_pending_finds_something_to_probe_with(
     bench: Any,
     recorder: Any,

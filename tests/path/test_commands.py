@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.path.running import ROOT, Gateway, Webhook, config, until
+from tests.path.running import ROOT, Gateway, config, until
 
 pytestmark = pytest.mark.service
 
@@ -30,12 +30,6 @@ def gateway(
         timeout=60,
         check=False,
     )
-
-
-@pytest.fixture
-async def hook():
-    async with Webhook() as webhook:
-        yield webhook
 
 
 async def test_the_built_in_default_is_ready_in_under_a_second(tmp_path):

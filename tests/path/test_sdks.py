@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.path.running import Gateway, Webhook, config, until
+from tests.path.running import Gateway, config, until
 
 pytestmark = pytest.mark.service
 
@@ -57,12 +57,6 @@ ARRIVING = {
 }
 CONTEXT = {"active": True, "ip": "203.0.113.7", "locale": "nl-NL"}
 INTEGRATIONS = {"All": False, "hook": True}
-
-
-@pytest.fixture
-async def hook():
-    async with Webhook() as webhook:
-        yield webhook
 
 
 @pytest.fixture

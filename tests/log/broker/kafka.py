@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 VERSION = "4.1.0"
 POM = Path(__file__).with_name("pom.xml")
@@ -41,6 +42,7 @@ PROPERTIES = {
     "log.cleaner.dedupe.buffer.size": "2000000",
     "log.cleaner.backoff.ms": "500",
     "log.retention.check.interval.ms": "1000",
+    "log.initial.task.delay.ms": "500",  # until it first looks what may be deleted
     "log.segment.delete.delay.ms": "100",
     "num.network.threads": "2",
     "num.io.threads": "4",
@@ -85,6 +87,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """SIGSTOP; returns when it stands still: on a busy machine that takes a while."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
 class Node:
     """One broker and controller: its folder, its port, its process."""
 
@@ -103,30 +111,14 @@ class Node:
         self.address = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._users = users or {}
-        kind = "SASL_PLAINTEXT" if users else "PLAINTEXT"
         self._properties = PROPERTIES | {
             "node.id": str(number),
             "listeners": f"MAIN://{self.address},CONTROLLER://127.0.0.1:{control}",
             "inter.broker.listener.name": "MAIN",
-            "listener.security.protocol.map": f"MAIN:{kind},CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "MAIN:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": voters or f"{number}@127.0.0.1:{control}",
             "log.dirs": str(folder / "data"),
-            **(self._sasl() if users else {}),
             **(changes or {}),
-        }
-
-    def _sasl(self) -> dict[str, str]:
-        plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-        admin = 'username="admin" password="admin-secret"'
-        known = " ".join(f'user_{n}="{p}"' for n, p in self._users.items())
-        return {
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
-            "sasl.mechanism.inter.broker.protocol": "PLAIN",
-            "listener.name.main.plain.sasl.jaas.config": (
-                f'{plain} {admin} user_admin="admin-secret" {known};'
-            ),
-            "listener.name.main.scram-sha-512.sasl.jaas.config": f"{scram} {admin};",
         }
 
     def format(self) -> None:
@@ -193,7 +185,7 @@ class Node:
 
     def freeze(self) -> None:
         assert self.process
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process)
 
     def thaw(self) -> None:
         assert self.process

@@ -1,0 +1,122 @@
+"""Topics whose owner needs more than ``[log]`` says: one order, another keeping."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.config import Limits, LogConfig
+from gateway.errors import ConfigError
+from gateway.log import DECLARED, open_log
+from gateway.log.contract import Declared, EventLog
+from gateway.notices import Notices
+from tests.log.conftest import (
+    PATIENCE_S,
+    Backend,
+    KafkaBackend,
+    administrating,
+    configure,
+    entry,
+    scanned,
+    values,
+)
+
+QUEUE = Declared(partitions=1, kept="for_ever")
+TOPICS = ["outcomes", "to.people", "suppressed"]
+
+
+@asynccontextmanager
+async def declared(
+    backend: Backend,
+    topics: Sequence[str] = TOPICS,
+    queues: Mapping[str, Declared] = {"to.people": QUEUE},
+    **changes: Any,
+) -> AsyncIterator[EventLog]:
+    """The log as the gateway opens it."""
+    if isinstance(backend, KafkaBackend):
+        config = backend.config(**changes)
+    else:
+        config = LogConfig(path=backend.path, **changes)
+    log = await open_log(
+        config,
+        Limits(),
+        topics=topics,
+        declared={**DECLARED, **queues},
+        notices=Notices(io.StringIO()),
+    )
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def test_one_partition_is_one_order(backend: Backend) -> None:
+    async with declared(backend) as log:
+        people = [entry("to.people", key=f"p{n}", value=str(n)) for n in range(50)]
+        for one in people:
+            await log.append([one, entry("outcomes", key=one.key.decode())])
+        topics = {topic.name: topic.partitions for topic in await log.topics()}
+        assert topics["to.people"] == 1
+        async with log.subscribe("to.people", group="people") as subscription:
+            records = await subscription.poll(limit=50, timeout_s=30)
+            assert values(records) == [str(n) for n in range(len(records))]
+            await subscription.settle(records)
+        assert values(await scanned(log, "to.people")) == [str(n) for n in range(50)]
+        assert not log.weaknesses
+
+
+async def test_what_is_kept_for_ever_outlives_the_retention(backend: Backend) -> None:
+    async with declared(backend, retention_s=0.5) as log:
+        await log.append([entry(topic, value="old") for topic in TOPICS])
+        async with log.subscribe("to.people", group="people") as subscription:
+            await subscription.settle(await subscription.poll(limit=1, timeout_s=30))
+        async with asyncio.timeout(PATIENCE_S):
+            while await scanned(log, "outcomes"):
+                await asyncio.sleep(0.05)
+        for topic in ("to.people", "suppressed"):
+            assert values(await scanned(log, topic)) == ["old"]
+        await log.ping()
+
+
+@pytest.mark.service
+async def test_kafka_is_told_how_to_keep(kafka: KafkaBackend) -> None:
+    async with declared(kafka) as log:
+        configs = await log._topics._configs(TOPICS)  # type: ignore[attr-defined]
+    assert configs["suppressed"]["cleanup.policy"] == "compact"
+    people = configs["to.people"]
+    assert people["cleanup.policy"] == "delete"
+    assert people["retention.ms"] == people["retention.bytes"] == "-1"
+    assert configs["outcomes"]["retention.ms"] == "604800000"
+
+
+@pytest.mark.service
+async def test_kafka_names_a_topic_that_breaks_its_declaration(
+    kafka: KafkaBackend,
+) -> None:
+    async with declared(kafka, queues={}):
+        pass
+    with pytest.raises(
+        ConfigError, match=r"to\.people has 3 partitions and needs 1: make it anew"
+    ):
+        async with declared(kafka):
+            pass
+    async with administrating(kafka.node) as admin:
+        await admin.delete_topics([f"{kafka.prefix}to.people"])
+    while not (weaknesses := await found(kafka)):
+        await configure(kafka.node, f"{kafka.prefix}to.people", retention_ms="1000")
+    (weakness,) = weaknesses
+    assert weakness.endswith("to.people: retention.ms is 1000, should be -1")
+
+
+async def found(kafka: KafkaBackend) -> Sequence[str]:
+    """What a start finds weak, once a topic that was deleted is gone."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                async with declared(kafka) as log:
+                    return log.weaknesses
+            except ConfigError:
+                await asyncio.sleep(0.05)
