@@ -58,7 +58,8 @@ class Browser:
                 await self._process.communicate()
         finally:
             if self._process.returncode is None:
-                self._process.kill()
+                self._process.terminate()  # puppeteer takes the browser with it
+                await self._process.wait()
             await self._runner.cleanup()
 
     async def forget(self) -> None:
