@@ -1,8 +1,8 @@
 # The front door. Each target makes .venv from python3 alone; the work is in Python.
 PYTHON ?= python3
 BIN := .venv/bin
+SDKS := tests/path/sdks/python/requirements
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-NODE := tests/path/sdks/node
 
 .PHONY: run check test soak bench lock clean
 
@@ -14,19 +14,19 @@ check: .venv/test  ## the fast loop: lint, types, import contracts, tests withou
 	$(BIN)/ruff check gateway tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas bench deploy README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell gateway tests schemas bench deploy *.md
 	$(BIN)/python -m pytest -q -m "not service and not soak"
 
-test: .venv/test $(NODE)/node_modules/.installed  ## everything, real parts included
+test: .venv/test  ## everything, real parts included
 	$(BIN)/ruff format --check gateway tests bench
 	$(BIN)/ruff check gateway tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas bench deploy README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell gateway tests schemas bench deploy *.md
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not soak"
 
-soak: .venv/test $(NODE)/node_modules/.installed  ## long fault rounds and timed promises
+soak: .venv/test  ## long fault rounds and timed promises
 	$(BIN)/python -m pytest -m soak -s
 
 bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap HOST:PORT"
@@ -46,17 +46,11 @@ bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap
 	  || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-$(NODE)/node_modules/.installed: $(NODE)/package-lock.json
-	@command -v npm >/dev/null \
-	  || { echo "npm is needed for the tests with real SDKs: install Node.js 20 or later" >&2; exit 1; }
-	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
-	@touch $@
-
 lock:  ## pin what requirements/*.in name, with hashes and without addresses
-	for name in run test; do \
+	for name in requirements/run requirements/test $(SDKS); do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
-	    requirements/$$name.in -o requirements/$$name.txt; done
+	    $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf .venv $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -122,10 +122,11 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway import parts  # noqa: PLC0415 -- see the module
+    from gateway import parts, ports  # noqa: PLC0415 -- see the module
 
     config = load(arguments.file) if arguments.file else _config(arguments)
     parts.check(config)
+    ports.tls(config)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
     return DONE

@@ -53,14 +53,30 @@ async def bind(
 
 
 def tls(config: Config) -> ssl.SSLContext | None:
-    """The context of the public port; None without a certificate."""
+    """The context of the public port; None without a certificate.
+
+    ConfigError names the key and the file that cannot be used.
+    """
     certificate, key = config.server.tls_certificate, config.server.tls_key
     if certificate is None or key is None:
         return None
+    for name, file in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            message = f"server.{name}: cannot read {file}: {error.strerror}"
+            raise ConfigError(message) from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"server.tls_certificate, tls_key: {error}") from error
+        context.load_cert_chain(certificate, key, password="")  # never ask a terminal
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            message = f"server.tls_key: {key} is not the key of {certificate}"
+        else:
+            message = (
+                f"server.tls_certificate, tls_key: {certificate} and {key} "
+                f"must be PEM, the key without a password ({error.reason or error})"
+            )
+        raise ConfigError(message) from error
     return context

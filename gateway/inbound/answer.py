@@ -153,9 +153,12 @@ def document(value: Any) -> Answer:
     return Answer(status=200, body=orjson.dumps(value))
 
 
-def not_found() -> Answer:
+NOTHING = "there is nothing at this path; see /openapi.json"
+
+
+def not_found(message: str = NOTHING) -> Answer:
     """404: no such path here. It is not repeated: a path may hold a key."""
-    return _error(404, "not_found", "there is nothing at this path; see /openapi.json")
+    return _error(404, "not_found", message)
 
 
 def method_not_allowed(allowed: Sequence[str]) -> Answer:

@@ -28,13 +28,15 @@ SINGLE: Mapping[str, EventType] = {
     "g": "group",
     "a": "alias",
 }
-ENDPOINTS: Mapping[str, Endpoint] = {
+PATHS: Mapping[str, Endpoint] = {
     **{f"/v1/{short}": Endpoint(name, name) for short, name in SINGLE.items()},
     **{f"/v1/{name}": Endpoint(name, name) for name in SINGLE.values()},
     "/v1/batch": Endpoint("batch", None),
     "/v1/b": Endpoint("batch", None),
     "/v1/import": Endpoint("import", None),
 }
+# analytics-java puts a slash at the end of the path it is not told.
+ENDPOINTS = {**PATHS, **{f"{path}/": each for path, each in PATHS.items()}}
 TRACK_API = ("/api/v1/", "/api/v2/", "/unsubscribe/")
 SDK_METRICS = "/v1/m"
 ALIVE = Answer(status=200, body=b'{"status": "ok"}')
@@ -127,12 +129,12 @@ class Listener:
             return self._settings(path[len(SETTINGS_PREFIX) : -len(SETTINGS_SUFFIX)])
         return None
 
-    def _settings(self, quoted: str) -> Answer | None:
+    def _settings(self, quoted: str) -> Answer:
         key = unquote(quoted)
         try:
             self.acceptor.keys.find(key)
-        except AuthError:
-            return None
+        except AuthError as error:
+            return answer.not_found(str(error))
         return answer.document(publish.sdk_settings(key, self.public_url))
 
 

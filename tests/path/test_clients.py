@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.service, pytest.mark.asyncio(loop_scope="module")]
 
 FOLDER = Path(__file__).parents[1] / "clients"
 RECORDINGS = sorted(FOLDER.glob("*/*.json"))
+# What browsers and phones ask before they send anything.
+SETTINGS = [f for f in RECORDINGS if f.stem.endswith("-settings")]
+RECORDINGS = [f for f in RECORDINGS if f not in SETTINGS]
 KEY = "test_write_key"
 CANONICAL = {
     "first_name": "firstName",
@@ -92,6 +95,27 @@ async def test_there_are_recordings_of_every_kind_of_client():
     kinds = {file.parent.name.split("-")[0] for file in RECORDINGS}
     assert kinds == {"browser", "derived", "go", "npm", "pypi"}
     assert len(RECORDINGS) == 146
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, id=file.parent.name) for file in SETTINGS]
+)
+async def test_settings_are_200_and_name_this_gateway_alone(gateway, file):
+    request = json.loads(file.read_text())["request"]
+    skip = {"host", "connection", "accept-encoding"}
+    headers = {k: v for k, v in request["headers"].items() if k.lower() not in skip}
+    async with gateway.session.get(
+        gateway.url + request["path"], headers=headers
+    ) as response:
+        assert response.status == 200  # exactly: Kotlin takes nothing else
+        told = await response.json()
+        origin = headers.get("Origin")
+        assert response.headers.get("Access-Control-Allow-Origin") == origin
+    host = gateway.url.removeprefix("http://") + "/v1"
+    entry = {"apiKey": KEY, "apiHost": host, "protocol": "http"}
+    names = ("Customer.io Data Pipelines", "Segment.io")  # each SDK wants its own
+    assert told["integrations"] == dict.fromkeys(names, entry)
+    assert told["metrics"] == {"sampleRate": 0}  # else telemetry to the vendor
 
 
 @pytest.mark.parametrize(

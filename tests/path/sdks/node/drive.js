@@ -1,24 +1,51 @@
-// Drives @segment/analytics-node through its public calls.
-// stdin: {"host", "writeKey", "calls": [[method, arguments], ...]}; dates are {"$date": ISO}.
-const { Analytics } = require("@segment/analytics-node");
+// Drives a Node SDK through its public calls.
+// stdin, JSON lines: first {"sdk": PACKAGE, "host", "key", "options"}, then one call a
+// line; its end flushes and closes. stdout: {"problems": [...]}. Dates are {"$date": ISO}
+// and {"$day": ISO}.
+const readline = require("node:readline");
 
 function revive(key, value) {
-  return value && typeof value === "object" && "$date" in value
-    ? new Date(value.$date)
-    : value;
+  const at = value && typeof value === "object" && (value.$date || value.$day);
+  return at ? new Date(at) : value;
+}
+
+function segment({ sdk, host, key, options }, problems) {
+  const { Analytics } = require(sdk);
+  const analytics = new Analytics({ writeKey: key, host, ...options });
+  analytics.on("error", (error) => problems.push(String(error.reason || error.code || error)));
+  return {
+    call: (type, message) => analytics[type](message),
+    close: () => analytics.closeAndFlush({ timeout: 600000 }),
+  };
+}
+
+function rudder({ sdk, host, key, options }, problems) {
+  const Analytics = require(sdk);
+  const errorHandler = (error) => problems.push(String(error));
+  const analytics = new Analytics(key, { dataPlaneUrl: host, errorHandler, logLevel: "none", ...options });
+  const open = new Set();
+  const call = (type, message) => {
+    open.add(new Promise((done) => analytics[type](message, done)));
+  };
+  const close = async () => {
+    await analytics.flush().catch(() => {});
+    await Promise.all(open);
+  };
+  return { call, close };
 }
 
 async function main() {
-  let text = "";
-  for await (const chunk of process.stdin) text += chunk;
-  const { host, writeKey, calls } = JSON.parse(text, revive);
-  const analytics = new Analytics({ writeKey, host, flushInterval: 100 });
+  const lines = readline.createInterface({ input: process.stdin });
   const problems = [];
-  analytics.on("error", (error) => problems.push(String(error.reason || error)));
-  for (const [method, argument] of calls) analytics[method](argument);
-  await analytics.closeAndFlush({ timeout: 30000 });
+  let client = null;
+  for await (const line of lines) {
+    const { type, ...rest } = JSON.parse(line, revive);
+    if (client === null) client = (rest.sdk.startsWith("@rudder") ? rudder : segment)(rest, problems);
+    else client.call(type, rest);
+  }
+  await client.close();
   process.stdout.write(JSON.stringify({ problems }) + "\n");
-  process.exitCode = problems.length ? 1 : 0;
+  process.exit(0);
 }
 
 main();

@@ -1,0 +1,38 @@
+"""What the SDK tests need is fetched once, and what is missing is named."""
+
+import pytest
+
+from tests.path.sdks import kits
+
+
+@pytest.mark.parametrize("name", kits.REMEDIES)
+def test_a_missing_program_fails_and_says_what_to_install(monkeypatch, name):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(
+        RuntimeError, match=f"need {name}: install {kits.REMEDIES[name]}"
+    ):
+        kits.program(name)
+
+
+def test_a_kit_is_made_once_for_its_lock_and_again_after_a_failure(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock = tmp_path / "lock"
+    lock.write_text("1")
+    made = []
+
+    def fill(folder):
+        made.append(folder)
+        if len(made) == 1:
+            raise RuntimeError("the network is away")
+        folder.joinpath("kit").touch()
+
+    with pytest.raises(RuntimeError):
+        kits.cached("kit", [lock], fill)
+    folder = kits.cached("kit", [lock], fill)
+    assert kits.cached("kit", [lock], fill) == folder
+    assert len(made) == 2
+    lock.write_text("2")
+    assert kits.cached("kit", [lock], fill) != folder
+    assert len(made) == 3
