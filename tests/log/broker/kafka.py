@@ -5,6 +5,7 @@ Maven are needed; without them the tests fail and say so.
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ VERSION = "4.1.0"
 POM = Path(__file__).with_name("pom.xml")
 CLUSTER_ID = "gatewaytestsgatewayte1"
 START_S = 60.0
+PORTS = (15_000, 32_000)
 JAVA = (
     "-Xmx512m",
     "-Xms256m",
@@ -80,17 +82,20 @@ def jars() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports to listen on, again and again if need be.
 
-
-def freeze(process: subprocess.Popen[Any]) -> None:
-    """SIGSTOP; returns when it stands still: on a busy machine that takes a while."""
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    Below those that the system gives to outgoing connections: one of these could take
+    a port while its server is being restarted.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.randrange(*PORTS)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found.add(port)
+    return list(found)
 
 
 class Node:
