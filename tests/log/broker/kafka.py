@@ -98,6 +98,12 @@ def free_ports(count: int) -> list[int]:
     return list(found)
 
 
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """SIGSTOP; returns when it stands still: on a busy machine that takes a while."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
 class Node:
     """One broker and controller: its folder, its port, its process."""
 
