@@ -16,13 +16,7 @@ that stops leaves, so the others go on at once; one that dies is missed after SE
 """
 
 import asyncio
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -45,7 +39,7 @@ from gateway.log.kafka_read import (
     record_of,
     stop_consumer,
 )
-from gateway.log.kafka_rebalance import Listener
+from gateway.log.kafka_rebalance import Listener, generation_of
 from gateway.log.kafka_settle import Offsets, Settler
 from gateway.log.marks import Marks
 
@@ -129,25 +123,30 @@ class KafkaSubscription:
     # Rebalances
 
     async def revoked(self) -> None:
-        """Yield nothing more; let what is in flight settle, in bounded time."""
+        """Yield nothing more; let what is in flight settle, in bounded time.
+
+        Who was expelled can settle nothing, and others deliver it already.
+        """
         if loading := self._tasks.get("load"):
             loading.cancel()
         was_ready = self._ready.is_set() and self._error is None
         self._ready.clear()
         if was_ready:
+            member = generation_of(self._consumer) >= 0
             try:
-                async with asyncio.timeout(REVOKE_S):
+                async with asyncio.timeout(REVOKE_S if member else 0.0):
                     if self.on_revoke is not None:
                         await self.on_revoke()
                     await self._idle.wait()
             except TimeoutError:
-                self._group.say("log_revoke_timeout")
+                if member:
+                    self._group.say("log_revoke_timeout")
         self._between = True
         self._settler.give_up()
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Restore the marks in a task of its own: heartbeats must not wait for it."""
-        generation = self._consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
+        generation = generation_of(self._consumer)
         if generation != self._generation + 1:  # others may have had them since
             if self._staying:
                 self._group.say("log_group_lost", partitions=sorted(self._staying))
@@ -352,7 +351,7 @@ class KafkaSubscription:
 
     async def _commit(self, offsets: Offsets) -> None:
         """Refused between memberships: a commit of no generation is taken at once."""
-        if self._consumer._coordinator.generation < 0:  # noqa: SLF001 -- not public
+        if generation_of(self._consumer) < 0:
             raise LogError(f"kafka: group {self._group.name} is being joined")
         await self._consumer.commit(dict(offsets))
 

@@ -1,8 +1,11 @@
-"""What aiokafka wants to be told of a rebalance: an object of a class of its own."""
+"""What aiokafka wants to be told of a rebalance: an object of a class of its own.
+
+And what it does not tell: the generation of the group that it belongs to.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -23,3 +26,9 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """After; nothing may be awaited here, no heartbeat is sent meanwhile."""
         self._assigned(list(assigned))
+
+
+def generation_of(consumer: AIOKafkaConsumer) -> int:
+    """The generation of the group, one more with each rebalance; -1: no member now."""
+    generation: int = consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
+    return generation

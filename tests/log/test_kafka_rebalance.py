@@ -232,3 +232,26 @@ async def test_a_commit_is_not_sent_again_by_the_next_generation(
                 assert {at.offset for at in stored.values()} == {0}
                 await polled(second, sum(r.partition in second._marks for r in held))
     assert "log_revoke_timeout" in dict(kafka.told)
+
+
+async def test_who_was_expelled_waits_for_nothing(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_follow, "REVOKE_S", 1_000.0)
+    lost: list[frozenset[int]] = []
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async with kafka.opened(session_s=1.0) as log:
+        await log.append(numbered(4))
+        async with log.subscribe("to.crm", group="crm") as subscription:
+            subscription.on_revoke = never
+            subscription.on_assign = lambda gone, _: lost.append(gone)
+            records = await polled(subscription, 4)
+            await subscription.settle(records[:1])
+            subscription._consumer._coordinator.reset_generation()
+            await until(lambda: lost == [frozenset()])  # nobody has had them since
+            await subscription.settle(records[1:])
+            assert subscription.lag == 0
+    assert kafka.told == []

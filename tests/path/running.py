@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # how long a cause may take to show on a busy machine
 
 
 async def until(holds: Callable[[], object], *, timeout_s: float = PATIENCE_S) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import collections
 import json
 import random
-import statistics
 import time
 from collections import Counter
 from typing import Any
@@ -21,7 +20,7 @@ from gateway.event import Origin, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.route import Routes
-from tests.path.running import Gateway, Webhook, config, until
+from tests.path.running import PATIENCE_S, Gateway, Webhook, config, until
 
 pytestmark = pytest.mark.service
 
@@ -154,9 +153,9 @@ async def test_soak_kill_9_fifty_rounds(tmp_path, hook):
     print(await kill_rounds(tmp_path, hook, 50))
 
 
-async def test_a_resend_of_the_same_message_id_arrives_once(tmp_path, hook):
+async def test_a_resend_of_the_same_message_id_arrives_once(tmp_path, hook, log):
     message = {"userId": "u", "messageId": "same", "traits": {"n": 1}}
-    async with Gateway(tmp_path, config(hook)) as gateway:
+    async with Gateway(tmp_path, config(hook, log)) as gateway:
         for _ in range(3):
             assert (await gateway.post("/v1/identify", message))[0] == 200
         await gateway.kill()
@@ -168,8 +167,12 @@ async def test_a_resend_of_the_same_message_id_arrives_once(tmp_path, hook):
         await until(lambda: "last" in hook.ids())
         assert Counter(hook.ids())["same"] <= 2  # one more for the kill
         assert len(await gateway.read("events")) == 7
-        kinds = Counter(r["value"]["kind"] for r in await gateway.read("outcomes"))
-        assert kinds["delivered"] + kinds["duplicate"] == 7
+        async with asyncio.timeout(PATIENCE_S):
+            while len(outcomes := await gateway.read("outcomes")) < 7:
+                await asyncio.sleep(0.1)
+        assert len(outcomes) <= 7 + 3  # what was settled in part when it was killed
+        kinds = {record["value"]["kind"] for record in outcomes}
+        assert kinds == {"delivered", "duplicate"}
 
 
 async def test_a_destination_that_is_away_shares_nothing_with_the_others(
@@ -318,8 +321,8 @@ async def test_poison_in_a_batch_harms_no_other_message(tmp_path, hook):
         assert "99 are kept" in answer["message"]
 
 
-async def test_sigterm_finishes_what_was_begun_and_loses_nothing(tmp_path, hook):
-    async with Gateway(tmp_path, config(hook)) as gateway:
+async def test_sigterm_finishes_what_was_begun_and_loses_nothing(tmp_path, hook, log):
+    async with Gateway(tmp_path, config(hook, log)) as gateway:
         client = Client(gateway, "c")
         stop = asyncio.Event()
         running = asyncio.create_task(client.run(stop))
@@ -341,60 +344,3 @@ async def test_a_second_gateway_on_the_same_log_is_refused(tmp_path):
         assert code == 1
         assert gateway.process is not None
         assert str(gateway.process.pid) in err
-
-
-async def latencies_s(folder, *, away: bool) -> list[float]:
-    """From POST to arrival at a webhook, while its neighbour is up or away."""
-    async with Webhook() as hook, Webhook() as other:
-        if away:
-            await other.stop()
-        arrived: dict[str, float] = {}
-
-        def note(event: dict[str, Any]) -> int:
-            arrived[event["messageId"]] = time.monotonic()
-            return 200
-
-        hook.judge = note
-        more = (
-            "[destinations.other]" + config(other).partition("[destinations.hook]")[2]
-        )
-        folder.mkdir()
-        async with Gateway(folder, config(hook, more)) as gateway:
-            sent: dict[str, float] = {}
-            began = time.monotonic()
-            for number in range(3_000):
-                await asyncio.sleep(max(0.0, began + number / 200 - time.monotonic()))
-                message = {"userId": f"p{number % 50}", "messageId": f"m{number}"}
-                sent[message["messageId"]] = time.monotonic()
-                assert (await gateway.post("/v1/identify", message))[0] == 200
-            await until(lambda: len(arrived) == len(sent))
-        return [arrived[one] - sent[one] for one in sent]
-
-
-@pytest.mark.soak
-async def test_soak_a_webhook_that_is_away_costs_the_others_no_time(tmp_path):
-    """p99 with the neighbour away is at most 1.2 times p99 with it up."""
-    up, away = [], []
-    for number in range(3):
-        up.append(p99(await latencies_s(tmp_path / f"up{number}", away=False)))
-        away.append(p99(await latencies_s(tmp_path / f"away{number}", away=True)))
-    ratio = statistics.median(away) / statistics.median(up)
-    print({"up": up, "away": away, "ratio": round(ratio, 2)})
-    assert ratio <= 1.2
-
-
-@pytest.mark.soak
-async def test_soak_ready_in_under_a_second(tmp_path):
-    gateway = Gateway(tmp_path, config())
-    took = []
-    for _ in range(5):
-        began = time.monotonic()
-        await gateway.start()
-        took.append(time.monotonic() - began)
-        assert await gateway.stop() == 0
-    print({"ready_s": [round(each, 2) for each in took]})
-    assert statistics.median(took) < 1
-
-
-def p99(latencies: list[float]) -> float:
-    return statistics.quantiles(latencies, n=100)[98]

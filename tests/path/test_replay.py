@@ -8,7 +8,14 @@ import sys
 
 import pytest
 
-from tests.path.running import ROOT, Gateway, Webhook, config, until
+from tests.path.running import (
+    PATIENCE_S,
+    ROOT,
+    Gateway,
+    Webhook,
+    config,
+    until,
+)
 
 pytestmark = pytest.mark.service
 
@@ -124,7 +131,9 @@ async def test_a_replay_killed_midway_resumes_and_sends_each_once(tmp_path, hook
         process.send_signal(signal.SIGKILL)
         await process.wait()
         process._transport.close()
-        async with asyncio.timeout(20):  # the gateway notices that nobody listens
+        async with asyncio.timeout(
+            PATIENCE_S
+        ):  # the gateway notices that nobody listens
             while True:
                 code, out, err = await gateway.command(
                     "replay", "--to", "hook", "--id", name
@@ -147,7 +156,7 @@ async def test_dead_letters_are_sent_again(tmp_path, hook, log):
     async with Gateway(tmp_path, config(hook, log)) as gateway:
         await fill(gateway, 0, 5)
         await until(lambda: len(hook.received) == 4)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not (letters := await gateway.read("dead.hook")):
                 await asyncio.sleep(0.05)
         (letter,) = [record["value"] for record in letters]
@@ -213,7 +222,7 @@ async def test_a_replay_stays_behind_when_its_destination_does(tmp_path, hook, l
         hook.judge = lambda _: 200
         ending = asyncio.create_task(process.communicate())
         lags = [12_000.0]
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(2 * PATIENCE_S):
             while not ending.done():
                 lags.append(await gateway.metric('gateway_lag{destination="hook"}'))
                 await asyncio.sleep(0.02)
@@ -221,7 +230,7 @@ async def test_a_replay_stays_behind_when_its_destination_does(tmp_path, hook, l
         assert b"sent 12000" in ending.result()[0]
         fed = list(itertools.dropwhile(lambda lag: lag > 10_000, lags))
         assert max(fed) <= 10_000  # the old queue first, then never more than that
-        await until(lambda: len(hook.received) == 24_000, timeout_s=90)
+        await until(lambda: len(hook.received) == 24_000, timeout_s=2 * PATIENCE_S)
         head = [r["offset"] for r in await gateway.read("to.hook")]
         assert len(head) == 24_000
 

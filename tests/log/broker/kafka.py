@@ -18,7 +18,7 @@ from typing import Any
 VERSION = "4.1.0"
 POM = Path(__file__).with_name("pom.xml")
 CLUSTER_ID = "gatewaytestsgatewayte1"
-START_S = 60.0
+START_S = 120.0
 PORTS = (15_000, 32_000)
 JAVA = (
     "-Xmx512m",
