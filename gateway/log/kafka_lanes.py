@@ -218,8 +218,8 @@ def fill(lane: Lane, batch: Batch) -> int:
         before = count
         try:
             for _, key, value, headers in part.entries:
-                # Headers as a list: aiokafka takes no other sequence.
-                if append(count, time_ms, key, value, [*headers]) is None:
+                # No value is a tombstone; headers as aiokafka takes them, a list.
+                if append(count, time_ms, key, value or None, [*headers]) is None:
                     break
                 count += 1
         except BAD_ENTRY as error:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError
@@ -120,3 +121,25 @@ async def found(kafka: KafkaBackend) -> Sequence[str]:
                     return log.weaknesses
             except ConfigError:
                 await asyncio.sleep(0.05)
+
+
+async def test_an_empty_value_is_a_tombstone(backend: Backend) -> None:
+    """What frees a key again: Kafka's compaction drops only what has no value."""
+    async with declared(backend) as log:
+        await log.append([entry("suppressed", key="id:ann", value="{}")])
+        await log.append([entry("suppressed", key="id:ann", value="")])
+        assert values(await scanned(log, "suppressed")) == ["{}", ""]
+    if isinstance(backend, KafkaBackend):
+        full = f"{backend.prefix}suppressed"
+        consumer = AIOKafkaConsumer(
+            full,
+            bootstrap_servers=backend.node.address,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                found = [(await consumer.getone()).value for _ in range(2)]
+        finally:
+            await consumer.stop()
+        assert found == [b"{}", None]
