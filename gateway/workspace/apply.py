@@ -1,0 +1,87 @@
+"""One batch of events, applied exactly once: position, decisions and rows together.
+
+The position is read and moved in the transaction that changes the rows, under a lock
+that excludes every other worker: one that lost its partition finds its events applied
+and changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.config import Workspace
+from gateway.workspace import tables
+from gateway.workspace.load import applied, load
+from gateway.workspace.request import Request
+from gateway.workspace.rules import decide
+from gateway.workspace.write import put, write
+
+NUMBER_BITS, PARTITION_BITS = 6, 6
+LOCK = 7_355_609
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A request and where in the topic it stands."""
+
+    request: Request
+    partition: int
+    offset: int
+    appended_at_ms: int
+
+    @property
+    def place(self) -> int:
+        """A number that grows with the log and leaves room for its activities."""
+        partition = self.partition % (1 << PARTITION_BITS)
+        return (self.offset << PARTITION_BITS | partition) << NUMBER_BITS
+
+
+async def apply(
+    connection: AsyncConnection, batch: Sequence[Placed], settings: Workspace
+) -> int:
+    """Apply what was not applied before, in order; how many events that were."""
+    positions = await _lock(connection)
+    new = [
+        each
+        for each in batch
+        if each.offset > positions.get(each.partition, (-1, 0))[0]
+    ]
+    if not new:
+        return 0
+    requests = [each.request for each in new]
+    before = await applied(connection, requests)
+    known = await load(connection, requests)
+    concerned = known.concerned()
+    for each in new:
+        request = each.request
+        key = request.message_id, request.source, request.replay or ""
+        if key not in before:
+            before.add(key)
+            decision = decide(request, concerned, settings)
+            known.settle(request, decision, each.place)
+    await write(connection, known)
+    ends = {
+        each.partition: {
+            "partition": each.partition,
+            "offset": each.offset,
+            "appended_at_ms": each.appended_at_ms,
+        }
+        for each in new
+    }
+    await put(connection, tables.position, list(ends.values()))
+    return len(new)
+
+
+async def _lock(connection: AsyncConnection) -> dict[int, tuple[int, int]]:
+    """Exclude other workers (SQLite: BEGIN IMMEDIATE has done so); the positions."""
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    return await positions_of(connection)
+
+
+async def positions_of(connection: AsyncConnection) -> dict[int, tuple[int, int]]:
+    """Per partition: the last offset applied and when it was appended (ms)."""
+    found = await connection.execute(select(tables.position))
+    return {row.partition: (row.offset, row.appended_at_ms) for row in found}
