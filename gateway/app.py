@@ -26,7 +26,9 @@ from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.listen import Listener, Server
+from gateway.inbound.connection import Server
+from gateway.inbound.judge import Judge
+from gateway.inbound.listen import Listener
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
 from gateway.log import EventLog, announce, open_log
@@ -289,8 +291,13 @@ class House:
         proxies = [ip_network(each) for each in config.server.trusted_proxies]
         acceptor = Acceptor(
             keys=Keys(config.sources),
-            routes=self.parts.routes,
-            plans=self.parts.plans,
+            judge=Judge(
+                routes=self.parts.routes,
+                plans=self.parts.plans,
+                limits=limits,
+                notices=self.notices,
+                trusted_proxies=proxies,
+            ),
             limits=limits,
             log=self.log,
             receiver=Receiver(
@@ -298,8 +305,6 @@ class House:
                 reading_bytes_max=limits.waiting_bytes,
             ),
             metrics=self.metrics,
-            notices=self.notices,
-            trusted_proxies=proxies,
             budgets={
                 name: Budget(source.rate)
                 for name, source in config.sources.items()

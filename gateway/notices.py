@@ -34,10 +34,12 @@ class Notices:
     def post(self, where: str, notice: Notice) -> None:
         """Count a notice of a source or destination; the next flush writes it."""
         self.counts[notice.code] += 1
-        key = (notice.code, where, notice.name)
-        if key not in self._unwritten and len(self._unwritten) >= NAMES_MAX:
+        unwritten, key = self._unwritten, (notice[0], where, notice[1])
+        count = unwritten.get(key, 0)
+        if not count and len(unwritten) >= NAMES_MAX:
             key = (notice.code, where, "(others)")
-        self._unwritten[key] += 1
+            count = unwritten[key]
+        unwritten[key] = count + 1
 
     def say(self, code: str, **fields: Any) -> None:
         """Count and write one line now: for what an operator wants to see at once."""

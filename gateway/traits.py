@@ -32,11 +32,12 @@ class Rule(NamedTuple):
     """What becomes of a trait sent under one name; ``rival`` is the name that wins.
 
     ``read`` gives the value itself when there is nothing to change, and None when it
-    cannot be read.
+    cannot be read; it need not be asked about a value of a type in ``fine``.
     """
 
     name: str
     read: Callable[[Json], Json] | None = None
+    fine: frozenset[type] = frozenset()
     rival: str | None = None
 
 
@@ -115,24 +116,26 @@ def _from_loose(text: str) -> str | None:
     return read if _exists(read) else None
 
 
+NUMBERS: frozenset[type] = frozenset({int, float, bool})
+TEXTS: frozenset[type] = frozenset({str})
 PERSON: Mapping[str, Rule] = {
-    "age": Rule("age", read_number),
+    "age": Rule("age", read_number, NUMBERS),
     "birthday": Rule("birthday", read_date),
     "createdAt": Rule("createdAt", read_date),
     "created_at": Rule("createdAt", read_date, rival="createdAt"),
     "first_name": Rule("firstName", rival="firstName"),
     "last_name": Rule("lastName", rival="lastName"),
-    "id": Rule("id", read_text),
-    "phone": Rule("phone", read_text),
+    "id": Rule("id", read_text, TEXTS),
+    "phone": Rule("phone", read_text, TEXTS),
 }
 ADDRESS: Mapping[str, Rule] = {
-    "postalCode": Rule("postalCode", read_text),
-    "postal_code": Rule("postalCode", read_text, rival="postalCode"),
+    "postalCode": Rule("postalCode", read_text, TEXTS),
+    "postal_code": Rule("postalCode", read_text, TEXTS, "postalCode"),
 }
 # The documents' table mixes both spellings (P105): here the canonical one is theirs.
 COMPANY: Mapping[str, Rule] = {
-    "employeeCount": Rule("employee_count", read_number),
-    "employee_count": Rule("employee_count", read_number, rival="employeeCount"),
+    "employeeCount": Rule("employee_count", read_number, NUMBERS),
+    "employee_count": Rule("employee_count", read_number, NUMBERS, "employeeCount"),
 }
 NESTED: Mapping[str, Mapping[str, Rule]] = {"address": ADDRESS, "company": COMPANY}
 
@@ -175,7 +178,7 @@ def _level(
     remarks: list[tuple[str, str]],
 ) -> Values:
     changes: dict[str, tuple[str, Json] | None] = {}
-    for sent, (name, reader, rival) in rules.items():
+    for sent, (name, reader, fine, rival) in rules.items():
         if sent not in values:
             continue
         value = values[sent]
@@ -184,7 +187,7 @@ def _level(
             remarks.append(("both_spellings", path + name))
             continue
         read = value
-        if reader is not None and value is not None:
+        if reader is not None and value is not None and type(value) not in fine:
             read = reader(value)
             if read is None:
                 remarks.append(("unreadable_trait", path + name))

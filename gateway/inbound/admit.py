@@ -3,7 +3,7 @@
 Pure: whoever has a message, a route and an origin can ask what would become of it.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.event import Event, Origin, Raw
 from gateway.inbound.check import Plan, check
@@ -14,8 +14,7 @@ from gateway.inbound.route import Route, Routes, route
 from gateway.notices import Notice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(NamedTuple):
     """An event, where it goes, and everything there is to say about it."""
 
     event: Event
@@ -34,5 +33,4 @@ def admit(
     normalized, remarked = normalize(message)
     event, dated = resolve(normalized, origin)
     decided, unknown = route(event, routes)
-    notices = (*flagged, *remarked, *dated, *unknown)
-    return Admitted(event=event, route=decided, notices=notices)
+    return Admitted(event, decided, flagged + remarked + dated + unknown)

@@ -6,21 +6,20 @@ What each SDK makes of a status is measured (CLIENTS §2); the choices follow fr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from multidict import CIMultiDictProxy
 
 from gateway.errors import AuthError, LogError, MessageError
 from gateway.event import Json
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
 
-Headers = CIMultiDictProxy[str]
+Headers = Mapping[str, str]
 ALLOWED_HEADERS = "authorization, content-type, x-retry-count"
 ALLOWED_METHODS = "GET, POST, OPTIONS"
 PREFLIGHT_SECONDS = 86_400
@@ -85,16 +84,13 @@ def wire(
     )
 
 
-SHARED = Reply(
-    status=200,
-    wire=wire(ACCEPTED, origin=None, asked=None, close=False),
-    keep_alive=True,
-)
+ACCEPTED_WIRE = wire(ACCEPTED, origin=None, asked=None, close=False)
+SHARED = Reply(status=200, wire=ACCEPTED_WIRE, keep_alive=True)
 
 
 def reply(answer: Answer, request: web.BaseRequest) -> Reply:
     """What aiohttp sends for this request; the shared one whenever it fits."""
-    origin = request.headers.get("Origin")
+    origin = request.headers.get(hdrs.ORIGIN)
     keep_alive = request.keep_alive and request.version.minor > 0
     if answer is ACCEPTED and origin is None and keep_alive:
         return SHARED
@@ -103,6 +99,15 @@ def reply(answer: Answer, request: web.BaseRequest) -> Reply:
     if request.method == "HEAD":
         rendered = rendered[: len(rendered) - len(answer.body)]
     return Reply(status=answer.status, wire=rendered, keep_alive=keep_alive)
+
+
+def to_whole(answer: Answer, headers: Headers) -> bytes:
+    """The same for a POST that was read whole on a connection that stays open."""
+    origin = headers.get(hdrs.ORIGIN)
+    if answer is ACCEPTED and origin is None:
+        return ACCEPTED_WIRE
+    asked = headers.get("Access-Control-Request-Headers")
+    return wire(answer, origin=origin, asked=asked, close=False)
 
 
 def _cors(origin: str, asked: str | None) -> list[str]:
@@ -211,11 +216,12 @@ def hidden_from_browsers(answer: Answer, headers: Headers) -> Answer:
     Authorization, text/plain (CLIENTS §4.10). It resends when it cannot read.
     """
     simple = (
-        "Origin" in headers
-        and "Authorization" not in headers
+        answer.status in (429, 503)
+        and hdrs.ORIGIN in headers
+        and hdrs.AUTHORIZATION not in headers
         and headers.get("Content-Type", "").lower().startswith("text/plain")
     )
-    if not simple or answer.status not in (429, 503):
+    if not simple:
         return answer
     return Answer(
         status=answer.status, body=answer.body, headers=answer.headers, cors=False

@@ -78,6 +78,9 @@ class Batch:
         }
 
 
+NO_BATCH = Batch()
+
+
 def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
     """The body without compression, never more than ``limit`` bytes of it.
 
@@ -141,7 +144,7 @@ def decode(body: bytes, limits: Limits) -> Decoded:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value, suspect = _read_all(body), True
-    if _brackets(body) <= limits.nesting:
+    if brackets(body) <= limits.nesting:
         return Decoded(value, suspect)
     if isinstance(value, dict) and isinstance(value.get("batch"), list):
         rest = {name: each for name, each in value.items() if name != "batch"}
@@ -150,7 +153,7 @@ def decode(body: bytes, limits: Limits) -> Decoded:
     return Decoded(value, _bound(value, limits.nesting) or suspect)
 
 
-def _brackets(json_text: bytes) -> int:
+def brackets(json_text: bytes) -> int:
     """How many containers it has at most: no text is nested deeper than that."""
     return json_text.count(b"{") + json_text.count(b"[")
 
@@ -283,7 +286,7 @@ def split(
     ``endpoint_type`` is None for a batch. A single message is its own batch of one.
     """
     if endpoint_type is not None:
-        return [value], Batch()
+        return [value], NO_BATCH
     if not isinstance(value, dict) or not isinstance(value.get("batch"), list):
         text = "expected an object with an array `batch` of messages"
         raise MessageError("invalid_message", text)
@@ -303,7 +306,7 @@ def _batch(value: dict[str, Json], nesting: int) -> Batch:
         if value.get(name) is not None
     }
     if not said:
-        return Batch()
+        return NO_BATCH
     faults = flaws(said, nesting)
     for name, each in said.items():
         wanted = dict if name in ("context", "integrations") else str
@@ -332,7 +335,7 @@ def prepare(
         return Refusal((Fault("", text, "type"),))
     if batch.faults:
         return Refusal.of(batch.faults)
-    fill = _from_batch(message, batch)
+    fill = _from_batch(message, batch) if batch is not NO_BATCH else {}
     given = message.get("type")
     if given is None and endpoint_type is not None:
         fill["type"] = given = endpoint_type
@@ -344,18 +347,16 @@ def prepare(
         context = fill.get("context", message.get("context"))
         if isinstance(context, dict) and context.get("traits") is not None:
             fill["traits"] = context["traits"]
-    if fill or not OURS.isdisjoint(message):
-        message = {n: v for n, v in message.items() if n not in OURS} | fill
-    return Raw(message)
+    if not OURS.isdisjoint(message):
+        message = {n: v for n, v in message.items() if n not in OURS}
+    return Raw(message | fill if fill else message)
 
 
 def _from_batch(message: dict[str, Json], batch: Batch) -> dict[str, Json]:
     """Context and integrations key by key; times only where the message has none."""
     fill: dict[str, Json] = {}
-    for name, common in (
-        ("context", batch.context),
-        ("integrations", batch.integrations),
-    ):
+    shared = ("context", batch.context), ("integrations", batch.integrations)
+    for name, common in shared:
         if common:
             own = message.get(name)
             if own is None:
@@ -383,7 +384,7 @@ def weigh(message: Json, nesting: int) -> tuple[int, bool]:
         compact = orjson.dumps(message)
     except TypeError:  # too deep to be written, or what only ``flaws`` can name
         return message_bytes(message) if not _bound(message, nesting) else 0, True
-    if _brackets(compact) <= nesting:
+    if brackets(compact) <= nesting:
         return len(compact), False
     return len(compact), _bound(message, nesting)
 

@@ -1,36 +1,24 @@
-"""The public port: a path to its handler, an answer to the wire.
+"""The public port's paths: a path to its handler.
 
 Paths are exact and few, so a dict decides; aiohttp's low-level server is used without
-its router and middlewares, which would cost more than the handlers. What is not HTTP
-or never arrives ends here too, in bounded time.
+its router and middlewares, which would cost more than the handlers.
 """
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json
 from gateway.inbound import answer, publish
-from gateway.inbound.accept import Acceptor, Endpoint
-from gateway.inbound.answer import Answer, Reply
+from gateway.inbound.accept import Acceptor
+from gateway.inbound.answer import Answer
+from gateway.inbound.judge import Endpoint
+from gateway.inbound.receive import Whole
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-
-HEADER_BYTES_MAX = 16_384  # a request line, a header
-FIRST_REQUEST_SECONDS = 30.0  # from connecting to a whole head
-KEEPALIVE_SECONDS = 75.0
-LINGER_SECONDS = 5.0  # reading on after an early refusal, so that it is seen
-
-QUIET = logging.getLogger("gateway.access")
-QUIET.setLevel(logging.CRITICAL)  # requests are counted, not logged
 
 SINGLE: Mapping[str, EventType] = {
     "i": "identify",
@@ -81,11 +69,24 @@ class Listener:
         except ConnectionError:
             return answer.DROPPED
         except Exception as error:  # noqa: BLE001 -- a bug costs one request, not the server
-            self.notices.say("bug", place=place_of(error), error=type(error).__name__)
-            result = answer.bug()
+            result = self._bug(error)
         name = endpoint.name if endpoint is not None else _area(path)
         self.metrics.requests[name, result.status] += 1
         return answer.reply(result, request)
+
+    async def post(self, request: Whole, endpoint: Endpoint) -> bytes:
+        """What to write for a POST that is all here; never raises."""
+        try:
+            result = await self.acceptor.accept(request, endpoint)
+            result = answer.hidden_from_browsers(result, request.headers)
+        except Exception as error:  # noqa: BLE001 -- as above
+            result = self._bug(error)
+        self.metrics.requests[endpoint.name, result.status] += 1
+        return answer.to_whole(result, request.headers)
+
+    def _bug(self, error: Exception) -> Answer:
+        self.notices.say("bug", place=place_of(error), error=type(error).__name__)
+        return answer.bug()
 
     async def _expect(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -141,74 +142,3 @@ def _area(path: str) -> str:
         if path.startswith(prefix):
             return prefix.strip("/").rpartition("/")[2]
     return "other"
-
-
-class Connection(web.RequestHandler):
-    """A connection that must send a whole request head in time, and hears JSON."""
-
-    __slots__ = ("_patience",)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock; aiohttp has none before the first request."""
-        super().connection_made(transport)
-        loop = asyncio.get_running_loop()
-        self._patience: asyncio.TimerHandle | None = loop.call_later(
-            FIRST_REQUEST_SECONDS, self.force_close
-        )
-
-    def stop_waiting(self) -> None:
-        """Called at each request: from the first on, keep-alive has its own clock."""
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the clock."""
-        self.stop_waiting()
-        super().connection_lost(exc)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What is not HTTP: 400 as JSON, without aiohttp's page."""
-        del status, exc, message
-        self.keep_alive(val=False)
-        said = answer.unreadable("this is not an HTTP request")
-        rendered = answer.wire(said, origin=None, asked=None, close=True)
-        del request
-        return Reply(status=said.status, wire=rendered, keep_alive=False)
-
-
-class Server(web.Server):
-    """aiohttp's server with our connections and without its magic."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(listener.handle, request_factory=self._request)
-
-    def __call__(self) -> web.RequestHandler:
-        """A protocol for a new connection."""
-        return Connection(
-            self,
-            loop=self._loop,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            lingering_time=LINGER_SECONDS,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            access_log=QUIET,
-            auto_decompress=False,
-        )
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: Any,
-        writer: Any,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        protocol.stop_waiting()
-        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)

@@ -34,10 +34,10 @@ def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
             as_sent[name] = {"name": name, "value": value}
     notices: tuple[Notice, ...] = ()
     if body["type"] in WITH_TRAITS and "traits" in body:
-        read = canonical(body["traits"])
-        body["traits"] = read.traits
-        as_sent |= read.as_sent
-        notices = tuple(Notice(code, name) for code, name in read.remarks)
+        body["traits"], renamed, remarks = canonical(body["traits"])
+        as_sent |= renamed
+        if remarks:
+            notices = tuple(Notice(code, name) for code, name in remarks)
     if body["type"] == "identify":
         _complete(body)
     if as_sent:

@@ -5,7 +5,6 @@ What was cut when it was kept cannot be read whole and stays refused.
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from gateway.config import Limits, Source
@@ -57,7 +56,7 @@ class Readmission:
         made = []
         for index, message in enumerate(messages):
             spare = value["messageId"] if not index else f"{value['messageId']}-{index}"
-            own = replace(origin, spare_message_id=spare)
+            own = origin._replace(spare_message_id=spare)
             made.append(self._admitted(message, value, batch, own))
         admitted = [each for each in made if each is not None]
         if not admitted:

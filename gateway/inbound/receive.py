@@ -1,9 +1,10 @@
 """A request's body, read in bounded time and memory; and whose request it is."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -12,6 +13,14 @@ from gateway.errors import LogError, MessageError
 READ_S = 60.0  # for a whole body: a phone on a bad line sends 475 KB in that
 
 Network = IPv4Network | IPv6Network
+
+
+class Whole(NamedTuple):
+    """A POST of which everything is here; ``remote`` is the connection's address."""
+
+    headers: Mapping[str, str]
+    remote: str | None
+    body: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,13 +32,17 @@ class Receiver:
     read_s: float = READ_S
     reading_bytes: int = 0
 
-    async def receive(self, request: web.BaseRequest) -> bytes:
+    async def receive(self, request: web.BaseRequest | Whole) -> bytes:
         """The body as it came, still compressed.
 
         MessageError ``too_large`` beyond the limit; LogError ``overloaded`` when all
         bodies together hold too much; ConnectionError when the sender went quiet or
         away: nobody is left to answer.
         """
+        if isinstance(request, Whole):
+            if len(request.body) > self.body_bytes_max:
+                raise self._too_large()
+            return request.body
         if (request.content_length or 0) > self.body_bytes_max:
             raise self._too_large()
         content = request.content

@@ -34,22 +34,16 @@ def resolve(normalized: Normalized, origin: Origin) -> tuple[Event, tuple[Notice
     body["version"] = VERSION
     body["source"] = origin.source
     if (
-        body["type"] == "identify"
-        and "userId" not in body
+        "userId" not in body
+        and body["type"] == "identify"
         and "anonymousId" not in body
     ):
         email = body.get("traits", {}).get("email")
         if email:  # P062: nothing else says who it is
             body["userId"] = email
-    event = Event(
-        message_id=message_id,
-        type=body["type"],
-        source=origin.source,
-        key=person_key(body),
-        received_at=origin.received_at,
-        body=body,
-    )
-    return event, notices
+    kind, key = body["type"], person_key(body)
+    source, received_at = origin.source, origin.received_at
+    return Event(message_id, kind, source, key, received_at, body), notices
 
 
 def _context(given: dict[str, Json] | None, origin: Origin) -> dict[str, Json]:

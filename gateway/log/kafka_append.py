@@ -1,36 +1,45 @@
 """Appending: requests that arrive while a broker works share its next request.
 
-What comes in: entries, one future a request. What goes out: one batch for each
-partition and broker request, made when the broker's last one has ended. Nothing is
-made for an entry but its place in a queue (kafka_lanes.py).
+In: entries, one future a request. Out: one request a broker at a time, with a batch for
+each of its partitions that has something waiting. Nothing is made for an entry but its
+place in a queue (kafka_lanes.py). What is not confirmed is sent again as it was.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    DuplicateSequenceNumber,
+    KafkaError,
+    RequestTimedOutError,
+    for_code,
+)
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_client import log_error
+from gateway.log.kafka_client import BACKOFF_MS, log_error
 from gateway.log.kafka_lanes import (
     BadEntryError,
+    Broker,
     Lane,
     Lanes,
+    Leaders,
     Part,
     Ticket,
-    batch_of,
+    fill,
     weigh,
 )
 from gateway.log.kafka_produce import Producer
 from gateway.log.kafka_topics import Topics
 
-PATIENCE_S = 0.1  # a batch in flight for longer no longer holds its broker's others
+REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
+NO_ANSWER = RequestTimedOutError.errno  # for a partition that no answer names
+DURABLE = (0, DuplicateSequenceNumber.errno)  # the latter: written by an earlier try
+RENEWING, ENDING, LEARNING = "kafka producer", "kafka producer's end", "kafka topics"
 TICK_S = 0.02  # deadlines are looked at this often at most
 RENEW_S = 0.5  # between attempts to make a new producer
 
@@ -56,15 +65,14 @@ class Appender:
         self._producer: Producer | None = None
         self._lanes = Lanes()
         self._tickets: deque[Ticket] = deque()  # in the order of their deadlines
-        self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._woken = False
+        self._closing = False
+        self._requests: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # a producer's beginning, its end
         self._timer: asyncio.TimerHandle | None = None
         self._failing = False
         self._sweeping = False
         self.waiting_bytes = 0
-        self.flying = 0
-        """Batches handed to the producer and not yet confirmed."""
         self.ends: dict[TopicPartition, int] = {}
         """Above the highest offset that was written from here: lag is exact at once."""
 
@@ -73,7 +81,6 @@ class Appender:
         producer = Producer(self._settings)
         await producer.start(())
         self._producer = producer
-        self._task = asyncio.create_task(self._run(), name="kafka append")
 
     async def append(self, entries: Sequence[Entry], *, capped: bool = True) -> None:
         """Return when all are durable; LogError at the deadline, or when refused.
@@ -87,10 +94,8 @@ class Appender:
         ticket = Ticket(self._loop.create_future(), size, deadline)
         self.waiting_bytes += size
         try:
-            known = self._lanes.by_topic
-            if unknown := {e.topic for e in entries if e.topic not in known}:
-                async with asyncio.timeout_at(deadline):
-                    await self.learn(unknown)
+            if unknown := {e[0] for e in entries} - self._lanes.by_topic.keys():
+                await self._own(self._learn_until(deadline, unknown), LEARNING)
             self._put(ticket, entries)
             # A value: an exception would hold this frame, which holds the future, and
             # such a ring keeps the entries until the collector comes.
@@ -104,6 +109,11 @@ class Appender:
         if problem is not None:
             self._give_up(ticket)
             raise LogError(problem)
+
+    async def _learn_until(self, deadline: float, names: Iterable[str]) -> None:
+        """In a task: a caller may have none, and would need one for a time-out."""
+        async with asyncio.timeout_at(deadline):
+            await self.learn(names)
 
     async def learn(self, names: Iterable[str]) -> None:
         """Make or find topics, and their lanes."""
@@ -122,107 +132,147 @@ class Appender:
 
     def _put(self, ticket: Ticket, entries: Sequence[Entry]) -> None:
         if self._lanes.put(ticket, entries):
-            self._news.set()
+            self._wake()
         self._tickets.append(ticket)
         if self._timer is None:
             self._timer = self._loop.call_at(ticket.deadline, self._on_deadline)
 
     # Sending
 
-    async def _run(self) -> None:
-        """Send what waits whenever a broker is idle, and renew a producer that ended.
+    def _wake(self) -> None:
+        """Look soon: what comes until then goes in the same request."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._flush)
 
-        The look after PATIENCE_S is for lanes whose broker has a batch that is retried.
-        """
-        while True:
-            blocked = any(broker.waiting for broker in self._lanes.brokers.values())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_S if blocked else None):
-                    await self._news.wait()
-            self._news.clear()
-            if self._producer is None:
-                await self._renew()
-            if self._producer is not None:
-                await self._flush(self._producer)
-
-    async def _flush(self, producer: Producer) -> None:
-        now = self._loop.time()
-        for broker in [b for b in self._lanes.brokers.values() if b.waiting]:
-            if broker.flying and now - broker.since < PATIENCE_S:
+    def _flush(self) -> None:
+        """A request to each broker that is idle and has something waiting."""
+        self._woken = False
+        producer, brokers = self._producer, self._lanes.brokers
+        if producer is None:
+            return
+        ready: dict[int, list[Lane]] = {}
+        leaders = Leaders(producer.client.cluster)
+        for broker in list(brokers.values()):
+            if broker.flying:
                 continue
             lanes, broker.waiting = broker.waiting, []
             for lane in lanes:
                 lane.queued = False
-                if self._find_leader(lane, producer):
-                    await self._send(lane, producer)
-                if producer is not self._producer:
-                    return  # it has ended: all lanes stand in line again
+                if (leader := self._leader(lane, leaders)) is None:
+                    continue
+                if leader.flying:
+                    lane.wait(leader)
+                else:
+                    lane.broker = leader
+                    ready.setdefault(leader.node, []).append(lane)
+        if leaders.unknown:
+            self._ask_later(producer, leaders.unknown)
+        for node, lanes in ready.items():
+            self._send(producer, brokers[node], lanes)
 
-    def _find_leader(self, lane: Lane, producer: Producer) -> bool:
-        """False when the lane cannot be sent now, or must not."""
-        cluster, topic = producer.client.cluster, lane.place.topic
-        partitions = cluster.partitions_for_topic(topic)
-        if partitions is None:  # deleted, or the brokers are starting
-            producer.client.force_metadata_update()
-            lane.wait(self._lanes.nobody)
-            return False
-        count = len(self._lanes.by_topic[lane.topic])
-        if len(partitions) != count:
-            error = self._topics.changed(lane.topic, len(partitions), count)
+    def _leader(self, lane: Lane, leaders: Leaders) -> Broker | None:
+        """None when the lane cannot be sent now, or must not."""
+        count = leaders.count(lane.place.topic)
+        expected = len(self._lanes.by_topic[lane.topic])
+        if count and count != expected:
+            error = self._topics.changed(lane.topic, count, expected)
             self._fail([part.ticket for part in lane.queue], error)
-            return False
-        lane.broker = self._lanes.broker(cluster.leader_for_partition(lane.place))
-        return True
+            return None
+        node = leaders.of(lane)
+        return None if node is None else self._lanes.broker(node)
 
-    async def _send(self, lane: Lane, producer: Producer) -> None:
-        """Hand one batch to the producer; its end is heard in ``_landed``."""
-        batch, flight = self._batch(lane, producer)
-        if not flight:
-            return
-        for part in flight:
-            part.ticket.flying += 1
-        lane.flight = flight
-        lane.broker.flying += 1
-        lane.broker.since = self._loop.time()
-        self.flying += 1
-        topic, number = lane.place
-        try:
-            sent = await producer.send_batch(batch, topic, partition=number)
-        except (KafkaError, AssertionError) as error:
-            self._end(producer, error)
-        else:
-            sent.add_done_callback(partial(self._landed, lane, flight, producer))
+    def _ask_later(self, producer: Producer, lanes: Sequence[Lane]) -> None:
+        """Ask who leads these by now, and try again after a pause."""
+        producer.client.force_metadata_update()
+        self._loop.call_later(BACKOFF_MS / 1000, self._again, producer, lanes)
 
-    def _batch(self, lane: Lane, producer: Producer) -> tuple[Any, list[Part]]:
+    def _again(self, producer: Producer, lanes: Sequence[Lane]) -> None:
+        if producer is self._producer:
+            for lane in lanes:
+                lane.wait(self._lanes.nobody)
+            self._wake()
+
+    def _send(self, producer: Producer, broker: Broker, lanes: Sequence[Lane]) -> None:
+        """One request of what these lanes have; what is too much stays in line."""
+        size, batches = 0, dict[TopicPartition, bytearray]()
+        flying: list[Lane] = []
+        for lane in lanes:
+            if size >= REQUEST_BYTES:
+                lane.wait(broker)
+            elif lane.sealed or self._seal(lane, producer):
+                size += len(lane.sealed)
+                batches[lane.place] = lane.sealed
+                lane.flying = True
+                flying.append(lane)
+        if flying:
+            broker.flying = True
+            work = self._deliver(producer, broker, flying, batches)
+            task = self._loop.create_task(work, name="kafka produce")
+            self._requests.add(task)
+            task.add_done_callback(partial(self._requested, producer))
+
+    def _seal(self, lane: Lane, producer: Producer) -> bool:
+        """Make its next batch; False when nobody waits for one any more."""
         while True:
+            batch = producer.batch(lane.place)
             try:
-                return batch_of(lane, producer.create_batch)
+                lane.records = fill(lane, batch)
             except BadEntryError as error:
                 self._fail([error.ticket], LogError(f"kafka: not an entry: {error}"))
+                continue
+            if lane.records:
+                producer.number(lane.place, lane.records)
+                lane.sealed = batch.seal()
+                for part in lane.flight:
+                    part.ticket.flying += 1
+            return bool(lane.records)
 
-    def _landed(
+    async def _deliver(
         self,
-        lane: Lane,
-        flight: list[Part],
         producer: Producer,
-        sent: "asyncio.Future[Any]",
+        broker: Broker,
+        lanes: Sequence[Lane],
+        batches: Mapping[TopicPartition, bytearray],
     ) -> None:
-        """A batch has ended: durable, or failed for good."""
-        error = None if sent.cancelled() else sent.exception()
-        if lane.flight is not flight:
-            return  # its producer was ended: the callers know
-        if error is not None or sent.cancelled():
+        """One request and what its answer says of each lane."""
+        failed: KafkaError | None = None
+        results: Mapping[TopicPartition, tuple[int, int]] = {}
+        try:
+            results = await producer.send(broker.node, batches)
+        except KafkaError as error:
+            failed = error
+        if producer is not self._producer:
+            return  # it was ended: the callers know
+        broker.flying = False
+        again: list[Lane] = []
+        for lane in lanes:
+            code, offset = results.get(lane.place, (NO_ANSWER, -1))
+            if code in DURABLE:
+                self._landed(lane, offset)
+                continue
+            problem = failed or for_code(code)()
+            if not problem.retriable:
+                self._end(producer, problem)
+                return
+            lane.flying = False
+            again.append(lane)
+        if again:
+            self._ask_later(producer, again)
+        if broker.waiting:
+            self._wake()
+
+    def _requested(self, producer: Producer, task: "asyncio.Task[None]") -> None:
+        self._requests.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
             self._end(producer, error)
-            return
-        lane.flight = None
-        broker = lane.broker
-        broker.flying -= 1
-        self.flying -= 1
-        lane.wait(broker)
-        if not broker.flying and broker.waiting:
-            self._news.set()
-        if (offset := sent.result().offset) >= 0:  # -1: written by an earlier try
-            self.ends[lane.place] = offset + sum(len(part.entries) for part in flight)
+
+    def _landed(self, lane: Lane, offset: int) -> None:
+        """A batch is durable."""
+        flight = lane.land()
+        lane.wait(lane.broker)
+        if offset >= 0:  # -1: written by an earlier try
+            self.ends[lane.place] = offset + lane.records
         self._confirm(flight)
 
     def _confirm(self, flight: Iterable[Part]) -> None:
@@ -250,28 +300,36 @@ class Appender:
         if producer is not self._producer:
             return
         self._producer = None
-        self.flying = 0
         for part in self._lanes.ground():
             ticket = part.ticket
             ticket.flying -= 1
             if ticket.future.done() and not ticket.flying:
                 self._release(ticket)
         self._fail(list(self._tickets), log_error(self._topics.place, cause))
-        task = asyncio.create_task(producer.stop())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        self._news.set()
+        for request in self._requests:
+            request.cancel()
+        self._own(producer.stop(), ENDING)
+        if not self._closing:
+            self._own(self._renew(), RENEWING)
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _renew(self) -> None:
-        producer = Producer(self._settings)
-        try:
-            await producer.start(map(self._topics.full, self._lanes.by_topic))
-        except (KafkaError, OSError, TimeoutError) as error:
-            self._tell_failing(log_error(self._topics.place, error))
-            await asyncio.sleep(RENEW_S)
-            self._news.set()
-        else:
-            self._producer = producer
+        """A new producer, however long it takes."""
+        while self._producer is None:
+            producer = Producer(self._settings)
+            try:
+                await producer.start(map(self._topics.full, self._lanes.by_topic))
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._tell_failing(log_error(self._topics.place, error))
+                await asyncio.sleep(RENEW_S)
+            else:
+                self._producer = producer
+        self._wake()
 
     def _fail(self, tickets: Iterable[Ticket], error: LogError) -> None:
         for ticket in tickets:
@@ -329,14 +387,14 @@ class Appender:
         waiting = [t.future for t in self._tickets if not t.future.done()]
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout_s)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._closing = True
+        for task in [t for t in self._tasks if t.get_name() != ENDING]:
+            task.cancel()
         self._failing = True  # a close is nothing to tell of
         self._fail(list(self._tickets), LogError("kafka: the log is closed"))
         if self._producer is not None:
             self._end(self._producer, LogError("kafka: the log is closed"))
         if self._timer is not None:
             self._timer.cancel()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        if ending := {*self._tasks, *self._requests}:
+            await asyncio.wait(ending)

@@ -3,7 +3,7 @@
     Ticket   one caller: its future, its bytes, its deadline
     Part     what one ticket has in one partition
     Lane     one partition: the parts that wait, the parts in flight (one batch at most)
-    Broker   a leader: its lanes that wait, how many of its batches are in flight
+    Broker   a leader: its lanes that wait, and whether a request to it is out
 
 A key's partition is ``crc32(key) % partitions``: fast, stable, and the same number in
 every topic, as all have the same count. (Kafka's murmur2 in Python costs more than all
@@ -12,7 +12,7 @@ the rest; who produces to these topics with another client must use crc32 too.)
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -20,7 +20,9 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
+from gateway.log.kafka_produce import Batch
 
+NOBODY = -1  # Kafka's number of a leader that is not known
 ENTRY_BYTES = 100  # what an entry takes beside its value and key: an estimate
 ROOM_BYTES = 2_048  # of a record's limit, for its key, headers and batch
 BAD_ENTRY = (TypeError, ValueError, AttributeError, OverflowError)
@@ -52,36 +54,54 @@ class Part:
 
 
 class Broker:
-    """The leader of some lanes."""
+    """The leader of some lanes: who stands in line, and whether a request is out."""
 
-    __slots__ = ("flying", "since", "waiting")
+    __slots__ = ("flying", "node", "waiting")
 
-    def __init__(self) -> None:
-        self.flying = 0
-        self.since = 0.0  # when the last batch was handed over
+    def __init__(self, node: int) -> None:
+        self.node = node
+        self.flying = False
         self.waiting: list[Lane] = []
 
 
 class Lane:
-    """One partition of one topic."""
+    """One partition of one topic.
 
-    __slots__ = ("broker", "flight", "limit", "place", "queue", "queued", "topic")
+    ``flight`` is what is in ``sealed``, the batch that was numbered: sent and not yet
+    answered (``flying``), or to be sent again before anything else.
+    """
 
-    def __init__(self, topic: str, place: TopicPartition, *, limit: int) -> None:
+    __slots__ = (
+        *("broker", "flight", "flying", "limit", "place"),
+        *("queue", "queued", "records", "sealed", "topic"),
+    )
+
+    def __init__(
+        self, topic: str, place: TopicPartition, broker: Broker, *, limit: int
+    ) -> None:
         self.topic = topic  # without the prefix
         self.place = place
         self.limit = limit  # bytes of the largest value
-        self.broker = Broker()
+        self.broker = broker
         self.queue: deque[Part] = deque()
         self.queued = False  # among its broker's waiting
-        self.flight: list[Part] | None = None
+        self.flight: list[Part] = []
+        self.sealed = bytearray()
+        self.records = 0  # in the sealed batch
+        self.flying = False
 
     def wait(self, broker: Broker) -> None:
         """Stand in the line of ``broker``, if anything waits here."""
         self.broker = broker
-        if self.queue and not self.queued and self.flight is None:
+        if (self.sealed or self.queue) and not self.queued and not self.flying:
             self.queued = True
             broker.waiting.append(self)
+
+    def land(self) -> list[Part]:
+        """Nothing of it is in flight any more; returns what was."""
+        flight, self.flight, self.sealed = self.flight, [], bytearray()
+        self.flying = False
+        return flight
 
     def sweep(self) -> None:
         """Drop the parts of callers who are gone."""
@@ -90,13 +110,37 @@ class Lane:
             self.queue = deque(kept)
 
 
+class Leaders:
+    """Who leads what at one moment; ``unknown`` are the lanes that nobody leads."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self._counts: dict[str, int] = {}
+        self.unknown: list[Lane] = []
+
+    def count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when it is deleted or not known yet."""
+        if topic not in self._counts:
+            found = self._cluster.partitions_for_topic(topic)
+            self._counts[topic] = len(found or ())
+        return self._counts[topic]
+
+    def of(self, lane: Lane) -> int | None:
+        """The broker's number; None puts the lane among the unknown."""
+        node: int | None = self._cluster.leader_for_partition(lane.place)
+        if node is None or node == NOBODY:
+            self.unknown.append(lane)
+            return None
+        return node
+
+
 class Lanes:
     """Every lane, by topic, and every broker that leads some."""
 
     def __init__(self) -> None:
         self.by_topic: dict[str, list[Lane]] = {}
-        self.nobody = Broker()
-        self.brokers: dict[int | None, Broker] = {None: self.nobody}
+        self.nobody = Broker(NOBODY)
+        self.brokers: dict[int, Broker] = {NOBODY: self.nobody}
 
     def __iter__(self) -> Iterator[Lane]:
         return (lane for lanes in self.by_topic.values() for lane in lanes)
@@ -106,18 +150,16 @@ class Lanes:
         if topic in self.by_topic:
             return
         lanes = [
-            Lane(topic, TopicPartition(full, number), limit=limit - ROOM_BYTES)
-            for number in range(count)
+            Lane(topic, TopicPartition(full, n), self.nobody, limit=limit - ROOM_BYTES)
+            for n in range(count)
         ]
-        for lane in lanes:
-            lane.broker = self.nobody
         self.by_topic[topic] = lanes
 
-    def broker(self, leader: int | None) -> Broker:
+    def broker(self, node: int) -> Broker:
         """The broker of this number, new or known."""
-        if leader not in self.brokers:
-            self.brokers[leader] = Broker()
-        return self.brokers[leader]
+        if node not in self.brokers:
+            self.brokers[node] = Broker(node)
+        return self.brokers[node]
 
     def put(self, ticket: Ticket, entries: Sequence[Entry]) -> bool:
         """Every entry into its lane; True when a broker that is idle has work now."""
@@ -136,7 +178,7 @@ class Lanes:
                 continue
             queue.append(Part(ticket, [entry]))
             ticket.left += 1
-            if not lane.queued and lane.flight is None:
+            if not lane.queued and not lane.flying:
                 lane.wait(lane.broker)
                 news = news or not lane.broker.flying
         return news
@@ -145,10 +187,10 @@ class Lanes:
         """Nothing is in flight any more; returns what was."""
         parts: list[Part] = []
         for broker in self.brokers.values():
-            broker.flying, broker.waiting = 0, []
+            broker.flying, broker.waiting = False, []
         for lane in self:
-            parts += lane.flight or ()
-            lane.flight, lane.queued = None, False
+            parts += lane.land()
+            lane.queued = False
             lane.wait(lane.broker)
         return parts
 
@@ -161,30 +203,30 @@ class BadEntryError(Exception):
         self.ticket = ticket
 
 
-def batch_of(lane: Lane, make: Callable[[], Any]) -> tuple[Any, list[Part]]:
-    """A batch of what fits, in order, and the parts in it, taken from the queue.
+def fill(lane: Lane, batch: Batch) -> int:
+    """Move what fits from the queue into the batch and the flight; how many records.
 
-    BadEntryError leaves the queue as it was: the batch is made anew without it.
+    BadEntryError leaves the queue as it was: the batch must be made anew without it.
     """
-    batch, flight, queue = make(), list[Part](), lane.queue
-    append, last = batch.append, None
-    listed: list[tuple[str, bytes]] = []
+    flight, queue, count = lane.flight, lane.queue, 0
+    append, time_ms = batch.append, batch.time_ms
     while queue:
         part = queue[0]
         if part.ticket.future.done():
             queue.popleft()
             continue
-        taken = 0
+        before = count
         try:
             for _, key, value, headers in part.entries:
-                if headers is not last:  # aiokafka wants a list
-                    last, listed = headers, list(headers)
-                if not append(timestamp=None, key=key, value=value, headers=listed):
+                # Headers as a list: aiokafka takes no other sequence.
+                if append(count, time_ms, key, value, [*headers]) is None:
                     break
-                taken += 1
+                count += 1
         except BAD_ENTRY as error:
             queue.extendleft(reversed(flight))
+            flight.clear()
             raise BadEntryError(part.ticket, error) from error
+        taken = count - before
         if taken < len(part.entries):
             if taken:  # the batch is full: the rest of this part is in the next
                 flight.append(Part(part.ticket, part.entries[:taken]))
@@ -192,7 +234,7 @@ def batch_of(lane: Lane, make: Callable[[], Any]) -> tuple[Any, list[Part]]:
                 part.ticket.left += 1
             break
         flight.append(queue.popleft())
-    return batch, flight
+    return count
 
 
 def weigh(entries: Sequence[Entry]) -> int:

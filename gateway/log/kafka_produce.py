@@ -1,93 +1,133 @@
 """One idempotent producer's life: started in bounded time, ended without hanging.
 
-aiokafka retries a batch of an idempotent producer for ever, in order, and numbers it so
-that a repeat is written once; that is what keeps the order of a key while brokers come
-and go. So nothing here gives up a batch: the appender gives up its callers, and ends
-the producer when a batch has failed for good, because the next number would be refused.
+Each batch has the producer's number and, within its partition, a number of its own, so
+that a batch that is sent again is written once: that is what keeps the order of a key
+while brokers come and go. So nothing here gives up a batch: the appender gives up its
+callers, and ends the producer when a batch has failed for good, because the next number
+would be refused.
+
+aiokafka's client, its connections and its batches are used as they are; its producer is
+not. It spends more on the futures, queues and frames around a small batch than on the
+batch (DESIGN 4.7), and cannot be ended while the brokers are away.
 """
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.transaction import InitProducerIdRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from gateway.log.kafka_client import steady
+from gateway.log.kafka_client import BACKOFF_MS, steady
+from gateway.log.kafka_request import Produce
 
 START_S = 10.0
 STOP_S = 1.0
 REQUEST_S = 5.0  # a broker that does not answer for so long is connected to anew
 BATCH_BYTES = 524_288  # a request carries one batch for each partition of its broker
+NO_TRANSACTION_MS = 2**31 - 1
+SEQUENCES = 2**31  # a partition's numbers start again at 0
+MAGIC = 2  # the format of a batch
+
+
+class Batch:
+    """A batch that is being filled; at least one record fits, of any size.
+
+    ``append(index, time_ms, key, value, headers)`` gives None when it is full, and
+    raises for what is no record: aiokafka's own, since it is called for every record.
+    """
+
+    __slots__ = ("_builder", "append", "time_ms")
+
+    def __init__(self, *, producer_id: int, epoch: int, sequence: int) -> None:
+        self._builder = DefaultRecordBatchBuilder(
+            MAGIC,
+            0,
+            is_transactional=0,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            base_sequence=sequence,
+            batch_size=BATCH_BYTES,
+        )
+        self.append = self._builder.append
+        self.time_ms = time.time_ns() // 1_000_000
+
+    def seal(self) -> bytearray:
+        """Its bytes; after this nothing is added."""
+        sealed: bytearray = self._builder.build()
+        return sealed
 
 
 class Producer:
-    """An idempotent ``AIOKafkaProducer`` that can be ended at any time.
-
-    aiokafka 0.14 cannot end one that cannot send: its ``stop`` waits for every batch to
-    be delivered, which is for ever while the brokers are away. So its requests are
-    known here and ended first. This is the one place that reaches into its sender.
-    """
+    """A number from the brokers, a connection to each, and who was sent what."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._producer = AIOKafkaProducer(
-            **settings,
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
-            request_timeout_ms=int(REQUEST_S * 1000),
+        self.client = steady(
+            AIOKafkaClient(**settings, request_timeout_ms=int(REQUEST_S * 1000))
         )
-        self.create_batch = self._producer.create_batch
-        self.send_batch = self._producer.send_batch
-        self.client = steady(self._producer.client)
-        self._requests: set[asyncio.Task[None]] = set()
-        self._sender = self._producer._sender  # noqa: SLF001 -- see above
-        self._request = self._sender._send_produce_req  # noqa: SLF001 -- see above
-        self._sender._send_produce_req = self._tracked  # noqa: SLF001 -- see above
+        self._id, self._epoch = -1, -1
+        self._sequences: dict[TopicPartition, int] = {}
 
     async def start(self, topics: Iterable[str]) -> None:
         """Connect and learn of ``topics``; raises when no broker answers in time."""
         try:
             async with asyncio.timeout(START_S):
-                await self._producer.start()
+                await self.client.bootstrap()
+                await self._identify()
                 if wanted := set(topics):
                     await self.client.set_topics(wanted)
         except BaseException:
             await self.stop()
             raise
 
-    async def _tracked(self, node: int, batches: Any) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._requests.add(task)
-        try:
-            await self._request(node, batches)
-        finally:
-            self._requests.discard(task)
+    async def _identify(self) -> None:
+        """Get a number; brokers that are starting have none yet."""
+        request = InitProducerIdRequest(
+            transactional_id=None, transaction_timeout_ms=NO_TRANSACTION_MS
+        )
+        while self._id < 0:
+            try:
+                answer = await self.client.send(self.client.get_random_node(), request)
+                error = for_code(answer.error_code)()
+            except KafkaError as failed:
+                error = failed
+            else:
+                if not answer.error_code:
+                    self._id, self._epoch = answer.producer_id, answer.producer_epoch
+                    return
+            if not error.retriable:
+                raise error
+            await self.client.force_metadata_update()
+            await asyncio.sleep(BACKOFF_MS / 1000)
+
+    def batch(self, place: TopicPartition) -> Batch:
+        """The next batch of a partition; the one before it must have ended."""
+        sequence = self._sequences.get(place, 0)
+        return Batch(producer_id=self._id, epoch=self._epoch, sequence=sequence)
+
+    def number(self, place: TopicPartition, records: int) -> None:
+        """From now on that batch must be written before any other of its partition."""
+        after = self._sequences.get(place, 0) + records
+        self._sequences[place] = after % SEQUENCES
+
+    async def send(
+        self, node: int, batches: Mapping[TopicPartition, bytes | bytearray]
+    ) -> Mapping[TopicPartition, tuple[int, int]]:
+        """Kafka's error code and the offset for each; KafkaError for the request.
+
+        In both cases the same bytes may be sent again, to whoever leads by then.
+        """
+        request = Produce(batches, timeout_ms=int(REQUEST_S * 1000))
+        answer = await self.client.send(node, request)
+        return answer.results  # type: ignore[no-any-return]  # aiokafka is untyped
 
     async def stop(self) -> None:
-        """End it and drop what it holds, in bounded time whoever is away."""
-        if (sender := self._sender.sender_task) is not None:
-            ending = {sender, *self._requests}
-            for task in ending:
-                task.cancel()
-            await asyncio.wait(ending)
-            for task in ending:
-                if not task.cancelled():
-                    task.exception()
-            _drop(self._producer._message_accumulator)  # noqa: SLF001 -- see above
+        """Close its connections, in bounded time whoever is away."""
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await self._producer.stop()
-
-
-def _drop(held: Any) -> None:
-    """Cancel what is queued and what is pending; aiokafka's callback wants both there.
-
-    (A batch that was retried is queued only; ending it would be a KeyError.)
-    """
-    for batches in held._batches.values():  # noqa: SLF001 -- see Producer
-        held._pending_batches.update(batches)  # noqa: SLF001 -- see Producer
-    for batch in list(held._pending_batches):  # noqa: SLF001 -- see Producer
-        batch.future.cancel()
+                await self.client.close()

@@ -6,141 +6,14 @@ import gc
 import http.client
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from gateway.config import Limits, LogConfig, parse
-from gateway.errors import LogError
-from gateway.inbound.accept import Acceptor
-from gateway.inbound.authenticate import Keys
-from gateway.inbound.check import SCHEMAS
-from gateway.inbound.listen import Listener, Server
-from gateway.inbound.rate import Budget
-from gateway.inbound.receive import Receiver
-from gateway.inbound.route import Routes
-from gateway.log import EventLog, Span, open_log
-from gateway.log.contract import Record
-from gateway.metrics import Metrics
-from gateway.notices import Notices
-
-CONFIG = """
-[sources.web]
-kind = "browser"
-write_keys = ["web", "web-2"]
-origins = ["https://shop.example"]
-[sources.backend]
-write_keys = ["dev"]
-[sources.old]
-write_keys = ["old"]
-on_invalid = "accept"
-[sources.slow]
-write_keys = ["slow"]
-rate = 10
-[destinations.hook]
-type = "webhook"
-[destinations.off]
-type = "webhook"
-enabled = false
-"""
-TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
-GOOD = {"type": "identify", "userId": "u"}
-
-
-class Away:
-    """A log that cannot be written, or is full; everything else is the real one's."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-        self.away = False
-        self.room = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
-
-    def has_room(self) -> bool:
-        return self.room and self._log.has_room()
-
-    async def append(self, entries: Any) -> None:
-        if self.away:
-            raise LogError("the disk is full")
-        await self._log.append(entries)
-
-
-class House:
-    """A public port in this process, on a real log."""
-
-    def __init__(self, log: Away, notices: Notices, session, limits: Limits) -> None:
-        config = parse(CONFIG, folder=__import__("pathlib").Path())
-        self.log, self.session = log, session
-        self.metrics = Metrics()
-        self.receiver = Receiver(
-            body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
-        )
-        names = dict.fromkeys(config.destinations, TYPES)
-        self.listener = Listener(
-            acceptor=Acceptor(
-                keys=Keys(config.sources),
-                routes=Routes(config.destinations, names),
-                plans={},
-                limits=limits,
-                log=log,
-                receiver=self.receiver,
-                metrics=self.metrics,
-                notices=notices,
-                budgets={"slow": Budget(10)},
-            ),
-            schemas=SCHEMAS,
-            metrics=self.metrics,
-            notices=notices,
-            public_url="https://gateway.example",
-        )
-        self.url = ""
-
-    async def post(
-        self, path: str, body: Any, *, key: str | None = "dev", **headers: str
-    ) -> tuple[int, Any, Any]:
-        data = body if isinstance(body, bytes) else json.dumps(body)
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        if key is not None:
-            given["Authorization"] = aiohttp.encode_basic_auth(key)
-        async with self.session.post(
-            self.url + path, data=data, headers=given
-        ) as answer:
-            return answer.status, json.loads(await answer.read()), answer.headers
-
-    async def records(self, topic: str) -> list[Record]:
-        return [record async for record in self.log.scan(topic, Span())]
-
-    async def events(self) -> list[dict[str, Any]]:
-        return [json.loads(record.value) for record in await self.records("events")]
-
-
-@asynccontextmanager
-async def running(folder, limits: Limits) -> AsyncIterator[House]:
-    notices = Notices(stream=__import__("io").StringIO())
-    config = LogConfig(path=folder / "log.db")
-    log = await open_log(config, limits, topics=("events",), notices=notices)
-    async with aiohttp.ClientSession() as session:
-        house = House(Away(log), notices, session, limits)
-        runner = web.ServerRunner(Server(house.listener), shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield house
-        await runner.cleanup()
-    await log.close()
-
-
-@pytest.fixture
-async def house(tmp_path):
-    async with running(tmp_path, Limits()) as each:
-        yield each
+from gateway.config import Limits
+from gateway.log import Span
+from tests.inbound.house import GOOD, running
 
 
 async def test_the_answer_is_exactly_200_success_true(house):
@@ -477,3 +350,38 @@ async def test_openapi_and_schemas_are_published(house):
             assert answer.status == 200
             schema = json.loads(await answer.read())
         assert schema["$schema"].endswith("2020-12/schema")
+
+
+def sized(size: int, **fields: Any) -> dict[str, Any]:
+    """A message of ``size`` bytes; what ``fields`` hold is not in its event."""
+    message = {**GOOD, **fields, "traits": {**fields.pop("traits", {}), "note": ""}}
+    message["traits"]["note"] = "x" * (size - len(compact(message)))
+    assert len(compact(message)) == size
+    return message
+
+
+def compact(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"asSent": {"mine": "y" * 20_000}},
+        {"writeKey": "y" * 20_000},
+        {"traits": {"firstName": "A", "first_name": "y" * 20_000}},
+        {"anonymousId": None, "name": None, "timestamp": None, "properties": None},
+    ],
+    ids=["plain", "our own name", "a key", "both spellings", "nulls"],
+)
+async def test_a_message_is_measured_exactly_in_a_batch_too(house, fields):
+    """What is left out of an event counts: the limit is the message's."""
+    limit = Limits().message_bytes
+    neighbours = [{**GOOD, "traits": {"note": "z" * 20_000}}] * 2
+    for over in (0, 1):
+        body = {"batch": [*neighbours, sized(limit + over, **dict(fields))]}
+        status, said, _ = await house.post("/v1/batch", body)
+        assert status == 200
+        codes = [e["errors"][0]["code"] for e in said.get("rejected", [])]
+        assert codes == ["too_large"] * over

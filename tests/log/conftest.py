@@ -138,7 +138,7 @@ class KafkaBackend:
         assert isinstance(log, KafkaLog)
         self.node.freeze()
         try:
-            yield lambda: log._appender.flying > 0
+            yield lambda: any(lane.flying for lane in log._appender._lanes)
         finally:
             self.node.thaw()
 

@@ -1,0 +1,201 @@
+"""A connection of the public port: bytes to requests, answers to bytes.
+
+aiohttp parses, bounds and times everything. What is not HTTP or never arrives ends here
+in bounded time. A POST that arrives whole, as nearly all do, is answered without the
+task, the request and the response that aiohttp makes for each: they would cost more
+than judging the message.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from gateway.inbound import answer
+from gateway.inbound.answer import Reply
+from gateway.inbound.judge import Endpoint
+from gateway.inbound.listen import ENDPOINTS, Listener
+from gateway.inbound.receive import Whole
+
+HEADER_BYTES_MAX = 16_384  # a request line, a header
+FIRST_REQUEST_SECONDS = 30.0  # from connecting to a whole head
+KEEPALIVE_SECONDS = 75.0
+LINGER_SECONDS = 5.0  # reading on after an early refusal, so that it is seen
+
+QUIET = logging.getLogger("gateway.access")
+QUIET.setLevel(logging.CRITICAL)  # requests are counted, not logged
+
+
+class Connection(web.RequestHandler):
+    """A connection that must send a whole request head in time, and hears JSON."""
+
+    __slots__ = ("_answering", "_listener", "_patience", "_remote")
+
+    def __init__(self, server: "Server", listener: Listener) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            access_log=QUIET,
+            auto_decompress=False,
+        )
+        self._listener = listener
+        self._answering = False
+        self._remote: str | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock; aiohttp has none before the first request."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._remote = str(peer[0]) if isinstance(peer, tuple | list) else None
+        self._patience = self._loop.call_later(FIRST_REQUEST_SECONDS, self.force_close)
+
+    def stop_waiting(self) -> None:
+        """Called at each request: from the first on, keep-alive has its own clock."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the clock."""
+        self.stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is not HTTP: 400 as JSON, without aiohttp's page."""
+        del status, exc, message
+        self.keep_alive(val=False)
+        said = answer.unreadable("this is not an HTTP request")
+        rendered = answer.wire(said, origin=None, asked=None, close=True)
+        del request
+        return Reply(status=said.status, wire=rendered, keep_alive=False)
+
+    # The short way
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a POST that is all here is answered the short way.
+
+        aiohttp's own task is the reader of ``_messages`` and waits for ``_waiter``. It
+        is not woken for what is taken here, nor for what comes before that is answered:
+        answers leave in the order of the requests.
+        """
+        reader, self._waiter = self._waiter, None
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = reader
+        if reader is None or reader.done() or self._answering or not self._messages:
+            return
+        message, payload = self._messages[0]
+        endpoint = _endpoint_of(message, payload)
+        if endpoint is None or len(self._messages) > 1 or self._parser is None:
+            reader.set_result(None)
+            return
+        self._messages.clear()
+        self._parser.message_consumed()
+        self.stop_waiting()
+        self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_SECONDS
+        self._answering = self._request_in_progress = True
+        body = payload.read_nowait(-1)
+        request = Whole(message.headers, self._remote, body)  # type: ignore[union-attr]  # a message: _endpoint_of looked
+        Flight(self, self._listener.post(request, endpoint), self._loop).go_on()
+
+    def answered(self, wire: bytes) -> None:
+        """Write the answer; then it is the next request's turn."""
+        self._answering = self._request_in_progress = False
+        if self.transport is not None:
+            self.transport.write(wire)
+            if self._close or self._force_close:
+                self.transport.close()
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)  # a shutdown waits for the answer
+        reader = self._waiter
+        if self._messages and reader is not None and not reader.done():
+            reader.set_result(None)
+
+
+class Flight:
+    """A coroutine that is driven by what it waits for, without a task.
+
+    (What an eager task is from Python 3.12 on.) It begins at once; inside it nothing
+    may ask for the current task, as ``asyncio.timeout`` does.
+    """
+
+    __slots__ = ("_connection", "_loop", "_work")
+
+    def __init__(
+        self,
+        connection: Connection,
+        work: Coroutine[Any, None, bytes],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._connection = connection
+        self._work = work
+        self._loop = loop
+
+    def go_on(self, _: "asyncio.Future[Any] | None" = None) -> None:
+        """Run until it waits again, or is done."""
+        try:
+            awaited = self._work.send(None)
+        except StopIteration as done:
+            self._connection.answered(done.value)
+        except BaseException:  # cancelled from within: nobody can be told
+            self._connection.force_close()
+            self._connection.answered(b"")
+            raise
+        else:
+            if awaited is None:  # it lets others go first
+                self._loop.call_soon(self.go_on)
+            else:
+                awaited._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
+                awaited.add_done_callback(self.go_on)
+
+
+def _endpoint_of(message: Any, payload: StreamReader) -> Endpoint | None:
+    """Whose path it is, if it may go the short way."""
+    if (
+        type(message) is not RawRequestMessage
+        or message.method != "POST"
+        or message.should_close
+        or message.version != HttpVersion11
+        or not payload.is_eof()
+    ):
+        return None
+    return ENDPOINTS.get(message.path.partition("?")[0])
+
+
+class Server(web.Server):
+    """aiohttp's server with our connections and without its magic."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener.handle, request_factory=self._request)
+        self._listener = listener
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for a new connection."""
+        return Connection(self, self._listener)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: Any,
+        writer: Any,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        protocol.stop_waiting()
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)

@@ -1,0 +1,143 @@
+"""A public port in this process, on a real log that can be away, full or slow."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from gateway.config import Limits, LogConfig, parse
+from gateway.errors import LogError
+from gateway.inbound.accept import Acceptor
+from gateway.inbound.authenticate import Keys
+from gateway.inbound.check import SCHEMAS
+from gateway.inbound.connection import Server
+from gateway.inbound.judge import Judge
+from gateway.inbound.listen import Listener
+from gateway.inbound.rate import Budget
+from gateway.inbound.receive import Receiver
+from gateway.inbound.route import Routes
+from gateway.log import EventLog, Span, open_log
+from gateway.log.contract import Record
+from gateway.metrics import Metrics
+from gateway.notices import Notices
+
+CONFIG = """
+[sources.web]
+kind = "browser"
+write_keys = ["web", "web-2"]
+origins = ["https://shop.example"]
+[sources.backend]
+write_keys = ["dev"]
+[sources.old]
+write_keys = ["old"]
+on_invalid = "accept"
+[sources.slow]
+write_keys = ["slow"]
+rate = 10
+[destinations.hook]
+type = "webhook"
+[destinations.off]
+type = "webhook"
+enabled = false
+"""
+TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+GOOD = {"type": "identify", "userId": "u"}
+
+
+class Away:
+    """A log that cannot be written, is full or slow; the rest is the real one's."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.away = False
+        self.room = True
+        self.open = asyncio.Event()  # cleared: nothing becomes durable
+        self.open.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def has_room(self) -> bool:
+        return self.room and self._log.has_room()
+
+    async def append(self, entries: Any) -> None:
+        if self.away:
+            raise LogError("the disk is full")
+        await self.open.wait()
+        await self._log.append(entries)
+
+
+class House:
+    """A public port in this process, on a real log."""
+
+    def __init__(self, log: Away, notices: Notices, session, limits: Limits) -> None:
+        config = parse(CONFIG, folder=Path())
+        self.log, self.session, self.notices = log, session, notices
+        self.metrics = Metrics()
+        self.receiver = Receiver(
+            body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
+        )
+        names = dict.fromkeys(config.destinations, TYPES)
+        self.listener = Listener(
+            acceptor=Acceptor(
+                keys=Keys(config.sources),
+                judge=Judge(
+                    routes=Routes(config.destinations, names),
+                    plans={},
+                    limits=limits,
+                    notices=notices,
+                ),
+                limits=limits,
+                log=log,
+                receiver=self.receiver,
+                metrics=self.metrics,
+                budgets={"slow": Budget(10)},
+            ),
+            schemas=SCHEMAS,
+            metrics=self.metrics,
+            notices=notices,
+            public_url="https://gateway.example",
+        )
+        self.url = ""
+        self.runner: web.ServerRunner
+
+    async def post(
+        self, path: str, body: Any, *, key: str | None = "dev", **headers: str
+    ) -> tuple[int, Any, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["Authorization"] = aiohttp.encode_basic_auth(key)
+        async with self.session.post(
+            self.url + path, data=data, headers=given
+        ) as answer:
+            return answer.status, json.loads(await answer.read()), answer.headers
+
+    async def records(self, topic: str) -> list[Record]:
+        return [record async for record in self.log.scan(topic, Span())]
+
+    async def events(self) -> list[dict[str, Any]]:
+        return [json.loads(record.value) for record in await self.records("events")]
+
+
+@asynccontextmanager
+async def running(folder, limits: Limits) -> AsyncIterator[House]:
+    notices = Notices(stream=io.StringIO())
+    config = LogConfig(path=folder / "log.db")
+    log = await open_log(config, limits, topics=("events",), notices=notices)
+    async with aiohttp.ClientSession() as session:
+        house = House(Away(log), notices, session, limits)
+        runner = web.ServerRunner(Server(house.listener), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        house.runner = runner
+        yield house
+        await runner.cleanup()
+    await log.close()
