@@ -24,6 +24,7 @@ from gateway.control import Control
 from gateway.errors import ConfigError, place_of
 from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
+from gateway.inbound.accept_track import beside
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.check import SCHEMAS
 from gateway.inbound.connection import Server
@@ -313,6 +314,7 @@ class House:
         )
         listener = Listener(
             acceptor=acceptor,
+            track=beside(acceptor, config.sources),
             schemas=SCHEMAS,
             metrics=self.metrics,
             notices=self.notices,
@@ -321,6 +323,7 @@ class House:
         shared = self.role.name == "intake"
         port = await bind(runner, config, "listen", secure=tls(config), shared=shared)
         listener.public_url = (config.server.public_url or port.url).rstrip("/")
+        listener.track.public_url = listener.public_url
         return port
 
     async def listen_to_admin(
