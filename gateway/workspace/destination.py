@@ -47,7 +47,7 @@ class People:
                 await apply(connection, placed, self._settings)
             await self._publisher.publish()
         except StoreError as error:
-            return [Retry(f"store: {error}", auth=True)] * len(deliveries)
+            return [Retry(f"store: {error}", away=True)] * len(deliveries)
         except LogError:
             return [Retry("log: suppressed not published")] * len(deliveries)
         return [Delivered()] * len(deliveries)

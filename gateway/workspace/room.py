@@ -27,6 +27,7 @@ class Room:
     ) -> None:
         settings = config.workspace or Workspace()
         self.name = destination.name
+        self._paused = destination.paused
         self._log = log
         self._store = Store(url_of(settings.url, config.folder))
         publisher = Publisher(self._store, log.append)
@@ -40,7 +41,9 @@ class Room:
         )
 
     async def reread(self) -> None:
-        """Return when the store has all of its topic up to now."""
+        """Return when the store has all of its topic up to now; at once if paused."""
+        if self._paused:
+            return
         await reread(
             f"to.{self.name}",
             self._log,
