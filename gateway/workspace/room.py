@@ -46,8 +46,8 @@ class Room:
     async def catch_up(self) -> None:
         """Fill a store that forgot, before the worker starts.
 
-        A store or log that is away is left to the worker, whose breaker says so: it tries
-        again before it applies its first event.
+        A store or log that is away is left to the worker, whose breaker says so: it
+        tries again before it applies its first event.
         """
         if not self._paused:
             with contextlib.suppress(StoreError, LogError):
