@@ -198,7 +198,7 @@ async def _before(worker: Worker, running: Running) -> None:
     """What a worker has to know before its first event."""
     await running.suppressed.known.wait()
     if running.room is not None and running.room.name == worker.name:
-        await running.room.reread()
+        await running.room.catch_up()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

@@ -42,7 +42,7 @@ class Skipped:
 class Retry:
     """Not now: the same attempt may succeed later, not before ``after_s`` if given.
 
-    ``auth`` marks 401, 403, 407, or whatever else is certainly not about this event:
+    ``auth`` marks 401, 403, 407, ``away`` what is certain to fail for every event now:
     the breaker opens at once. ``reason`` is a status or
     the name of an error, never a payload.
     """
@@ -52,6 +52,7 @@ class Retry:
     status: int | None = None
     auth: bool = False
     exchange: Exchange | None = None
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

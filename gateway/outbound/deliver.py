@@ -209,6 +209,7 @@ class Senders:
                 now_s,
                 (pending.record.key for pending in batch),
                 auth=any(verdict.auth for verdict in retries),
+                away=any(verdict.away for verdict in retries),
                 after_s=max(verdict.after_s or 0.0 for verdict in retries),
                 probe=probe,
             )

@@ -5,6 +5,7 @@ that excludes every other worker: one that lost its partition finds its events a
 and changes nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from gateway.workspace.request import Request
 from gateway.workspace.rules import decide
 from gateway.workspace.write import put, write
 
+EVERY = 100  # events until the loop may do something else
 NUMBER_BITS, PARTITION_BITS = 6, 6
 LOCK = 7_355_609
 
@@ -40,8 +42,8 @@ class Placed:
 
 async def apply(
     connection: AsyncConnection, batch: Sequence[Placed], settings: Workspace
-) -> int:
-    """Apply what was not applied before, in order; how many events that were."""
+) -> bool:
+    """Apply what was not applied before, in order; True when a block came or went."""
     positions = await _lock(connection)
     new = [
         each
@@ -49,12 +51,14 @@ async def apply(
         if each.offset > positions.get(each.partition, (-1, 0))[0]
     ]
     if not new:
-        return 0
+        return False
     requests = [each.request for each in new]
     before = await applied(connection, requests)
     known = await load(connection, requests)
     concerned = known.concerned()
-    for each in new:
+    for number, each in enumerate(new, 1):
+        if number % EVERY == 0:
+            await asyncio.sleep(0)
         request = each.request
         key = request.message_id, request.source, request.replay or ""
         if key not in before:
@@ -71,7 +75,7 @@ async def apply(
         for each in new
     }
     await put(connection, tables.position, list(ends.values()))
-    return len(new)
+    return bool(known.changed_suppressed)
 
 
 async def _lock(connection: AsyncConnection) -> dict[int, tuple[int, int]]:

@@ -6,16 +6,11 @@ everything after the store's position is applied from the topic itself. What the
 brings again later is found applied.
 """
 
-import asyncio
-from collections.abc import Callable
-
-from gateway.errors import LogError
 from gateway.log.contract import EventLog, Span
 from gateway.outbound.attempt import Gate, deliver
 from gateway.outbound.contract import Delivery, Place, Retry
 from gateway.outbound.deliver import replay_of
 from gateway.outbound.destinations.workspace import TRAITS
-from gateway.outbound.retry import pause_s
 from gateway.workspace.apply import positions_of
 from gateway.workspace.destination import People
 from gateway.workspace.store import Store, StoreError
@@ -24,27 +19,12 @@ TIMEOUT_S = 120.0  # for one batch, whatever the store does
 
 
 async def reread(
-    topic: str,
-    log: EventLog,
-    store: Store,
-    gate: Gate,
-    people: People,
-    chance: Callable[[], float],
-) -> None:
-    """Return when the store has all of the topic up to now; waits for both."""
-    failures = 0
-    while True:
-        try:
-            await _catch_up(topic, log, store, gate, people)
-            return
-        except (LogError, StoreError):
-            failures += 1
-            await asyncio.sleep(pause_s(failures, chance=chance()))
-
-
-async def _catch_up(
     topic: str, log: EventLog, store: Store, gate: Gate, people: People
 ) -> None:
+    """Return when the store has all of the topic up to now; StoreError, LogError.
+
+    What was applied before an error stays applied: the next call goes on from there.
+    """
     async with store.reading() as connection:
         positions = await positions_of(connection)
     since_ms = min((at_ms for _, at_ms in positions.values()), default=None)

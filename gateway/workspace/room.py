@@ -1,9 +1,10 @@
 """The parts of the workspace, joined: one store, who writes it, who looks into it."""
 
-import random
+import contextlib
 from collections.abc import Mapping
 
 from gateway.config import Config, DestinationConfig, Workspace
+from gateway.errors import LogError
 from gateway.event import SourceKind
 from gateway.log.contract import EventLog
 from gateway.outbound.attempt import Gate
@@ -12,7 +13,7 @@ from gateway.workspace.destination import People
 from gateway.workspace.lookup import Lookup
 from gateway.workspace.publish import Publisher
 from gateway.workspace.reread import reread
-from gateway.workspace.store import Store, url_of
+from gateway.workspace.store import Store, StoreError, url_of
 
 
 class Room:
@@ -27,6 +28,7 @@ class Room:
     ) -> None:
         settings = config.workspace or Workspace()
         self.name = destination.name
+        self._paused = destination.paused
         self._log = log
         self._store = Store(url_of(settings.url, config.folder))
         publisher = Publisher(self._store, log.append)
@@ -39,13 +41,18 @@ class Room:
             suppressed=Suppressed(),
         )
 
-    async def reread(self) -> None:
-        """Return when the store has all of its topic up to now."""
-        await reread(
-            f"to.{self.name}",
-            self._log,
-            self._store,
-            self._gate,
-            self.people,
-            random.random,
-        )
+        self.people.first(self._reread)
+
+    async def catch_up(self) -> None:
+        """Fill a store that forgot, before the worker starts.
+
+        A store or log that is away is left to the worker, whose breaker says so: it
+        tries again before it applies its first event.
+        """
+        if not self._paused:
+            with contextlib.suppress(StoreError, LogError):
+                await self.people.catch_up()
+
+    async def _reread(self) -> None:
+        topic = f"to.{self.name}"
+        await reread(topic, self._log, self._store, self._gate, self.people)

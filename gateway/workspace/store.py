@@ -33,6 +33,13 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 CONNECT_S = 5.0
 COMMAND_S = 30.0
 READERS = 4
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "cache_size=-65536",  # KB: indexes are hit at random places
+    "wal_autocheckpoint=8000",  # pages: a hot page is copied back once, not each time
+)
 # PostgreSQL's classes of states that say something of the server, not of the rows:
 # connection, authorization, rolled back, resources, not in state, operator, system.
 AWAY = ("08", "28", "3D", "40", "53", "55", "57", "58")
@@ -137,7 +144,7 @@ def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     del record
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.workspace.store import Store, url_of
-from tests.path.running import Gateway, Webhook, until
+from tests.path.running import PATIENCE_S, Gateway, Webhook, until
 from tests.workspace.contents import contents, rows
 
 pytestmark = pytest.mark.service
@@ -24,6 +24,7 @@ write_keys = ["test_write_key"]
 type = "workspace"
 delivery = { retry_base = "50ms", retry_cap = "500ms", probe_every = "200ms" }
 """
+BREAKER = 'gateway_breaker_open{destination="people"}'
 TOKEN = {"Authorization": "Bearer look"}
 
 
@@ -58,12 +59,13 @@ class Desk:
 
     async def decided(self, message_id: str):
         """The decision on a message, once there is one."""
-        while True:
-            status, body = await self.get(f"/v1/decisions/{message_id}")
-            assert status == 200
-            if body["decision"] != "pending":
-                return body
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(2 * PATIENCE_S):
+            while True:
+                status, body = await self.get(f"/v1/decisions/{message_id}")
+                assert status == 200
+                if body["decision"] != "pending":
+                    return body
+                await asyncio.sleep(0.01)
 
     async def attributes(self, customer: str, id_type: str = "id"):
         path = f"/v1/customers/{customer}/attributes?id_type={id_type}"
@@ -313,12 +315,38 @@ async def test_a_store_that_is_away_loses_nothing(tmp_path, postgres):
         await desk.decided("m1")
         postgres.stop()
         await identify(gateway, "m2", userId="u2")
-        while not await gateway.metric('gateway_breaker_open{destination="people"}'):
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(PATIENCE_S):
+            while not await gateway.metric(BREAKER):
+                await asyncio.sleep(0.02)
         status, body = await desk.get("/v1/decisions/m2")
         assert (status, body["errors"][0]["status"]) == (503, 503)
         postgres.start()
-        while (await desk.get("/v1/decisions/m2"))[0] != 200:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await desk.get("/v1/decisions/m2"))[0] != 200:
+                await asyncio.sleep(0.05)
         assert (await desk.decided("m2"))["decision"] == "added"
         assert await gateway.read("dead.people") == []
+
+
+async def test_a_store_that_is_away_at_the_start_loses_nothing(tmp_path, postgres):
+    """The breaker says so; the emptied store is filled before new events come."""
+    url = postgres.make_database("late")
+    other = f"sqlite:///{tmp_path}/first.db"
+    async with Gateway(tmp_path, config(other)) as gateway:
+        await identify(gateway, "m1", userId="u1")
+        await Desk(gateway).decided("m1")
+        await gateway.stop()
+        gateway.file.write_text(gateway.file.read_text().replace(other, url))
+        postgres.stop()
+        await gateway.start()
+        await identify(gateway, "m2", userId="u2")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await gateway.metric(BREAKER):
+                await asyncio.sleep(0.02)
+        postgres.start()
+        desk = Desk(gateway)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await desk.get("/v1/decisions/m2"))[0] != 200:
+                await asyncio.sleep(0.05)
+        assert (await desk.decided("m2"))["decision"] == "added"
+        assert (await desk.decided("m1"))["decision"] == "added"

@@ -50,7 +50,7 @@ class Described:
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """It has no store: nothing is applied."""
-        return [Retry("no store", auth=True)] * len(deliveries)
+        return [Retry("no store", away=True)] * len(deliveries)
 
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
         """What is applied is the event itself."""

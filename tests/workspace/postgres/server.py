@@ -22,19 +22,25 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """The folder of initdb and postgres, the newest there is."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"),
-        key=lambda path: int(path.parts[-3]),
-    )
-    if found:
-        return found[-1].parent
-    initdb = shutil.which("initdb")
-    if initdb is None:
+    """The folder of initdb and postgres, the newest there is; from apt when missing."""
+    if not (found := _installed()) and os.getuid() == 0 and shutil.which("apt-get"):
+        install = ["apt-get", "install", "-y", "-qq", "postgresql"]
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(install, env=quiet, check=False, capture_output=True)
+        found = _installed()
+    if not found:
         raise RuntimeError(
             "the workspace tests need PostgreSQL: apt install postgresql"
         )
-    return Path(initdb).resolve().parent
+    return found[-1]
+
+
+def _installed() -> list[Path]:
+    initdb = shutil.which("initdb")
+    on_path = [] if initdb is None else [Path(initdb).resolve().parent]
+    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest_last = sorted(versions, key=lambda path: int(path.parts[-3]))
+    return [*on_path, *(path.parent for path in newest_last)]
 
 
 class Server:
