@@ -18,7 +18,7 @@ from gateway.inbound.accept_track import TrackAcceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.judge import Endpoint
 from gateway.inbound.receive import Whole
-from gateway.inbound.track_api import PREFIXES
+from gateway.inbound.track_api import BODIES, PREFIXES
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -120,7 +120,9 @@ class Listener:
         if path == "/healthz":
             return ALIVE
         if path == "/openapi.json":
-            return answer.document(publish.openapi(self.schemas, self.public_url))
+            return answer.document(
+                publish.openapi(self.schemas, self.public_url, BODIES)
+            )
         if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
             name = path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)]
             schema = self.schemas.get(name)

@@ -316,3 +316,8 @@ TABLE: Mapping[str, Mapping[str, Operation]] = {
     },
 }
 PATHS = tuple((path.split("/"), operations) for path, operations in TABLE.items())
+# For the API's description: the definition of each body.
+BODIES = {
+    path: {method: operation.schema for method, operation in operations.items()}
+    for path, operations in TABLE.items()
+}

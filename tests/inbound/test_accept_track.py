@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from gateway.config import Limits
+from gateway.inbound.track_api import PREFIXES, TABLE
 from gateway.log import Span
 from tests.inbound.house import GOOD, House, running
 
@@ -371,3 +372,19 @@ async def test_an_upload_that_waits_to_be_asked_for_is_asked_for(house):
         url, json=body, headers=key, expect100=True, timeout=timeout
     ) as answer:
         assert answer.status == 200
+
+
+async def test_the_description_has_every_path(house):
+    url = f"{house.url}/openapi.json"
+    async with house.session.get(url) as answer:
+        document = await answer.json()
+    described = {
+        (path, method.upper())
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith(PREFIXES)
+    }
+    table = {(path, method) for path, each in TABLE.items() for method in each}
+    assert described == table
+    names = set(document["components"]["securitySchemes"])
+    assert {"siteId"} <= names

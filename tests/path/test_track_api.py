@@ -251,3 +251,35 @@ async def test_requests_one_after_another_give_the_people_of_that_order(tmp_path
             if "n" in each["data"]
         ]
         assert seen == [str(number) for number in range(30)]
+
+
+async def test_explain_shows_what_a_request_becomes(tmp_path):
+    it = Gateway(tmp_path, config())
+    (tmp_path / "put.json").write_text(
+        '{"endpoint": "PUT /api/v1/customers/u%2F1", "body": {"first_name": "A"}}'
+    )
+    (tmp_path / "batch.json").write_text(
+        '{"batch": [{"type": "person", "action": "delete", "identifiers": {"id": "u"}},'
+        ' {"type": "person", "action": "event", "identifiers": {"id": "u"}}]}'
+    )
+    (tmp_path / "path.json").write_text('{"endpoint": "PUT /nowhere", "body": {}}')
+
+    async def explained(name):
+        file = str(tmp_path / name)
+        source = ("--source", "backend")
+        code, out, err = await it.command("explain", file, *source, "--json")
+        return code, json.loads(out) if out else err
+
+    code, told = await explained("put.json")
+    (message,) = told["messages"]
+    assert code == 0
+    assert message["event"]["identifiers"] == {"id": "u/1"}
+    assert message["event"]["traits"] == {"first_name": "A"}
+    assert message["resolve"]["personKey"] == "u/1"
+    assert message["route"]["to"] == ["people"]
+    _, told = await explained("batch.json")
+    deleted, bad = told["messages"]
+    assert deleted["event"]["action"] == "delete"
+    assert bad["check"]["errors"][0]["message"] == "needs name"
+    _, told = await explained("path.json")
+    assert "METHOD and PATH" in told["refused"]
