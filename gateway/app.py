@@ -157,8 +157,7 @@ async def _run(
         if name_of(config) is None or not running.workers:
             running.suppressed.known.set()
         else:
-            following = follow(running.suppressed, running.log, random.random)
-            beside.append(tasks.create_task(following))
+            beside.append(tasks.create_task(_follow(running)))
         for worker in running.workers:
             tasks.create_task(_keep_running(worker, running))
         gc.collect()
@@ -173,6 +172,13 @@ async def _run(
         for task in beside:
             task.cancel()
     running.notices.flush()
+
+
+async def _follow(running: Running) -> None:
+    """Know who is suppressed, from before the first event to the end."""
+    if running.room is not None:
+        await running.room.tell()
+    await follow(running.suppressed, running.log, random.random)
 
 
 async def _keep_running(worker: Worker, running: Running) -> None:

@@ -1,5 +1,6 @@
 """The parts of the workspace, joined: one store, who writes it, who looks into it."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ from gateway.workspace.lookup import Lookup
 from gateway.workspace.publish import Publisher
 from gateway.workspace.reread import reread
 from gateway.workspace.store import Store, StoreError, url_of
+
+TELL_S = 5.0  # what the start waits for the store
 
 
 class Room:
@@ -31,8 +34,8 @@ class Room:
         self._paused = destination.paused
         self._log = log
         self._store = Store(url_of(settings.url, config.folder))
-        publisher = Publisher(self._store, log.append)
-        self.people = People(self._store, publisher, settings, source_kinds)
+        self._publisher = Publisher(self._store, log.append)
+        self.people = People(self._store, self._publisher, settings, source_kinds)
         self.lookup = Lookup(self._store, api_token=settings.api_token)
         self._gate = Gate(
             destination,
@@ -42,6 +45,15 @@ class Room:
         )
 
         self.people.first(self._reread)
+
+    async def tell(self) -> None:
+        """Publish what a crash left untold, before anybody asks who is blocked.
+
+        In bounded time: a store that is away is not waited for, it is told later.
+        """
+        with contextlib.suppress(StoreError, LogError, TimeoutError):
+            async with asyncio.timeout(TELL_S):
+                await self._publisher.publish()
 
     async def catch_up(self) -> None:
         """Fill a store that forgot, before the worker starts.

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -17,12 +18,15 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("postgres") / "cluster")
-    server.create()
-    server.start()
-    yield server
-    server.stop()
+def postgres() -> Iterator[Server]:
+    """Not in pytest's own folder: an unprivileged user has to get there."""
+    with TemporaryDirectory(prefix="gateway-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = Server(Path(folder) / "cluster")
+        server.create()
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])

@@ -10,9 +10,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from gateway.config import Workspace
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, LogError
 from gateway.workspace import tables
 from gateway.workspace.apply import Placed, apply
+from gateway.workspace.publish import Publisher
 from gateway.workspace.store import Store, StoreError, url_of
 from tests.workspace.conftest import apply_all
 from tests.workspace.contents import contents, rows
@@ -162,3 +163,31 @@ async def test_nobody_listens_is_away(tmp_path):
 def test_a_wrong_url_is_the_operators(tmp_path, wrong):
     with pytest.raises(ConfigError, match=r"workspace\.url"):
         url_of(wrong, tmp_path)
+
+
+async def test_what_a_crash_left_untold_is_published_once(store):
+    """A block is a row before it is a record; a crash between the two loses neither."""
+    told = []
+
+    async def append(entries):
+        told.extend((entry.key.decode(), bool(entry.value)) for entry in entries)
+
+    async def fail(entries):
+        raise LogError("away")
+
+    blocked = tables.suppressed.insert().values(
+        kind="id",
+        value="u1",
+        together="s1",
+        at=0,
+        message_id="s1",
+        blocked=True,
+        published=False,
+    )
+    async with store.writing() as connection:
+        await connection.execute(blocked)
+    with pytest.raises(LogError):
+        await Publisher(store, fail).publish()
+    for _ in range(2):
+        await Publisher(store, append).publish()
+    assert told == [("id:u1", True)]

@@ -60,9 +60,6 @@ class Server:
         self.folder.mkdir(parents=True)
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-            for parent in self.folder.parents:  # it has to get there
-                if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o011 == 0:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         data = str(self.folder / "data")
         options = ["-U", "gateway", "-A", "trust", "-E", "UTF8", "--no-sync"]
         self._run("initdb", "-D", data, "--locale=C", *options)
@@ -95,7 +92,8 @@ class Server:
                 stderr=output,
             )
         end = time.monotonic() + START_S
-        ready = self._words("pg_isready", "-q", "-h127.0.0.1", f"-p{self.port}")
+        where = ["-h127.0.0.1", f"-p{self.port}", "-Ugateway", "-dpostgres"]
+        ready = self._words("pg_isready", "-q", *where)
         while subprocess.run(ready, check=False).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"PostgreSQL: {log.read_text()[-2000:]}")
