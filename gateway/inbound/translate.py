@@ -37,12 +37,12 @@ def path_identifier(value: str) -> dict[str, str]:
 
 def explicit(given: Values | None) -> dict[str, str]:
     """``{"id" | "email" | "cio_id": value}`` as identifiers; anonymous ids are none."""
-    named = {kind: text(value) for kind, value in (given or {}).items()}
-    return {
-        kind: value.removeprefix(CIO_PREFIX) if kind == "cio_id" else value
-        for kind, value in named.items()
-        if kind in KINDS and value
+    named = {
+        kind: text(value).removeprefix(CIO_PREFIX if kind == "cio_id" else "")
+        for kind, value in (given or {}).items()
+        if kind in KINDS
     }
+    return {kind: value for kind, value in named.items() if value}
 
 
 def message(

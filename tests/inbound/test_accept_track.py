@@ -187,7 +187,7 @@ async def test_pipelines_cannot_say_what_only_the_track_api_may(house):
 
 async def test_an_error_can_be_read_by_every_client_and_is_kept(house):
     line = "POST /api/v1/customers/u1/events?x=1"
-    status, body, headers = await ask(house, line, {"nome": "e"})
+    status, body, headers = await ask(house, line, {"title": "e"})
     assert status == 400
     (error,) = body["errors"]
     assert error == {
@@ -204,7 +204,7 @@ async def test_an_error_can_be_read_by_every_client_and_is_kept(house):
     assert kept["messageId"] == headers["X-Message-Id"]
     assert kept["endpoint"] == line
     assert kept["source"] == "track"
-    assert json.loads(kept["bytes"]) == {"nome": "e"}
+    assert json.loads(kept["bytes"]) == {"title": "e"}
 
 
 async def test_r01_a_path_without_an_identifier_is_refused(house):

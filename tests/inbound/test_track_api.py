@@ -350,6 +350,8 @@ REFUSED = [
      ("/identifiers", "additionalProperties")),
     (*entity_of(action="delete", identifiers={"id": True}),
      ("/identifiers/id", "type")),
+    (*entity_of(action="delete", identifiers={"cio_id": "cio_"}),
+     ("/identifiers/cio_id", "not")),
     (*entity_of(action="delete", identifiers={"id": 2**53 + 1}),
      ("/identifiers/id", "maximum")),
     (*entity_of(action="event", **WHO), ("", "required")),
