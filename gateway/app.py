@@ -6,13 +6,14 @@ Everything here happens once, at the start or the end; no event passes through.
 import asyncio
 import contextlib
 import gc
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 from aiohttp import web
@@ -21,8 +22,9 @@ from gateway import replay
 from gateway.config import Config
 from gateway.control import Control
 from gateway.errors import ConfigError, place_of
-from gateway.event import Json
+from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
+from gateway.inbound.accept_track import beside
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.check import SCHEMAS
 from gateway.inbound.connection import Server
@@ -33,11 +35,16 @@ from gateway.inbound.receive import Receiver
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from gateway.outbound.contract import Destination
 from gateway.outbound.send import AiohttpSend, open_session
-from gateway.outbound.suppressed import Suppressed
+from gateway.outbound.suppressed import Suppressed, follow
 from gateway.outbound.work import Worker
 from gateway.parts import Parts, check, declared_of, replay_rules, topics_of
 from gateway.ports import Port, bind, tls
+from gateway.workspace.settings import name_of
+
+if TYPE_CHECKING:
+    from gateway.workspace.room import Room
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
@@ -117,50 +124,73 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
         metrics.waiting_bytes = lambda: log.waiting_bytes
         session = await stack.enter_async_context(open_session())
         house = House(config, parts, role, log, session, metrics, notices)
-        workers = house.workers(stack)
+        room = house.room(stack)
+        suppressed = Suppressed()
+        workers = house.workers(stack, room, suppressed)
         public = None if role.name == "worker" else await house.listen()
         if public is not None:
             stack.push_async_callback(public.runner.cleanup)
-        admin = await house.listen_to_admin(workers)
+        admin = await house.listen_to_admin(workers, room)
         stack.push_async_callback(admin.runner.cleanup)
-        await _run(workers, public, admin, notices=notices, config=config, stop=stop)
+        running = Running(log, workers, room, suppressed, notices, stop)
+        await _run(running, public, admin, config=config)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs from ready to drained."""
+
+    log: EventLog
+    workers: Sequence[Worker]
+    room: "Room | None"
+    suppressed: Suppressed
+    notices: Notices
+    stop: asyncio.Event
 
 
 async def _run(
-    workers: Sequence[Worker],
-    public: Port | None,
-    admin: Port,
-    *,
-    notices: Notices,
-    config: Config,
-    stop: asyncio.Event,
+    running: Running, public: Port | None, admin: Port, *, config: Config
 ) -> None:
     """From ready to drained: stop accepting, finish, settle, in this order."""
     async with asyncio.TaskGroup() as tasks:
-        for worker in workers:
-            tasks.create_task(_keep_running(worker, notices, stop))
-        flusher = tasks.create_task(_flush(notices))
+        beside = [tasks.create_task(_flush(running.notices))]
+        if name_of(config) is None or not running.workers:
+            running.suppressed.known.set()
+        else:
+            beside.append(tasks.create_task(_follow(running)))
+        for worker in running.workers:
+            tasks.create_task(_keep_running(worker, running))
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         _say_ready(config, public, admin)
-        await stop.wait()
+        await running.stop.wait()
         if public is not None:
             await public.runner.cleanup()
-        for worker in workers:
+        for worker in running.workers:
             worker.request_stop()
-        flusher.cancel()
-    notices.flush()
+        for task in beside:
+            task.cancel()
+    running.notices.flush()
 
 
-async def _keep_running(worker: Worker, notices: Notices, stop: asyncio.Event) -> None:
+async def _follow(running: Running) -> None:
+    """Know who is suppressed, from before the first event to the end."""
+    if running.room is not None:
+        await running.room.tell()
+    await follow(running.suppressed, running.log, random.random)
+
+
+async def _keep_running(worker: Worker, running: Running) -> None:
     """A bug of ours in a worker is told and costs a second, not the process."""
+    stop = running.stop
     while not stop.is_set():
         try:
-            await worker.run()
+            if await _unless(stop, _before(worker, running)):
+                await worker.run()
         except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
             cause = _first(error)
-            notices.say(
+            running.notices.say(
                 "worker_failed",
                 destination=worker.name,
                 error=type(cause).__name__,
@@ -168,6 +198,27 @@ async def _keep_running(worker: Worker, notices: Notices, stop: asyncio.Event) -
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RESTART_S)
+
+
+async def _before(worker: Worker, running: Running) -> None:
+    """What a worker has to know before its first event."""
+    await running.suppressed.known.wait()
+    if running.room is not None and running.room.name == worker.name:
+        await running.room.catch_up()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do it, unless told to stop before it is done; False then."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+        return doing.done()
+    finally:
+        doing.cancel()
+        stopping.cancel()
+        await asyncio.wait([doing, stopping])
 
 
 def _first(error: BaseException) -> BaseException:
@@ -194,25 +245,46 @@ class House:
     metrics: Metrics
     notices: Notices
 
-    def workers(self, stack: AsyncExitStack) -> list[Worker]:
+    @property
+    def source_kinds(self) -> dict[str, SourceKind]:
+        """Who sends what, by name."""
+        return {name: source.kind for name, source in self.config.sources.items()}
+
+    def room(self, stack: AsyncExitStack) -> "Room | None":
+        """Where people are kept, if this process works for it; the stack closes it."""
+        name = name_of(self.config)
+        if name is None or not self.role.works_for(name):
+            return None
+        from gateway.workspace.room import Room  # noqa: PLC0415 -- costs start-up time
+
+        kept = self.config.destinations[name]
+        room = Room(self.config, kept, self.log, self.source_kinds)
+        stack.push_async_callback(room.people.close)
+        return room
+
+    def workers(
+        self, stack: AsyncExitStack, room: "Room | None", suppressed: Suppressed
+    ) -> list[Worker]:
         """One worker per destination of this role; the stack closes destinations."""
         config = self.config
-        source_kinds = {name: source.kind for name, source in config.sources.items()}
-        suppressed = Suppressed()
         workers = []
         for name, each in config.destinations.items():
             if not each.enabled or not self.role.works_for(name):
                 continue
-            send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
-            kind = self.parts.kinds[name]
-            built = kind.build(each, folder=config.folder, send=send)
-            stack.push_async_callback(built.close)
+            built: Destination
+            if room is not None and room.name == name:
+                built = room.people
+            else:
+                send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
+                kind = self.parts.kinds[name]
+                built = kind.build(each, folder=config.folder, send=send)
+                stack.push_async_callback(built.close)
             workers.append(
                 Worker(
                     config=each,
                     log=self.log,
                     destination=built,
-                    source_kinds=source_kinds,
+                    source_kinds=self.source_kinds,
                     suppressed=suppressed,
                     metrics=self.metrics,
                     notices=self.notices,
@@ -248,6 +320,7 @@ class House:
         )
         listener = Listener(
             acceptor=acceptor,
+            track=beside(acceptor, config.sources),
             schemas=SCHEMAS,
             metrics=self.metrics,
             notices=self.notices,
@@ -256,9 +329,12 @@ class House:
         shared = self.role.name == "intake"
         port = await bind(runner, config, "listen", secure=tls(config), shared=shared)
         listener.public_url = (config.server.public_url or port.url).rstrip("/")
+        listener.track.public_url = listener.public_url
         return port
 
-    async def listen_to_admin(self, workers: Sequence[Worker]) -> Port:
+    async def listen_to_admin(
+        self, workers: Sequence[Worker], room: "Room | None"
+    ) -> Port:
         """Open the admin port, and say beside the log where it is."""
 
         def readiness() -> Mapping[str, Json]:
@@ -268,7 +344,11 @@ class House:
             return replaying_on(self.log, self.config, self.parts, asked)
 
         control = Control(
-            log=self.log, metrics=self.metrics, workers=readiness, replaying=replaying
+            log=self.log,
+            metrics=self.metrics,
+            workers=readiness,
+            replaying=replaying,
+            more=[] if room is None else room.lookup.routes(),
         )
         runner = web.AppRunner(
             control.application(),

@@ -93,7 +93,10 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """``[sources.NAME]``: who sends. ``rate`` is messages a second; None: any."""
+    """``[sources.NAME]``: who sends. ``rate`` is messages a second; None: any.
+
+    ``forms``: form id -> field -> the attribute it is (Track API).
+    """
 
     name: str = named("")
     kind: SourceKind = "server"
@@ -106,6 +109,7 @@ class Source:
     rate: int | None = None
     schema: Path | None = None
     violation: Literal["reject", "flag"] = "reject"
+    forms: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +260,7 @@ def _check_keys(sources: Mapping[str, Source]) -> None:
             if not source.site_id or not source.api_keys:
                 message = f"sources.{name}: kind track_api needs site_id and api_keys"
                 raise ConfigError(message)
+            _check_track(name, source, owners)
         elif not source.write_keys:
             message = f"sources.{name}.write_keys: missing; nobody could send"
             raise ConfigError(message)
@@ -266,3 +271,24 @@ def _check_keys(sources: Mapping[str, Source]) -> None:
             if owners.setdefault(key, name) != name:
                 message = f"sources.{name}.write_keys: {owners[key]} has the same key"
                 raise ConfigError(message)
+
+
+def _check_track(name: str, source: Source, owners: dict[str, str]) -> None:
+    """A Track API source's credentials are one text in a header: SITE_ID:API_KEY."""
+    for key in source.api_keys:
+        pair = f"{source.site_id}:{key}"
+        if not key.strip() or pair != pair.strip():
+            message = f"sources.{name}.api_keys: a key is empty or has spaces"
+            raise ConfigError(message)
+        if owners.setdefault(pair, name) != name:
+            message = f"sources.{name}.api_keys: {owners[pair]} has the same key"
+            raise ConfigError(message)
+    if ":" in (source.site_id or ""):
+        message = f"sources.{name}.site_id: has a colon, which ends it in a header"
+        raise ConfigError(message)
+    for form, fields in source.forms.items():
+        if not isinstance(fields, dict) or not all(
+            isinstance(each, str) for each in fields.values()
+        ):
+            message = f"sources.{name}.forms.{form}: not {{ FIELD = 'attribute' }}"
+            raise ConfigError(message)

@@ -6,7 +6,7 @@ log itself.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +25,7 @@ CHUNK_BYTES = 64_000
 
 
 class Control:
-    """The admin port's handlers; ``token`` opens /control."""
+    """The admin port's handlers; ``token`` opens /control, ``more`` see to theirs."""
 
     def __init__(
         self,
@@ -34,12 +34,14 @@ class Control:
         metrics: Metrics,
         workers: Readiness,
         replaying: Replaying,
+        more: Sequence[web.RouteDef] = (),
     ) -> None:
         self.token = secrets.token_urlsafe(32)
         self._log = log
         self._metrics = metrics
         self._workers = workers
         self._replaying = replaying
+        self._more = more
 
     def application(self) -> web.Application:
         """The aiohttp application of the admin port."""
@@ -49,6 +51,7 @@ class Control:
         application.router.add_get("/control/topics", self._topics)
         application.router.add_get("/control/read/{topic}", self._read)
         application.router.add_post("/control/replay", self._replay)
+        application.router.add_routes(self._more)
         return application
 
     async def _show_metrics(self, request: web.Request) -> web.Response:

@@ -6,19 +6,19 @@ validator is asked for its reading of a refused message too.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
-from gateway.event import Event, Json, Origin, Raw, iso
-from gateway.inbound import decode
-from gateway.inbound.check import check, reference_errors
+from gateway.event import Event, Json, Normalized, Origin, Raw, iso
+from gateway.inbound import decode, track_api
+from gateway.inbound.check import check, planned, reference_errors
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.resolve import resolve
 from gateway.inbound.route import route
+from gateway.inbound.track_api import EMPTY, Call
 from gateway.notices import Notice
 from gateway.parts import Parts, previewing
 from gateway.parts import check as check_config
@@ -29,11 +29,19 @@ SPARE_ID = "made-up-by-the-gateway"
 def explain(
     config: Config, data: bytes, *, source: str | None = None
 ) -> dict[str, Json]:
-    """Every stage of every message in ``data`` (a message, or a body with `batch`)."""
+    """Every stage of every message in ``data`` (a message, or a body with `batch`).
+
+    Of a source that speaks the Track API, ``data`` is one of its requests.
+    """
     parts = check_config(config)
     sender = _source(config, source)
     try:
         value, suspect, _ = decode.decode(data, config.limits)
+        if sender.kind == "track_api":
+            call, asked = _asked(value, config)
+            teller = _Teller(config, parts, sender, decode.NO_BATCH, suspect=suspect)
+            told = [each for body in asked for each in teller.tell_track(call, body)]
+            return {"source": sender.name, "messages": told}
         single = not (isinstance(value, dict) and "batch" in value)
         if single and isinstance(value, dict) and value.get("type") is None:
             value = {**value, "type": "identify"}
@@ -43,6 +51,29 @@ def explain(
         return {"source": sender.name, "refused": str(error), "messages": []}
     teller = _Teller(config, parts, sender, batch, suspect=suspect)
     return {"source": sender.name, "messages": [teller.tell(each) for each in messages]}
+
+
+def _asked(value: Json, config: Config) -> tuple[Call, list[Json]]:
+    """A Track API request: ``{"endpoint": "PUT /api/v1/...", "body": ...}``.
+
+    A record of ``refused`` is one; without an endpoint it is a v2 entity, or a `batch`.
+    """
+    given = value if isinstance(value, dict) else {}
+    endpoint = given.get("endpoint")
+    body = value if endpoint is None else given.get("body")
+    if isinstance(given.get("bytes"), str):
+        sent = given["bytes"].strip().encode() or EMPTY
+        body = decode.decode(sent, config.limits).value
+    method, _, target = str(endpoint or "POST /api/v2/entity").partition(" ")
+    call = track_api.find(method, target)
+    if not isinstance(call, Call):
+        text = f"{endpoint} is no request of the Track API: METHOD and PATH are needed"
+        raise MessageError("invalid_message", text)
+    whole = isinstance(body, dict) and "batch" in body and "type" not in body
+    if whole and (endpoint is None or call.is_batch):
+        messages, _ = decode.split(body, None, config.limits)
+        return call, messages
+    return call, [body]
 
 
 def _source(config: Config, name: str | None) -> Source:
@@ -75,13 +106,8 @@ class _Teller:
     def tell(self, message: Json) -> dict[str, Json]:
         """One message, stage by stage; it ends where the message ends."""
         told: dict[str, Json] = {"received": _shown(message)}
-        limits = self._config.limits
-        size, deep = decode.weigh(message, limits.nesting)
-        if size > limits.message_bytes:
-            text = f"the message is {size} bytes, more than {limits.message_bytes}"
-            return told | _refused([Fault("", text, "too_large")])
-        if (self._suspect or deep) and (flaws := decode.flaws(message, limits.nesting)):
-            return told | _refused(flaws)
+        if unfit := self._unfit(message):
+            return told | _refused(unfit)
         raw = decode.prepare(message, None, self._batch)
         if isinstance(raw, Refusal):
             return told | _refused(raw.faults)
@@ -89,11 +115,48 @@ class _Teller:
         if isinstance(checked, Refusal):
             reference = [fault._asdict() for fault in reference_errors(raw)]
             return told | _refused(checked.faults) | {"reference": reference}
-        return told | self._stages(raw, checked)
-
-    def _stages(self, raw: Raw, checked: Any) -> dict[str, Json]:
         valid, flagged = checked
-        normalized, remarked = normalize(valid)
+        return told | self._stages(raw, flagged, *normalize(valid))
+
+    def tell_track(self, call: Call, body: Json) -> list[dict[str, Json]]:
+        """A Track API request: each of the messages it becomes, stage by stage."""
+        received: dict[str, Json] = {"received": _shown(body)}
+        if unfit := self._unfit(body):
+            return [received | _refused(unfit)]
+        made = track_api.messages(call, body, self._source.forms)
+        if isinstance(made, Refusal):
+            return [received | _refused(made.faults)]
+        given = made[0].get("messageId")
+        track_api.number(made, SPARE_ID)
+        plan, told = self._parts.plans.get(self._source.name), []
+        for raw in made:
+            checked = (raw, ()) if plan is None else planned(raw, plan)
+            if isinstance(checked, Refusal):
+                return [received | _refused(checked.faults)]
+            as_sent = Normalized(raw)
+            stages = self._stages(raw, checked[1], as_sent, ())
+            stages["resolve"]["made"] = given is None
+            told.append(received | stages)
+        return told
+
+    def _unfit(self, message: Json) -> Sequence[Fault]:
+        """Too large, or holding what no event can."""
+        limits = self._config.limits
+        size, deep = decode.weigh(message, limits.nesting)
+        if size > limits.message_bytes:
+            text = f"the message is {size} bytes, more than {limits.message_bytes}"
+            return [Fault("", text, "too_large")]
+        if self._suspect or deep:
+            return decode.flaws(message, limits.nesting)
+        return ()
+
+    def _stages(
+        self,
+        raw: Raw,
+        flagged: Sequence[Notice],
+        normalized: Normalized,
+        remarked: Sequence[Notice],
+    ) -> dict[str, Json]:
         event, dated = resolve(normalized, self._origin())
         decided, unknown = route(event, self._parts.routes)
         return {

@@ -22,6 +22,7 @@ from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
 from gateway.replay import Request, Rules
+from gateway.workspace import settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Parts:
 def check(config: Config) -> Parts:
     """Find everything that can be wrong; ConfigError names file, key and remedy."""
     with _in_file(config):
+        settings.check(config)
         kinds = {name: _kind(config, name) for name in config.destinations}
         taken = {
             name: _taken(kind, config.destinations[name].types)
@@ -86,6 +88,7 @@ def topics_of(config: Config) -> list[str]:
         "outcomes",
         *(f"to.{name}" for name in names),
         *(f"dead.{name}" for name in names),
+        *(["suppressed"] if settings.name_of(config) is not None else []),
     ]
 
 

@@ -8,6 +8,7 @@ from gateway.config import DEFAULT, ConfigError, load, parse
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {"CRM_SECRET": "hush", "WORKSPACE_TOKEN": "token"}
+TRACK = "[sources.b]\nkind = 'track_api'\n"
 SOURCE = '[sources.web]\nwrite_keys = ["dev"]\n'
 
 
@@ -76,6 +77,17 @@ def test_paths_are_relative_to_the_file():
         ("[sources.b]\nwrite_keys = [5]", "sources.b.write_keys[0]: 5 is not a text"),
         ("[sources.b]\nwrite_keys = ['dev']", "web has the same key"),
         ("[sources.b]\nkind = 'track_api'", "needs site_id and api_keys"),
+        (TRACK + "site_id = 's:'\napi_keys = ['k']", "sources.b.site_id: has a colon"),
+        (TRACK + "site_id = 's'\napi_keys = [' ']", "sources.b.api_keys: a key is"),
+        (
+            TRACK + "site_id = 's'\napi_keys = ['k']\n"
+            "[sources.c]\nkind = 'track_api'\nsite_id = 's'\napi_keys = ['k']",
+            "sources.c.api_keys: b has the same key",
+        ),
+        (
+            TRACK + "site_id = 's'\napi_keys = ['k']\nforms = { f = 1 }",
+            "sources.b.forms.f: not {",
+        ),
         ("[sources.b]\nkind = 'x'\nwrite_keys = ['b']", "sources.b.kind: 'x' is not"),
         ("[destinations.b]", "destinations.b.type: missing"),
         (

@@ -5,8 +5,8 @@ Pure: whoever has a message, a route and an origin can ask what would become of 
 
 from typing import NamedTuple
 
-from gateway.event import Event, Origin, Raw
-from gateway.inbound.check import Plan, check
+from gateway.event import Checked, Event, Normalized, Origin, Raw
+from gateway.inbound.check import Plan, check, planned
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.resolve import resolve
@@ -34,3 +34,20 @@ def admit(
     event, dated = resolve(normalized, origin)
     decided, unknown = route(event, routes)
     return Admitted(event, decided, flagged + remarked + dated + unknown)
+
+
+def admit_outside(
+    raw: Raw, origin: Origin, routes: Routes, plan: Plan | None = None
+) -> Admitted | Refusal:
+    """The same for a message from outside pipelines (``translate`` made it).
+
+    Its request was checked as it was sent, and its names and values stay as they are:
+    what is left is the source's plan, and the last two stages.
+    """
+    checked = (Checked(raw), ()) if plan is None else planned(raw, plan)
+    if isinstance(checked, Refusal):
+        return checked
+    message, flagged = checked
+    event, dated = resolve(Normalized(message), origin)
+    decided, unknown = route(event, routes)
+    return Admitted(event, decided, flagged + dated + unknown)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from aiohttp import hdrs, web
@@ -21,7 +22,7 @@ from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
 
 Headers = Mapping[str, str]
 ALLOWED_HEADERS = "authorization, content-type, x-retry-count"
-ALLOWED_METHODS = "GET, POST, OPTIONS"
+ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 PREFLIGHT_SECONDS = 86_400
 RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
 RETRY_SECONDS_MAX = 30
@@ -168,11 +169,6 @@ def method_not_allowed(allowed: Sequence[str]) -> Answer:
     return Answer(status=405, body=answer.body, headers=(("Allow", methods),))
 
 
-def not_implemented(what: str) -> Answer:
-    """501: a path that a later version serves."""
-    return _error(501, "not_implemented", f"{what} is not served by this version")
-
-
 def bug() -> Answer:
     """500: ours. A retry is safe; the notice names the place."""
     return _error(500, "log_unavailable", "the gateway failed on this request")
@@ -284,3 +280,54 @@ def _single(refusal: Refusal) -> Answer:
     code = "too_large" if first.code == "too_large" else "invalid_message"
     where = f"{first.pointer}: " if first.pointer else ""
     return _error(400, code, f"{where}{first.message}", refusal.faults)
+
+
+# The Track API's answers: Customer.io's shapes, and ours beside them (INTERFACE).
+TRACKED = Answer(status=200, body=b"{}")
+
+
+def tracked(
+    *, accepted: int, rejected: Sequence[Rejected], batch: bool, strict: bool
+) -> Answer:
+    """The answer to a Track API request that was judged; 207 for a part of a batch."""
+    if not rejected:
+        return TRACKED
+    if not batch or strict or not accepted:
+        return judged(accepted=accepted, rejected=rejected, batch=batch, strict=strict)
+    errors = [
+        {"batch_index": each.index, **_track_fault(fault._asdict())}
+        for each in rejected
+        for fault in each.refusal.faults[:1]
+    ]
+    return Answer(status=207, body=orjson.dumps({"errors": errors}))
+
+
+def as_track(answer: Answer, message_id: str) -> Answer:
+    """Any answer in the Track API's shape, with the header that all of them carry."""
+    body = answer.body
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        said = orjson.loads(body)
+        errors = [_track_fault(each) for each in said["errors"]]
+        texts = [f"{e['field']}: {e['message']}".removeprefix(": ") for e in errors]
+        meta = {"error": said["error"], "errors": texts or [said["error"]]}
+        body = orjson.dumps({**said, "meta": meta, "errors": errors})
+    elif body == ACCEPTED.body:  # `on_invalid`: what was refused as a whole is kept
+        body = TRACKED.body
+    shown = message_id if message_id.isascii() and message_id.isprintable() else ""
+    header = ("X-Message-Id", shown or quote(message_id, errors="replace"))
+    return Answer(status=answer.status, body=body, headers=(*answer.headers, header))
+
+
+def _track_fault(fault: Mapping[str, Json]) -> dict[str, Json]:
+    """``field`` is the pointer as the vendor writes it; of what is missing, too."""
+    field = fault["pointer"].strip("/").replace("/", ".")
+    if fault["code"] == "required":
+        missing = fault["message"].removeprefix("needs ").partition(" ")[0]
+        field = f"{field}.{missing}".strip(".")
+    return {"reason": fault["code"], "field": field, **fault}
+
+
+def region(public_url: str) -> Answer:
+    """Where the Track API is: here."""
+    where = {"url": public_url, "region": "us", "data_center": "us"}
+    return Answer(status=200, body=orjson.dumps({**where, "environment_id": 0}))

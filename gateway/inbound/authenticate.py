@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.config import Source
 from gateway.errors import AuthError
@@ -21,20 +21,22 @@ STANDARD_ALPHABET = str.maketrans("-_", "+/")
 class Keys:
     """Every write key of the configuration; several per source, for rotation."""
 
+    UNKNOWN = "no source has this write key"
+
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._salt = secrets.token_bytes(16)
         self._headers: dict[bytes, Source] = {}  # by the digest of a whole header
         self._sources = {
             self._digest(key): source
             for source in sources.values()
-            for key in source.write_keys
+            for key in self._keys_of(source)
         }
 
     def find(self, key: str) -> Source:
         """The source that has this key; AuthError when nobody has it."""
         source = self._sources.get(self._digest(key.strip()))
         if source is None:
-            raise AuthError("unknown_write_key", "no source has this write key")
+            raise AuthError("unknown_write_key", self.UNKNOWN)
         return source
 
     def in_header(self, authorization: str | None) -> Source | None:
@@ -45,7 +47,7 @@ class Keys:
         known = self._headers.get(digest)
         if known is not None:
             return known
-        key = _key(authorization)
+        key = self._key(authorization)
         if not key:
             return None
         source = self.find(key)
@@ -60,9 +62,38 @@ class Keys:
             return None
         return self.find(write_key)
 
+    def _keys_of(self, source: Source) -> Iterable[str]:
+        return source.write_keys
+
+    def _key(self, authorization: str) -> str | None:
+        return _key(authorization)
+
     def _digest(self, key: str) -> bytes:
         data = key.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self._salt, digest_size=16).digest()
+
+
+class TrackKeys(Keys):
+    """Every ``site_id:api_key`` of the sources that speak the Track API."""
+
+    UNKNOWN = "no source of kind track_api has this site id and API key"
+
+    def in_header(self, authorization: str | None) -> Source:
+        """The source of a Basic header; nothing else says whose a request is."""
+        source = super().in_header(authorization)
+        if source is None:
+            message = "send Authorization: Basic, base64 of SITE_ID:API_KEY"
+            raise AuthError("missing_write_key", message)
+        return source
+
+    def _keys_of(self, source: Source) -> Iterable[str]:
+        if source.kind != "track_api":
+            return ()
+        return [f"{source.site_id}:{key}" for key in source.api_keys]
+
+    def _key(self, authorization: str) -> str | None:
+        scheme, _, credentials = authorization.strip().partition(" ")
+        return _basic(credentials.strip()) if scheme.lower() == "basic" else None
 
 
 def _key(authorization: str) -> str | None:
@@ -72,20 +103,19 @@ def _key(authorization: str) -> str | None:
         case "bearer":
             return credentials
         case "basic":
-            return _user(credentials)
+            return _basic(credentials).partition(":")[0].strip()
         case _:
             return None
 
 
-def _user(credentials: str) -> str | None:
-    """The user part of Basic credentials: either alphabet, padding optional."""
+def _basic(credentials: str) -> str:
+    """Basic credentials: either alphabet, padding optional."""
     if len(credentials) > HEADER_MAX:
         raise AuthError("unknown_write_key", "the Authorization header is too long")
     padded = credentials.translate(STANDARD_ALPHABET).rstrip("=")
     padded += "=" * (-len(padded) % 4)
     try:
-        decoded = base64.b64decode(padded, validate=True).decode()
+        return base64.b64decode(padded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         message = "the Basic credentials are not base64 of KEY:"
         raise AuthError("unknown_write_key", message) from None
-    return decoded.partition(":")[0].strip()

@@ -27,6 +27,7 @@ BASE = "https://gateway.invalid/schemas/"  # only so that references have a plac
 FAULTS_SEEN = 50  # more than are told, since some say the same
 POINTER_MAX = 100  # characters of a pointer in a notice
 IDENTIFIERS = frozenset({"/userId", "/anonymousId"})
+TRACK_API = "track-api"
 
 Checks: TypeAlias = tuple[Checked, tuple[Notice, ...]]
 
@@ -44,12 +45,12 @@ def _load() -> dict[str, Json]:
 SCHEMAS: dict[str, Json] = _load()
 
 
-def _compile(name: str) -> jsonschema_rs.Draft202012Validator:
+def _compiled(schema: Json, name: str) -> jsonschema_rs.Draft202012Validator:
     registry = jsonschema_rs.Registry(
         [(f"{BASE}{n}.json", s) for n, s in SCHEMAS.items()]
     )
     return jsonschema_rs.Draft202012Validator(
-        SCHEMAS[name],
+        schema,
         registry=registry,
         base_uri=f"{BASE}{name}.json",
         validate_formats=True,
@@ -58,7 +59,7 @@ def _compile(name: str) -> jsonschema_rs.Draft202012Validator:
     )
 
 
-VALIDATORS = {name: _compile(name) for name in TYPES}
+VALIDATORS = {name: _compiled(SCHEMAS[name], name) for name in TYPES}
 
 
 class Violation(NamedTuple):
@@ -97,6 +98,11 @@ def check(raw: Raw, plan: Plan | None = None) -> Checks | Refusal:
         return Refusal.of(_told(_violations(VALIDATORS[kind], raw), kind))
     if plan is None:
         return Checked(raw), ()
+    return planned(raw, plan)
+
+
+def planned(raw: Raw, plan: Plan) -> Checks | Refusal:
+    """What the source's own plan says of a message that is good by the schemas."""
     faults = list(_against(plan, raw))
     if not faults:
         return Checked(raw), ()
@@ -104,6 +110,23 @@ def check(raw: Raw, plan: Plan | None = None) -> Checks | Refusal:
         return Refusal.of(faults)
     notices = (Notice("plan_violation", each.pointer[:POINTER_MAX]) for each in faults)
     return Checked(raw), tuple(notices)
+
+
+def check_part(value: Json, name: str) -> Refusal | None:
+    """What is wrong with a body, or a part of one, by ``track-api.json``'s definitions.
+
+    None when it is good. Its faults point into ``value``.
+    """
+    validator = _part(name)
+    if validator.is_valid(value):
+        return None
+    return Refusal.of(_told(_violations(validator, value), name))
+
+
+@cache
+def _part(name: str) -> jsonschema_rs.Draft202012Validator:
+    """Compiled when it is first asked for: a start has no time for all of them."""
+    return _compiled({"$ref": f"{TRACK_API}.json#/$defs/{name}"}, "part")
 
 
 def reference_errors(raw: Raw) -> list[Fault]:
@@ -263,6 +286,10 @@ def _text(violation: Violation) -> str:
             return f"needs {' and '.join(missing)}"
         case "not" if isinstance(value, dict) and "title" in value:
             return f"must not be {value['title']}"
+        case "minProperties" | "maxProperties" | "anyOf" if "title" in schema:
+            return f"must be {schema['title']}"
+        case "additionalProperties" if "title" in schema:
+            return f"must be {schema['title']}, and nothing else"
         case "additionalProperties":
             return "has a key that the schema does not allow"
         case _:

@@ -24,6 +24,7 @@ from gateway.inbound.decode import NO_BATCH, OURS, Batch
 from gateway.inbound.receive import Network, sender_ip
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
+from gateway.inbound.track_api import Ticket
 from gateway.log.contract import Entry
 from gateway.notices import Notice, Notices
 
@@ -31,10 +32,14 @@ SHRINKS_BY = 512  # bytes: nulls that are left out, a name that gets shorter
 
 
 class Endpoint(NamedTuple):
-    """``name`` as in the path; ``type`` of a single message, None for a batch."""
+    """``name`` as in the path; ``type`` of a single message, None for a batch.
+
+    ``ticket`` is a Track API request's; then ``name`` is its method and path.
+    """
 
     name: str
     type: EventType | None
+    ticket: Ticket | None = None
 
 
 class Work:
@@ -143,9 +148,12 @@ class Judge:
                 return judged
             return self._enter(work, *judged)
         except Exception as error:  # noqa: BLE001 -- our bug must cost one message, kept for later, not the request
-            self.notices.say("bug", place=place_of(error), error=type(error).__name__)
-            text = "the gateway failed on this message; it is kept"
-            return Refusal((Fault("", text, "internal"),))
+            return self._bug(error)
+
+    def _bug(self, error: Exception) -> Refusal:
+        self.notices.say("bug", place=place_of(error), error=type(error).__name__)
+        text = "the gateway failed on this message; it is kept"
+        return Refusal((Fault("", text, "internal"),))
 
     def _judged(
         self, work: Work, message: Json, origin: Origin

@@ -14,9 +14,11 @@ from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json
 from gateway.inbound import answer, publish
 from gateway.inbound.accept import Acceptor
+from gateway.inbound.accept_track import TrackAcceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.judge import Endpoint
 from gateway.inbound.receive import Whole
+from gateway.inbound.track_api import BODIES, PREFIXES
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -37,7 +39,6 @@ PATHS: Mapping[str, Endpoint] = {
 }
 # analytics-java puts a slash at the end of the path it is not told.
 ENDPOINTS = {**PATHS, **{f"{path}/": each for path, each in PATHS.items()}}
-TRACK_API = ("/api/v1/", "/api/v2/", "/unsubscribe/")
 SDK_METRICS = "/v1/m"
 ALIVE = Answer(status=200, body=b'{"status": "ok"}')
 GET = ("GET", "HEAD")
@@ -54,6 +55,7 @@ class Listener:
     """
 
     acceptor: Acceptor
+    track: TrackAcceptor
     schemas: Mapping[str, Json]
     metrics: Metrics
     notices: Notices
@@ -63,16 +65,18 @@ class Listener:
         """One request; never raises for what a sender does."""
         path = request.raw_path.partition("?")[0]
         endpoint = ENDPOINTS.get(path)
+        name = endpoint.name if endpoint is not None else _area(path)
         try:
             if endpoint is not None and request.method == "POST":
                 result = await self._expect(request, endpoint)
+            elif path.startswith(PREFIXES):
+                name, result = await self.track.respond(request)
             else:
                 result = self._read(path, request.method)
         except ConnectionError:
             return answer.DROPPED
         except Exception as error:  # noqa: BLE001 -- a bug costs one request, not the server
             result = self._bug(error)
-        name = endpoint.name if endpoint is not None else _area(path)
         self.metrics.requests[name, result.status] += 1
         return answer.reply(result, request)
 
@@ -107,8 +111,6 @@ class Listener:
             # The SDKs' own telemetry: taken without a key so that they are quiet.
             taken = method == "POST"
             return answer.ACCEPTED if taken else answer.method_not_allowed(("POST",))
-        if path.startswith(TRACK_API):
-            return answer.not_implemented("the Track API")
         found = self._document(path)
         if found is None:
             return answer.not_found()
@@ -120,7 +122,9 @@ class Listener:
         if path == "/healthz":
             return ALIVE
         if path == "/openapi.json":
-            return answer.document(publish.openapi(self.schemas, self.public_url))
+            return answer.document(
+                publish.openapi(self.schemas, self.public_url, BODIES)
+            )
         if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
             name = path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)]
             schema = self.schemas.get(name)

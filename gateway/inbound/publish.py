@@ -42,8 +42,15 @@ def sdk_settings(write_key: str, public_url: str) -> dict[str, Json]:
     }
 
 
-def openapi(schemas: Mapping[str, Json], public_url: str) -> dict[str, Json]:
-    """OpenAPI 3.1 of the public port; ``schemas`` are the files by name."""
+def openapi(
+    schemas: Mapping[str, Json],
+    public_url: str,
+    track: Mapping[str, Mapping[str, str]],
+) -> dict[str, Json]:
+    """OpenAPI 3.1 of the public port; ``schemas`` are the files by name.
+
+    ``track``: path -> method -> definition of the body, of the Track API.
+    """
     paths = {f"/v1/{name}": {"post": _operation(name)} for name in TYPES}
     paths["/v1/batch"] = {"post": _operation("batch")}
     paths["/v1/import"] = {"post": _operation("batch", "import")}
@@ -52,6 +59,13 @@ def openapi(schemas: Mapping[str, Json], public_url: str) -> dict[str, Json]:
         "/healthz": {"get": _read("Alive: the process answers")},
         "/openapi.json": {"get": _read("This document")},
         "/schemas/{name}.json": {"get": _schema_operation(sorted(schemas))},
+    }
+    paths |= {
+        path: {
+            method.lower(): _track_operation(method, path, body)
+            for method, body in methods.items()
+        }
+        for path, methods in track.items()
     }
     return {
         "openapi": "3.1.0",
@@ -65,7 +79,7 @@ def openapi(schemas: Mapping[str, Json], public_url: str) -> dict[str, Json]:
         "security": [{"writeKey": []}, {"bearer": []}, {}],
         "paths": paths,
         "components": {
-            "schemas": {"Success": _SUCCESS, "Error": _ERROR},
+            "schemas": {"Success": _SUCCESS, "Error": _ERROR, "Taken": _TAKEN},
             "securitySchemes": {
                 "writeKey": {
                     "type": "http",
@@ -73,6 +87,11 @@ def openapi(schemas: Mapping[str, Json], public_url: str) -> dict[str, Json]:
                     "description": "The write key as user, no password",
                 },
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "siteId": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The site id as user, the API key as password",
+                },
             },
         },
     }
@@ -95,6 +114,35 @@ def _operation(schema: str, name: str = "") -> dict[str, Any]:
             "503": _later("Not kept: resend; nothing is delivered twice"),
         },
     }
+
+
+def _track_operation(method: str, path: str, body: str) -> dict[str, Any]:
+    names = [part[1:-1] for part in path.split("/") if part[:1] == "{"]
+    operation: dict[str, Any] = {
+        "operationId": f"{method.lower()}{path.translate(_ID)}",
+        "security": [{"siteId": []}],
+        "parameters": [_parameter(name, {"type": "string"}) for name in names],
+        "responses": {
+            "200": _response("Durable; the header X-Message-Id names it", "Taken"),
+            "400": _response("Refused for good; resending does not help", "Error"),
+            "401": _response("No source has this site id and API key", "Error"),
+            "429": _later("The source sends more than its rate"),
+            "503": _later("Not kept: resend"),
+        },
+    }
+    if path.endswith("/batch"):
+        text = "Some entities are refused, by batch_index; the others are durable"
+        operation["responses"]["207"] = _response(text, "Taken")
+        reference = f"/schemas/track-api.json#/$defs/{body}"
+        entities = {"type": "array", "minItems": 1, "items": {"$ref": reference}}
+        schema: dict[str, Any] = {"type": "object", "required": ["batch"]}
+        schema["properties"] = {"batch": entities}
+    else:
+        schema = {"$ref": f"/schemas/track-api.json#/$defs/{body}"}
+    if method != "GET":
+        content = {"application/json": {"schema": schema}}
+        operation["requestBody"] = {"required": body != "nothing", "content": content}
+    return operation
 
 
 def _response(text: str, schema: str) -> dict[str, Any]:
@@ -134,6 +182,8 @@ def _schema_operation(names: list[str]) -> dict[str, Any]:
     }
 
 
+_ID = str.maketrans({"/": "_", "{": None, "}": None})
+_TAKEN = {"type": "object"}
 _SUCCESS = {
     "type": "object",
     "required": ["success"],

@@ -10,11 +10,12 @@ from datetime import datetime
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
-from gateway.inbound import decode, entries
-from gateway.inbound.admit import admit
+from gateway.inbound import decode, entries, track_api
+from gateway.inbound.admit import Admitted, admit, admit_outside
 from gateway.inbound.check import Plan
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
+from gateway.inbound.track_api import EMPTY, Call
 from gateway.log.contract import Entry
 
 SINGLE: Mapping[str, EventType] = {
@@ -47,27 +48,36 @@ class Readmission:
         source = self._sources.get(value["source"])
         if source is None:
             return "source"
-        origin = _origin(value, source)
+        origin, call = _origin(value, source), _call(value["endpoint"])
         try:
-            parsed, *_ = decode.decode(_body(value, self._limits), self._limits)
-            messages, batch = self._messages(parsed, value)
+            body = _body(value, self._limits)
+            if call is not None:
+                body = body.strip() or EMPTY
+            parsed, *_ = decode.decode(body, self._limits)
+            messages, batch = self._messages(parsed, value, call)
         except MessageError:
             return "refused"
-        made = []
+        made: list[Sequence[Entry] | None] = []
         for index, message in enumerate(messages):
             spare = value["messageId"] if not index else f"{value['messageId']}-{index}"
             own = origin._replace(spare_message_id=spare)
-            made.append(self._admitted(message, value, batch, own))
+            if not self._is_fit(message):
+                made.append(None)
+            elif call is not None:
+                made.append(self._translated(message, source, call, own))
+            else:
+                made.append(self._admitted(message, value, batch, own))
         admitted = [each for each in made if each is not None]
         if not admitted:
             return "refused"
         return [entry for each in admitted for entry in each]
 
     def _messages(
-        self, parsed: Json, value: Mapping[str, Json]
+        self, parsed: Json, value: Mapping[str, Json], call: Call | None
     ) -> tuple[Sequence[Json], decode.Batch]:
         """A whole request that was refused is taken apart; a message stands alone."""
-        if isinstance(parsed, dict) and "batch" in parsed and "type" not in parsed:
+        whole = isinstance(parsed, dict) and "batch" in parsed and "type" not in parsed
+        if whole and (call is None or call.is_batch):
             return decode.split(parsed, None, self._limits)
         said = value.get("batch") or {}
         batch = decode.Batch(
@@ -85,21 +95,49 @@ class Readmission:
         batch: decode.Batch,
         origin: Origin,
     ) -> Sequence[Entry] | None:
-        size, deep = decode.weigh(message, self._limits.nesting)
-        if deep or size > self._limits.message_bytes:
-            return None
-        if decode.flaws(message, self._limits.nesting):
-            return None
         raw = decode.prepare(message, SINGLE.get(value["endpoint"]), batch)
         if isinstance(raw, Refusal):
             return None
         verdict = admit(raw, origin, self._routes, self._plans.get(origin.source))
+        return self._entered(verdict)
+
+    def _translated(
+        self, message: Json, source: Source, call: Call, origin: Origin
+    ) -> Sequence[Entry] | None:
+        """A Track API request: all of its messages, or none."""
+        made = track_api.messages(call, message, source.forms)
+        if isinstance(made, Refusal):
+            return None
+        track_api.number(made, origin.spare_message_id)
+        plan = self._plans.get(origin.source)
+        found = [
+            self._entered(admit_outside(raw, origin, self._routes, plan))
+            for raw in made
+        ]
+        if None in found:
+            return None
+        return [entry for each in found if each is not None for entry in each]
+
+    def _is_fit(self, message: Json) -> bool:
+        size, deep = decode.weigh(message, self._limits.nesting)
+        if deep or size > self._limits.message_bytes:
+            return False
+        return not decode.flaws(message, self._limits.nesting)
+
+    def _entered(self, verdict: Admitted | Refusal) -> Sequence[Entry] | None:
         if isinstance(verdict, Refusal):
             return None
         data = verdict.event.to_bytes()
         if len(data) > self._limits.event_bytes:
             return None
         return entries.of_event(verdict.event, data, verdict.route)
+
+
+def _call(endpoint: str) -> Call | None:
+    """A Track API request's endpoint is its method and path."""
+    method, _, target = endpoint.partition(" ")
+    found = track_api.find(method, target) if target else None
+    return found if isinstance(found, Call) else None
 
 
 def _origin(value: Mapping[str, Json], source: Source) -> Origin:

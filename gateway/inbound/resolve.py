@@ -37,6 +37,7 @@ def resolve(normalized: Normalized, origin: Origin) -> tuple[Event, tuple[Notice
         "userId" not in body
         and body["type"] == "identify"
         and "anonymousId" not in body
+        and "origin" not in body  # there, identifiers say it
     ):
         email = body.get("traits", {}).get("email")
         if email:  # P062: nothing else says who it is

@@ -19,6 +19,7 @@ from gateway.outbound.contract import (
     Delivery,
     Destination,
     Outcome,
+    Place,
     Rejected,
     Retry,
     Traits,
@@ -57,20 +58,21 @@ class Gate:
         place = f"destinations.{config.name}.when"
         self._when = None if config.when is None else Filter(config.when, place=place)
         self._names = names_of(config.name, config.type, config.display_name)
-        self._spelling = config.spelling
+        self._spelling = traits.spelling or config.spelling
+        self._sees_suppressed = traits.sees_suppressed
         self._safe_options = traits.safe_options
         self._source_kinds = source_kinds
         self._suppressed = suppressed
 
     def prepare(
-        self, value: bytes, replay: str | None = None
+        self, value: bytes, replay: str | None = None, at: Place | None = None
     ) -> Delivery | Outcome | Rejected:
         """A record's bytes as the destination gets them, or why it gets nothing."""
         place = "event"
         try:
             event = Event.from_bytes(value)
             place = "suppressed"
-            if self._suppressed.is_suppressed(event):
+            if not self._sees_suppressed and self._suppressed.is_suppressed(event):
                 return Outcome(kind="suppressed", reason="suppressed")
             place = "integrations"
             options = self._options(event)
@@ -80,7 +82,7 @@ class Gate:
             if self._when is not None and not self._when.passes(event.body):
                 return Outcome(kind="filtered", reason="when")
             place = "spelling"
-            return self._spelled(event, value, options, replay)
+            return self._spelled(event, value, options, replay, at)
         except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
             return bug(place, error)
 
@@ -106,6 +108,7 @@ class Gate:
         value: bytes,
         options: Mapping[str, Json],
         replay: str | None,
+        at: Place | None,
     ) -> Delivery:
         body = traits.spell(event.body, self._spelling)
         if body is not event.body:
@@ -118,7 +121,9 @@ class Gate:
                 body=body,
             )
             value = event.to_bytes()
-        return Delivery(event=event, value=value, options=options, replay=replay)
+        return Delivery(
+            event=event, value=value, options=options, replay=replay, place=at
+        )
 
 
 async def deliver(

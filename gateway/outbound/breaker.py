@@ -4,8 +4,9 @@
     open       nothing may; after ``probe_every``, or a longer Retry-After, one probe
     half-open  one probe is on its way
 
-Opens on 401, 403, 407 at once; on 20 rejections in a row with no success; on 10
-failures in a row over 3 keys or more, so that no single person stops a destination.
+Opens at once on 401, 403, 407 and when a destination says that it is away; on 20
+rejections in a row with no success; on 10 failures in a row over 3 keys or more, so
+that no single person stops a destination.
 What requests under way bring while it is open decides nothing: the probe does. A probe
 that is delivered closes it. A probe that is rejected is an answer, too: it closes a
 breaker that failures or credentials opened, and keeps open one that rejections opened.
@@ -18,7 +19,7 @@ REJECTIONS = 20
 FAILURES = 10
 FAILING_KEYS = 3
 
-Cause = Literal["auth", "rejections", "failures"]
+Cause = Literal["auth", "away", "rejections", "failures"]
 
 
 class Breaker:
@@ -82,6 +83,7 @@ class Breaker:
         keys: Iterable[object],
         *,
         auth: bool = False,
+        away: bool = False,
         after_s: float | None = None,
         probe: bool = False,
     ) -> None:
@@ -94,8 +96,8 @@ class Breaker:
             if len(self._failing) >= FAILING_KEYS:
                 break
             self._failing.add(key)
-        if auth:
-            self._open("auth", now_s, after_s)
+        if auth or away:
+            self._open("auth" if auth else "away", now_s, after_s)
         elif self._failures >= FAILURES and len(self._failing) >= FAILING_KEYS:
             self._open("failures", now_s, after_s)
 

@@ -7,7 +7,7 @@ type check at every ``match``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from gateway.errors import ConfigError
 from gateway.event import Event, EventType, Json
@@ -42,7 +42,8 @@ class Skipped:
 class Retry:
     """Not now: the same attempt may succeed later, not before ``after_s`` if given.
 
-    ``auth`` marks 401, 403, 407: the breaker opens at once. ``reason`` is a status or
+    ``auth`` marks 401, 403, 407, ``away`` what is certain to fail for every event now:
+    the breaker opens at once. ``reason`` is a status or
     the name of an error, never a payload.
     """
 
@@ -51,6 +52,7 @@ class Retry:
     status: int | None = None
     auth: bool = False
     exchange: Exchange | None = None
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +90,28 @@ Order = Literal["person", "none", "total"]
 Spelling = Literal["camelCase", "snake_case", "as_sent"]
 
 
+class Place(NamedTuple):
+    """Where an event stands in the destination's topic; and when it came there."""
+
+    partition: int
+    offset: int
+    appended_at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One event on its way to ``deliver``: what a request may be made of.
 
     Traits are in the destination's spelling already. ``value`` is event.to_bytes(): the
-    record's own bytes unless the spelling changed them.
+    record's own bytes unless the spelling changed them. ``place`` is None for an event
+    that comes from no topic (a preview).
     """
 
     event: Event
     value: bytes
     options: Mapping[str, Json] = field(default_factory=dict)
     replay: str | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,8 @@ class Traits:
     concurrency: int | None = None  # an upper bound; None: what the config says
     email_as_user_id: bool = True
     safe_options: frozenset[str] = frozenset()
+    spelling: Spelling | None = None  # whatever the config says; None: as it says
+    sees_suppressed: bool = False  # it is who decides on them (DESIGN §7)
 
 
 class Destination(Protocol):

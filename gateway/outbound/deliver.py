@@ -17,6 +17,7 @@ from gateway.outbound.contract import (
     Delivery,
     Destination,
     Outcome,
+    Place,
     Rejected,
     Retry,
     Skipped,
@@ -120,7 +121,8 @@ class Senders:
         bugs = 0
         for pending in batch:
             record = pending.record
-            prepared = self._gate.prepare(record.value, _replay(record))
+            at = Place(record.partition, record.offset, record.appended_at_ms)
+            prepared = self._gate.prepare(record.value, replay_of(record), at)
             if isinstance(prepared, Delivery):
                 going.append(pending)
                 deliveries.append(prepared)
@@ -207,6 +209,7 @@ class Senders:
                 now_s,
                 (pending.record.key for pending in batch),
                 auth=any(verdict.auth for verdict in retries),
+                away=any(verdict.away for verdict in retries),
                 after_s=max(verdict.after_s or 0.0 for verdict in retries),
                 probe=probe,
             )
@@ -245,7 +248,8 @@ class Senders:
             held.alarm.set()
 
 
-def _replay(record: Record) -> str | None:
+def replay_of(record: Record) -> str | None:
+    """The id of the replay that appended this record; None for the first time."""
     for name, value in record.headers:
         if name == "replay":
             return value.decode()

@@ -1,12 +1,19 @@
 """Whom no worker may send (DESIGN §7): asked before every attempt.
 
-Empty until the workspace publishes the topic ``suppressed``; what follows that topic
-will keep the identifiers here.
+The workspace publishes the topic ``suppressed``; every process that has workers follows
+it here. Key ``email:VALUE`` or ``id:VALUE``; an empty value lifts the block.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
+from gateway.errors import LogError
 from gateway.event import Event
+from gateway.log.contract import EventLog, Record, Span
+from gateway.outbound.retry import pause_s
+
+TOPIC = "suppressed"
+EVERY = 1_000  # records until the loop may do something else
 
 
 class Suppressed:
@@ -14,6 +21,8 @@ class Suppressed:
 
     def __init__(self, identifiers: Iterable[str] = ()) -> None:
         self._identifiers = set(identifiers)
+        self.known = asyncio.Event()
+        """Set once all that was published before the start is in here."""
 
     def is_suppressed(self, event: Event) -> bool:
         """True when this event's person must not be sent anything."""
@@ -21,13 +30,48 @@ class Suppressed:
             names(event)
         )
 
+    def take(self, record: Record) -> None:
+        """What one record of the topic says: blocked, or free again."""
+        identifier = record.key.decode()
+        if record.value:
+            self._identifiers.add(identifier)
+        else:
+            self._identifiers.discard(identifier)
+
+
+async def follow(
+    suppressed: Suppressed, log: EventLog, chance: Callable[[], float]
+) -> None:
+    """Keep up with the topic until cancelled; a log that is away is waited for."""
+    failures, count = 0, 0
+    while True:
+        since = Span()
+        try:
+            async for record in log.scan(TOPIC, Span()):
+                suppressed.take(record)
+                since = Span(from_ms=record.appended_at_ms)
+                count += 1
+                if count % EVERY == 0:
+                    await asyncio.sleep(0)
+            suppressed.known.set()
+            failures = 0
+            async for record in log.scan(TOPIC, since, follow=True):
+                suppressed.take(record)
+        except LogError:
+            failures += 1
+            await asyncio.sleep(pause_s(failures, chance=chance()))
+
 
 def names(event: Event) -> Iterable[str]:
     """The identifiers an event names its person by, as the topic spells them."""
-    if user_id := event.body.get("userId"):
+    body = event.body
+    if user_id := body.get("userId"):
         yield f"id:{user_id}"
         yield f"email:{str(user_id).lower()}"
-    traits = event.body.get("traits")
+    traits = body.get("traits")
     email = traits.get("email") if isinstance(traits, dict) else None
     if isinstance(email, str):
         yield f"email:{email.lower()}"
+    named = body.get("identifiers")
+    for kind, value in named.items() if isinstance(named, dict) else ():
+        yield f"{kind}:{value.lower() if kind == 'email' else value}"

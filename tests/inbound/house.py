@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.config import Limits, LogConfig, parse
 from gateway.errors import LogError
 from gateway.inbound.accept import Acceptor
+from gateway.inbound.accept_track import beside
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.check import SCHEMAS
 from gateway.inbound.connection import Server
@@ -39,6 +40,21 @@ write_keys = ["old"]
 on_invalid = "accept"
 [sources.slow]
 write_keys = ["slow"]
+rate = 10
+[sources.track]
+kind = "track_api"
+site_id = "site"
+api_keys = ["key", "key-2"]
+forms = { form1 = { mail = "email" } }
+[sources.old-track]
+kind = "track_api"
+site_id = "old"
+api_keys = ["key"]
+on_invalid = "accept"
+[sources.slow-track]
+kind = "track_api"
+site_id = "slow"
+api_keys = ["key"]
 rate = 10
 [destinations.hook]
 type = "webhook"
@@ -84,21 +100,23 @@ class House:
             body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
         )
         names = dict.fromkeys(config.destinations, TYPES)
-        self.listener = Listener(
-            acceptor=Acceptor(
-                keys=Keys(config.sources),
-                judge=Judge(
-                    routes=Routes(config.destinations, names),
-                    plans={},
-                    limits=limits,
-                    notices=notices,
-                ),
+        acceptor = Acceptor(
+            keys=Keys(config.sources),
+            judge=Judge(
+                routes=Routes(config.destinations, names),
+                plans={},
                 limits=limits,
-                log=log,
-                receiver=self.receiver,
-                metrics=self.metrics,
-                budgets={"slow": Budget(10)},
+                notices=notices,
             ),
+            limits=limits,
+            log=log,
+            receiver=self.receiver,
+            metrics=self.metrics,
+            budgets={"slow": Budget(10), "slow-track": Budget(10)},
+        )
+        self.listener = Listener(
+            acceptor=acceptor,
+            track=beside(acceptor, config.sources),
             schemas=SCHEMAS,
             metrics=self.metrics,
             notices=notices,

@@ -353,7 +353,7 @@ def test_both_validators_say_the_same():
 def test_every_type_and_the_envelope_have_a_schema():
     assert set(SCHEMAS) == {
         *("identify", "track", "page", "screen", "group", "alias"),
-        *("batch", "common"),
+        *("batch", "common", "track-api"),
     }
     dialect = "https://json-schema.org/draft/2020-12/schema"
     assert {schema["$schema"] for schema in SCHEMAS.values()} == {dialect}

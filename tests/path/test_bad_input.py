@@ -193,7 +193,9 @@ async def test_unknown_paths_and_methods_are_json(gateway):
     status, answer = await gateway.get("/v1/projects/nobody/settings")
     assert (status, answer["code"]) == (404, "not_found")
     status, answer = await gateway.post("/api/v1/customers/1", {}, method="PUT")
-    assert (status, answer["code"]) == (501, "not_implemented")
+    assert (status, answer["code"]) == (401, "unknown_write_key")
+    status, answer = await gateway.post("/api/v1/nothing", {}, method="PUT")
+    assert (status, answer["code"]) == (404, "not_found")
 
 
 async def test_accepting_sources_hear_200_and_their_refusals_are_kept(gateway):
