@@ -1,11 +1,15 @@
 """Whom no worker may send (DESIGN §7): asked before every attempt.
 
 The workspace publishes the topic ``suppressed``; every process that has workers follows
-it here. Key ``email:VALUE`` or ``id:VALUE``; an empty value lifts the block.
+it here. Key ``email:VALUE`` or ``id:VALUE``, in the value perhaps the person's cio_id;
+an empty value lifts the block.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
+
+import orjson
 
 from gateway.errors import LogError
 from gateway.event import Event
@@ -17,10 +21,12 @@ EVERY = 1_000  # records until the loop may do something else
 
 
 class Suppressed:
-    """The suppressed identifiers, ``email:VALUE`` and ``id:VALUE``."""
+    """The suppressed identifiers, ``email:VALUE``, ``id:VALUE``, ``cio_id:VALUE``."""
 
     def __init__(self, identifiers: Iterable[str] = ()) -> None:
         self._identifiers = set(identifiers)
+        self._cio_ids: dict[str, str] = {}  # by the identifier they came with
+        self._named: Counter[str] = Counter()  # how many came with each
         self.known = asyncio.Event()
         """Set once all that was published before the start is in here."""
 
@@ -33,10 +39,22 @@ class Suppressed:
     def take(self, record: Record) -> None:
         """What one record of the topic says: blocked, or free again."""
         identifier = record.key.decode()
+        self._free(identifier)
         if record.value:
             self._identifiers.add(identifier)
-        else:
-            self._identifiers.discard(identifier)
+            if told := orjson.loads(record.value).get("cioId"):
+                cio_id = self._cio_ids[identifier] = f"cio_id:{told}"
+                self._named[cio_id] += 1
+                self._identifiers.add(cio_id)
+
+    def _free(self, identifier: str) -> None:
+        self._identifiers.discard(identifier)
+        cio_id = self._cio_ids.pop(identifier, None)
+        if cio_id is not None:
+            self._named[cio_id] -= 1
+            if not self._named[cio_id]:
+                del self._named[cio_id]
+                self._identifiers.discard(cio_id)
 
 
 async def follow(

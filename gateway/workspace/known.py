@@ -38,11 +38,15 @@ class Decided(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """A suppressed identifier: since when, by which message, in which group."""
+    """A suppressed identifier: since when, by which message, in which group.
+
+    ``cio_id`` is of the person who had it, if there was one.
+    """
 
     group: str
     at: int
     message_id: str
+    cio_id: str
 
 
 @dataclass(slots=True)
@@ -116,9 +120,10 @@ class Known:
         for person in decision.people:
             self._come(person)
         at, message_id = request.received_at, request.message_id
+        cio_id = decision.gone[0].person.cio_id if decision.gone else ""
         for key in decision.suppress:
             self.suppressed[key] = decision.group
-            blocked = Blocked(decision.group, at, message_id)
+            blocked = Blocked(decision.group, at, message_id, cio_id)
             self.changed_suppressed[key] = blocked
         for key in decision.lift:
             del self.suppressed[key]

@@ -51,6 +51,8 @@ def _entry(row: Row[Any]) -> Entry:
     value = b""
     if row.blocked:
         told = {"at": iso(row.at * 1_000), "messageId": row.message_id}
+        if row.cio_id:  # events of before may name this person by nothing else
+            told["cioId"] = row.cio_id
         value = orjson.dumps(told)
     return Entry(TOPIC, f"{row.kind}:{row.value}".encode(), value)
 

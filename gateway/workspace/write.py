@@ -189,6 +189,7 @@ async def _write_suppressed(connection: AsyncConnection, known: Known) -> None:
             "together": "" if blocked is None else blocked.group,
             "at": 0 if blocked is None else blocked.at,
             "message_id": "" if blocked is None else blocked.message_id,
+            "cio_id": "" if blocked is None else blocked.cio_id,
             "blocked": blocked is not None,
             "published": False,
         }

@@ -206,6 +206,7 @@ async def test_a_suppressed_person_reaches_no_destination(tmp_path):
             ("ann@X.y", {}),
             ("u2", both),
             (f"cio_{added['cio_id']}", both),
+            (f"cio_{added['cio_id']}", {}),  # by nothing but what it had before
         ):
             await decided(it, line + person, traits)
         name = {"name": "e"}
