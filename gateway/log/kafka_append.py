@@ -23,7 +23,6 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry
 from gateway.log.kafka_client import BACKOFF_MS, log_error
 from gateway.log.kafka_lanes import (
-    BadEntryError,
     Broker,
     Lane,
     Lanes,
@@ -195,7 +194,7 @@ class Appender:
 
     def _send(self, producer: Producer, broker: Broker, lanes: Sequence[Lane]) -> None:
         """One request of what these lanes have; what is too much stays in line."""
-        size, batches = 0, dict[TopicPartition, bytearray]()
+        size, batches = 0, dict[TopicPartition, bytes]()
         flying: list[Lane] = []
         for lane in lanes:
             if size >= REQUEST_BYTES:
@@ -214,26 +213,20 @@ class Appender:
 
     def _seal(self, lane: Lane, producer: Producer) -> bool:
         """Make its next batch; False when nobody waits for one any more."""
-        while True:
-            batch = producer.batch(lane.place)
-            try:
-                lane.records = fill(lane, batch)
-            except BadEntryError as error:
-                self._fail([error.ticket], LogError(f"kafka: not an entry: {error}"))
-                continue
-            if lane.records:
-                producer.number(lane.place, lane.records)
-                lane.sealed = batch.seal()
-                for part in lane.flight:
-                    part.ticket.flying += 1
-            return bool(lane.records)
+        if not (records := fill(lane)):
+            return False
+        lane.sealed = producer.seal(lane.place, records)
+        lane.records = len(records)
+        for part in lane.flight:
+            part.ticket.flying += 1
+        return True
 
     async def _deliver(
         self,
         producer: Producer,
         broker: Broker,
         lanes: Sequence[Lane],
-        batches: Mapping[TopicPartition, bytearray],
+        batches: Mapping[TopicPartition, bytes],
     ) -> None:
         """One request and what its answer says of each lane."""
         failed: KafkaError | None = None
@@ -251,7 +244,7 @@ class Appender:
             if code in DURABLE:
                 self._landed(lane, offset)
                 continue
-            problem = failed or for_code(code)()
+            problem = failed or for_code(code)(lane.place.topic)
             if not problem.retriable:
                 self._end(producer, problem)
                 return

@@ -20,9 +20,10 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_produce import Batch
+from gateway.log.kafka_record import RECORD_BYTES, pack
 
 NOBODY = -1  # Kafka's number of a leader that is not known
+BATCH_BYTES = 524_288  # a request has one batch for each partition of its broker
 ENTRY_BYTES = 100  # what an entry takes beside its value and key: an estimate
 ROOM_BYTES = 2_048  # of a record's limit, for its key, headers and batch
 BAD_ENTRY = (TypeError, ValueError, AttributeError, OverflowError)
@@ -44,13 +45,13 @@ class Ticket:
 
 
 class Part:
-    """What one caller has in one partition."""
+    """What one caller has in one partition: its records, packed but for the frame."""
 
-    __slots__ = ("entries", "ticket")
+    __slots__ = ("records", "ticket")
 
-    def __init__(self, ticket: Ticket, entries: Sequence[Entry]) -> None:
+    def __init__(self, ticket: Ticket, records: list[bytes]) -> None:
         self.ticket = ticket
-        self.entries = entries
+        self.records = records
 
 
 class Broker:
@@ -86,7 +87,7 @@ class Lane:
         self.queue: deque[Part] = deque()
         self.queued = False  # among its broker's waiting
         self.flight: list[Part] = []
-        self.sealed = bytearray()
+        self.sealed = b""
         self.records = 0  # in the sealed batch
         self.flying = False
 
@@ -99,7 +100,7 @@ class Lane:
 
     def land(self) -> list[Part]:
         """Nothing of it is in flight any more; returns what was."""
-        flight, self.flight, self.sealed = self.flight, [], bytearray()
+        flight, self.flight, self.sealed = self.flight, [], b""
         self.flying = False
         return flight
 
@@ -162,21 +163,32 @@ class Lanes:
         return self.brokers[node]
 
     def put(self, ticket: Ticket, entries: Sequence[Entry]) -> bool:
-        """Every entry into its lane; True when a broker that is idle has work now."""
-        by_topic, last, number, news = self.by_topic, None, 0, False
+        """Every entry into its lane; True when a broker that is idle has work now.
+
+        LogError for what is no entry, or too large: its ticket fails, no other does.
+        """
+        by_topic, news = self.by_topic, False
+        one: Entry | None = None
+        number, record = 0, b""
         for entry in entries:
-            key = entry[1]
-            if key is not last:  # the entries of an event share it
-                number, last = crc32(key), key
-            lanes = by_topic[entry[0]]
+            topic, key, value, headers = entry
+            # The entries of an event share these; what they share is packed once.
+            if (
+                one is None
+                or headers is not one[3]
+                or value is not one[2]
+                or key is not one[1]
+            ):
+                one, record, number = entry, _packed(entry), crc32(key)
+            lanes = by_topic[topic]
             lane = lanes[number % len(lanes)]
-            if len(entry[2]) > lane.limit:
+            if len(value) > lane.limit:
                 raise too_large(entry, lane)
             queue = lane.queue
             if queue and (part := queue[-1]).ticket is ticket:
-                part.entries.append(entry)  # type: ignore[attr-defined]  # made below: a list
+                part.records.append(record)
                 continue
-            queue.append(Part(ticket, [entry]))
+            queue.append(Part(ticket, [record]))
             ticket.left += 1
             if not lane.queued and not lane.flying:
                 lane.wait(lane.broker)
@@ -195,46 +207,36 @@ class Lanes:
         return parts
 
 
-class BadEntryError(Exception):
-    """An entry that is none: its ticket fails, the others do not."""
+def fill(lane: Lane) -> list[bytes]:
+    """Move what fits in a batch from the queue to the flight; its records, in order.
 
-    def __init__(self, ticket: Ticket, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.ticket = ticket
-
-
-def fill(lane: Lane, batch: Batch) -> int:
-    """Move what fits from the queue into the batch and the flight; how many records.
-
-    BadEntryError leaves the queue as it was: the batch must be made anew without it.
+    At least one, of any size, if anybody waits.
     """
-    flight, queue, count = lane.flight, lane.queue, 0
-    append, time_ms = batch.append, batch.time_ms
+    flight, queue, records = lane.flight, lane.queue, list[bytes]()
+    room = BATCH_BYTES
     while queue:
         part = queue[0]
         if part.ticket.future.done():
             queue.popleft()
             continue
-        before = count
-        try:
-            for _, key, value, headers in part.entries:
-                # No value is a tombstone; headers as aiokafka takes them, a list.
-                if append(count, time_ms, key, value or None, [*headers]) is None:
-                    break
-                count += 1
-        except BAD_ENTRY as error:
-            queue.extendleft(reversed(flight))
-            flight.clear()
-            raise BadEntryError(part.ticket, error) from error
-        taken = count - before
-        if taken < len(part.entries):
-            if taken:  # the batch is full: the rest of this part is in the next
-                flight.append(Part(part.ticket, part.entries[:taken]))
-                part.entries = part.entries[taken:]
-                part.ticket.left += 1
-            break
+        for taken, record in enumerate(part.records):
+            room -= len(record) + RECORD_BYTES
+            if room < 0 and records:  # full: the rest of this part is in the next
+                if taken:
+                    flight.append(Part(part.ticket, part.records[:taken]))
+                    part.records = part.records[taken:]
+                    part.ticket.left += 1
+                return records
+            records.append(record)
         flight.append(queue.popleft())
-    return count
+    return records
+
+
+def _packed(entry: Entry) -> bytes:
+    try:
+        return pack(entry[1], entry[2], entry[3])
+    except BAD_ENTRY as error:
+        raise LogError(f"kafka: not an entry: {error}") from error
 
 
 def weigh(entries: Sequence[Entry]) -> int:

@@ -6,14 +6,14 @@ while brokers come and go. So nothing here gives up a batch: the appender gives 
 callers, and ends the producer when a batch has failed for good, because the next number
 would be refused.
 
-aiokafka's client, its connections and its batches are used as they are; its producer is
-not. It spends more on the futures, queues and frames around a small batch than on the
-batch (DESIGN 4.7), and cannot be ended while the brokers are away.
+aiokafka's client and its connections are used as they are; its producer is not. It
+spends more on the futures, queues and frames around a small batch than on the batch
+(DESIGN 4.7), and cannot be ended while the brokers are away.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,46 +21,16 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from gateway.log.kafka_client import BACKOFF_MS, steady
+from gateway.log.kafka_record import seal
 from gateway.log.kafka_request import Produce
 
 START_S = 10.0
 STOP_S = 1.0
 REQUEST_S = 5.0  # a broker that does not answer for so long is connected to anew
-BATCH_BYTES = 524_288  # a request carries one batch for each partition of its broker
 NO_TRANSACTION_MS = 2**31 - 1
 SEQUENCES = 2**31  # a partition's numbers start again at 0
-MAGIC = 2  # the format of a batch
-
-
-class Batch:
-    """A batch that is being filled; at least one record fits, of any size.
-
-    ``append(index, time_ms, key, value, headers)`` gives None when it is full, and
-    raises for what is no record: aiokafka's own, since it is called for every record.
-    """
-
-    __slots__ = ("_builder", "append", "time_ms")
-
-    def __init__(self, *, producer_id: int, epoch: int, sequence: int) -> None:
-        self._builder = DefaultRecordBatchBuilder(
-            MAGIC,
-            0,
-            is_transactional=0,
-            producer_id=producer_id,
-            producer_epoch=epoch,
-            base_sequence=sequence,
-            batch_size=BATCH_BYTES,
-        )
-        self.append = self._builder.append
-        self.time_ms = time.time_ns() // 1_000_000
-
-    def seal(self) -> bytearray:
-        """Its bytes; after this nothing is added."""
-        sealed: bytearray = self._builder.build()
-        return sealed
 
 
 class Producer:
@@ -105,18 +75,23 @@ class Producer:
             await self.client.force_metadata_update()
             await asyncio.sleep(BACKOFF_MS / 1000)
 
-    def batch(self, place: TopicPartition) -> Batch:
-        """The next batch of a partition; the one before it must have ended."""
-        sequence = self._sequences.get(place, 0)
-        return Batch(producer_id=self._id, epoch=self._epoch, sequence=sequence)
+    def seal(self, place: TopicPartition, packed: Sequence[bytes]) -> bytes:
+        """The next batch of a partition, numbered; the one before it must have ended.
 
-    def number(self, place: TopicPartition, records: int) -> None:
-        """From now on that batch must be written before any other of its partition."""
-        after = self._sequences.get(place, 0) + records
-        self._sequences[place] = after % SEQUENCES
+        It must be written before any other of its partition.
+        """
+        sequence = self._sequences.get(place, 0)
+        self._sequences[place] = (sequence + len(packed)) % SEQUENCES
+        return seal(
+            packed,
+            producer_id=self._id,
+            epoch=self._epoch,
+            sequence=sequence,
+            time_ms=time.time_ns() // 1_000_000,
+        )
 
     async def send(
-        self, node: int, batches: Mapping[TopicPartition, bytes | bytearray]
+        self, node: int, batches: Mapping[TopicPartition, bytes]
     ) -> Mapping[TopicPartition, tuple[int, int]]:
         """Kafka's error code and the offset for each; KafkaError for the request.
 

@@ -72,16 +72,14 @@ class Produce(Request[_Packed]):  # type: ignore[misc]  # as above
     API_KEY: ClassVar[int] = API_KEY
 
     def __init__(
-        self, batches: Mapping[TopicPartition, bytes | bytearray], *, timeout_ms: int
+        self, batches: Mapping[TopicPartition, bytes], *, timeout_ms: int
     ) -> None:
-        by_topic: dict[str, list[bytes | bytearray]] = {}
+        by_topic: dict[str, list[bytes]] = {}
         for (topic, number), batch in batches.items():
             by_topic.setdefault(topic, []).extend(
                 (PART.pack(number, len(batch)), batch)
             )
-        parts: list[bytes | bytearray] = [
-            HEAD.pack(-1, ALL_IN_SYNC, timeout_ms, len(by_topic))
-        ]
+        parts: list[bytes] = [HEAD.pack(-1, ALL_IN_SYNC, timeout_ms, len(by_topic))]
         for topic, packed in by_topic.items():
             name = topic.encode()
             parts += (TOPIC.pack(len(name)), name, COUNT.pack(len(packed) // 2))

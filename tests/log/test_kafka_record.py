@@ -1,0 +1,70 @@
+"""Our packing of records, read by aiokafka: the oracle of the format."""
+
+from typing import Any
+
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.log.contract import Headers
+from gateway.log.kafka_record import pack, seal
+
+TEXTS = st.text(max_size=40)
+BYTES = st.one_of(st.binary(max_size=200), st.just(b"x" * 20_000))
+HEADERS = st.lists(st.tuples(TEXTS, st.binary(max_size=300)), max_size=6).map(tuple)
+RECORDS = st.lists(st.tuples(st.binary(max_size=100), BYTES, HEADERS), min_size=1)
+INT32, INT64 = st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1)
+
+
+def read(batch: bytes) -> tuple[Any, list[Any]]:
+    records = MemoryRecords(batch)
+    assert records.has_next()
+    found = records.next_batch()
+    assert found.validate_crc()
+    assert not records.has_next()
+    return found, list(found)
+
+
+def sealed(packed: list[bytes], **changes: int) -> bytes:
+    numbers = {
+        "producer_id": 5,
+        "epoch": 0,
+        "sequence": 0,
+        "time_ms": 1_790_000_000_000,
+    }
+    return seal(packed, **{**numbers, **changes})
+
+
+@given(RECORDS, INT64, st.integers(0, 2**15 - 1), INT32, st.integers(0, 2**52))
+def test_aiokafka_reads_what_was_packed(
+    records: list[tuple[bytes, bytes, Headers]],
+    producer_id: int,
+    epoch: int,
+    sequence: int,
+    time_ms: int,
+) -> None:
+    batch = seal(
+        [pack(*record) for record in records],
+        producer_id=producer_id,
+        epoch=epoch,
+        sequence=sequence,
+        time_ms=time_ms,
+    )
+    frame, found = read(batch)
+    assert [(r.key, r.value or b"", tuple(r.headers)) for r in found] == records
+    assert [r.offset for r in found] == list(range(len(records)))
+    assert {r.timestamp for r in found} == {time_ms}
+    assert (frame.producer_id, frame.producer_epoch) == (producer_id, epoch)
+    assert frame.base_sequence == sequence
+    assert (frame.magic, frame.is_transactional, frame.is_control_batch) == (2, 0, 0)
+
+
+def test_an_empty_value_is_no_value() -> None:
+    _, (record,) = read(sealed([pack(b"k", b"", ())]))
+    assert (record.key, record.value) == (b"k", None)
+
+
+def test_a_batch_of_many_small_records() -> None:
+    """Beyond what is packed beforehand: indexes of three bytes."""
+    _, found = read(sealed([pack(b"%d" % n, b"v", ()) for n in range(20_000)]))
+    assert [int(record.key) for record in found] == list(range(20_000))
