@@ -11,7 +11,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
@@ -173,6 +173,7 @@ def _endpoint_of(message: Any, payload: StreamReader) -> Endpoint | None:
         or message.should_close
         or message.version != HttpVersion11
         or not payload.is_eof()
+        or hdrs.EXPECT in message.headers
     ):
         return None
     return ENDPOINTS.get(message.path.partition("?")[0])

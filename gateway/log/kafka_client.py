@@ -48,11 +48,12 @@ def settings(config: LogConfig) -> dict[str, Any]:
 
 
 def steady(client: Any) -> Any:
-    """The same aiokafka client, whose one task for metadata cannot end by an error.
+    """The same aiokafka client without two of its faults.
 
     aiokafka 0.14 has no answer to an exception while it asks for metadata (a broker
     that goes down at that moment raises some): the task ends, and whoever waits for
-    metadata, a commit for instance, waits for ever.
+    metadata, a commit for instance, waits for ever. And it drops a connection that the
+    broker has ended without closing it: its socket stays open until it is collected.
     """
     update = client._metadata_update  # noqa: SLF001 -- there is no public way to it
 
@@ -64,6 +65,15 @@ def steady(client: Any) -> Any:
             return False
 
     client._metadata_update = updated  # noqa: SLF001 -- see above
+    connect, known = client._get_conn, client._conns  # noqa: SLF001 -- see above
+
+    async def connected(node: int, **how: Any) -> Any:
+        for place in [place for place in known if place[0] == node]:
+            if not known[place].connected():
+                known[place].close()
+        return await connect(node, **how)
+
+    client._get_conn = connected  # noqa: SLF001 -- see above
     return client
 
 

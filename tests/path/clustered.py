@@ -43,7 +43,8 @@ def few_repeats(hook: Webhook, lost: int) -> dict[str, int]:
     repeats = arrived.total() - len(arrived)
     told = {"arrived": len(arrived), "repeats": repeats, "lost": lost}
     assert repeats <= CONCURRENCY * lost, told
-    assert max(arrived.values()) <= 1 + lost, told
+    # Who was frozen has sent it, another does, and it may once more before it hears.
+    assert max(arrived.values()) <= 1 + 2 * lost, told
     return told
 
 
