@@ -247,8 +247,14 @@ public final class Drive {
       String user = (String) message.get("userId");
       JsonObject traits = json(message, "traits");
       JsonObject properties = json(message, "properties");
-      if (user == null) {
+      if (user == null) { // calls and resets take effect later, and an alias reads who was before
+        for (int tries = 0; tries < 500 && open.get() > 1; tries++) {
+          TimeUnit.MILLISECONDS.sleep(10);
+        }
         analytics.reset();
+        for (int tries = 0; tries < 500 && analytics.userId() != null; tries++) {
+          TimeUnit.MILLISECONDS.sleep(10);
+        }
       }
       switch (type) {
         case "identify" -> {
@@ -263,7 +269,14 @@ public final class Drive {
             analytics.screen(
                 (String) message.get("name"), properties, (String) message.getOrDefault("category", ""), enriched);
         case "group" -> analytics.group((String) message.get("groupId"), traits, enriched);
-        default -> analytics.alias(user, enriched);
+        default -> {
+          // An identify without a user may have taken effect only after the reset behind it.
+          for (int tries = 0; tries < 500 && "".equals(analytics.userId()); tries++) {
+            analytics.reset();
+            TimeUnit.MILLISECONDS.sleep(20);
+          }
+          analytics.alias(user, enriched);
+        }
       }
     }
 
