@@ -316,7 +316,7 @@ async def test_2500_invalid_messages_never_stall_the_loop(house):
     told = json.loads(answer)
     assert (status, told["accepted"], len(told["rejected"])) == (400, 0, 2_500)
     print(f"longest stall {longest_s * 1000:.1f} ms")
-    assert longest_s < 0.020  # 6 ms, and room for a machine that is busy
+    assert longest_s < 0.05  # 6 ms, and room for a busy machine; all at once: 250 ms
 
 
 async def test_settings_for_the_browser_and_mobile_sdks(house):

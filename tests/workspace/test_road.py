@@ -5,6 +5,7 @@ import json
 import random
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.workspace.store import Store, url_of
@@ -235,24 +236,30 @@ async def test_suppression_survives_a_restart(tmp_path):
             ] == ["u2"]
 
 
-async def burst(gateway, numbers, start=0):
-    """Clients whose identifiers collide; what was answered 200, in no order."""
+async def burst(gateway, numbers, sent, steps=12):
+    """Clients whose identifiers collide; each sends again until it is answered 200."""
     rng = random.Random(7)
 
     async def client(number):
-        sent = []
-        for step in range(12):
+        for step in range(steps):
             user = rng.choice(["u1", "u2", "u3", "a@x.y", "b@x.y"])
             traits = {"email": rng.choice(["a@x.y", "b@x.y", "c@x.y"]), "n": step}
-            message_id = f"m{start}-{number}-{step}"
+            message_id = f"m{number}-{step}"
             body = {"userId": user, "messageId": message_id, "traits": traits}
-            status, _ = await gateway.post("/v1/identify", body)
-            assert status == 200
+            while not await answered(gateway, body):
+                await asyncio.sleep(0.05)
             sent.append(message_id)
-        return sent
 
-    sent = await asyncio.gather(*map(client, range(numbers)))
-    return [message_id for each in sent for message_id in each]
+    await asyncio.gather(*map(client, range(numbers)))
+
+
+async def answered(gateway, body):
+    try:
+        status, _ = await gateway.post("/v1/identify", body)
+    except (aiohttp.ClientError, OSError):  # it was killed, and is being started
+        return False
+    assert status == 200
+    return True
 
 
 async def everything(url, folder):
@@ -267,7 +274,8 @@ async def test_colliding_clients_give_the_order_of_the_log(tmp_path, url):
     so does rereading it into an empty one."""
     async with Gateway(tmp_path, config(url)) as gateway:
         desk = Desk(gateway)
-        sent = await burst(gateway, 16)
+        sent = []
+        await burst(gateway, 16, sent)
         for message_id in sent:
             await desk.decided(message_id)
         await gateway.stop()
@@ -285,10 +293,13 @@ async def test_colliding_clients_give_the_order_of_the_log(tmp_path, url):
 async def test_kill_9_in_a_burst_loses_nothing_and_repeats_nothing(tmp_path, url):
     async with Gateway(tmp_path, config(url)) as gateway:
         sent = []
-        for round_ in range(3):
-            sent += await burst(gateway, 4, round_)
+        clients = asyncio.create_task(burst(gateway, 8, sent, steps=40))
+        for goal in (60, 140, 220):
+            await until(lambda: len(sent) >= goal)  # noqa: B023 -- waited for here
             await gateway.kill()
             await gateway.start()
+            assert not clients.done()
+        await clients
         desk = Desk(gateway)
         for message_id in sent:
             await desk.decided(message_id)
