@@ -97,7 +97,7 @@ suppressed = Table(
     Column("together", Text, nullable=False, index=True),
     Column("at", BigInteger, nullable=False),
     Column("message_id", Text, nullable=False),
-    Column("cio_id", Text, nullable=False),
+    Column("cio_id", Text, nullable=False, server_default=""),
     Column("blocked", Boolean, nullable=False),
     Column("published", Boolean, nullable=False),
     Index(

@@ -200,6 +200,8 @@ async def test_a_suppressed_person_reaches_no_destination(tmp_path):
         added = await decided(it, "PUT /api/v1/customers/u1", both)
         await until(lambda: len(webhook.received) == 1)
         await decided(it, "POST /api/v1/customers/u1/suppress")
+        while len(await it.read("suppressed")) < 2:
+            """Decided, and not yet told to the other destinations."""
         line = "PUT /api/v1/customers/"
         for person, traits in (
             ("u1", {}),

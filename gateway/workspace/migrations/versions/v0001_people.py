@@ -88,7 +88,7 @@ def _suppressed_and_position() -> None:
         sa.Column("together", sa.Text, nullable=False, index=True),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("message_id", sa.Text, nullable=False),
-        sa.Column("cio_id", sa.Text, nullable=False),
+        sa.Column("cio_id", sa.Text, nullable=False, server_default=""),
         sa.Column("blocked", sa.Boolean, nullable=False),
         sa.Column("published", sa.Boolean, nullable=False),
     )
