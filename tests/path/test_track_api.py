@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from tests.path.running import Gateway, Webhook, until
-from tests.path.sdks.track import kit
+from tests.path.sdks import kits
 from tests.workspace.test_road import Desk, hook
 
 pytestmark = pytest.mark.service
@@ -53,7 +53,7 @@ def config(more: str = "", url: str = "sqlite:///people.db") -> str:
 async def curl(gateway, person, body) -> str:
     """What seed 003 says to type; returns the answer's message id."""
     command = SHELL.format(
-        curl=kit.program("curl"), url=gateway.url, person=person, body=body
+        curl=kits.program("curl"), url=gateway.url, person=person, body=body
     )
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -201,7 +201,7 @@ async def test_a_suppressed_person_reaches_no_destination(tmp_path):
         await until(lambda: len(webhook.received) == 1)
         await decided(it, "POST /api/v1/customers/u1/suppress")
         while len(await it.read("suppressed")) < 2:
-            """Decided, and not yet told to the other destinations."""
+            await asyncio.sleep(0.02)  # decided, not yet told to other destinations
         line = "PUT /api/v1/customers/"
         for person, traits in (
             ("u1", {}),

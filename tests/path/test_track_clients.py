@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.path.running import Gateway, Webhook, until
+from tests.path.sdks import kits
 from tests.path.sdks.track import kit
 from tests.workspace.test_road import Desk
 
@@ -40,7 +41,7 @@ api_token = "look"
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
-    kit.certify(folder)
+    kits.certify(folder)
     return folder
 
 
@@ -63,7 +64,7 @@ async def drive_node(gateway, certified, package, calls, key="key"):
     if package.endswith("4"):  # it leaves out its url's port: the option is https's
         options = {"url": "https://127.0.0.1/api/v1", "port": port}
     given = {"package": package, "options": options, "calls": calls, "key": key}
-    command = [kit.program("node"), kit.node() / "drive.js"]
+    command = [kits.program("node"), kit.node() / "drive.js"]
     return await kit.drive(command, given, certified / "ca.pem")
 
 

@@ -196,7 +196,7 @@ async def test_a_suppressed_person_reaches_no_destination(tmp_path):
             decided = await suppress(gateway, desk, "s1", "u1")
             assert decided["reason"] == "suppressed"
             while len(await gateway.read("suppressed")) < 2:
-                """Decided, and not yet told to the other destinations."""
+                await asyncio.sleep(0.02)  # decided, not yet told to other destinations
             await identify(gateway, "live", userId="A@X.y")
             await identify(gateway, "other", userId="u2")
             await until(lambda: "other" in webhook.known)

@@ -23,6 +23,7 @@ REMEDIES = {
     "mvn": "Maven 3",
     "openssl": "OpenSSL 3",
     "chromium": "Chromium",
+    "curl": "curl",
 }
 
 
@@ -63,10 +64,8 @@ def cached(name: str, files: Sequence[Path], fill: Callable[[Path], None]) -> Pa
     return folder
 
 
-@functools.cache
-def python() -> Path:
-    """The interpreter that has the SDKs of PyPI."""
-    lock = HERE / "python/requirements.txt"
+def environment(name: str, lock: Path) -> Path:
+    """The interpreter of an environment that has what the lock file names."""
     version = "".join(map(str, sys.version_info[:2]))
 
     def fill(folder: Path) -> None:
@@ -74,7 +73,13 @@ def python() -> Path:
         pip = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
         run([*pip, "--disable-pip-version-check", "--require-hashes", "-r", lock])
 
-    return cached(f"sdks-python{version}", [lock], fill) / "bin/python"
+    return cached(f"{name}-python{version}", [lock], fill) / "bin/python"
+
+
+@functools.cache
+def python() -> Path:
+    """The interpreter that has the SDKs of PyPI."""
+    return environment("sdks", HERE / "python/requirements.txt")
 
 
 @functools.cache

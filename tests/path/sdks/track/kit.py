@@ -1,95 +1,43 @@
-"""The Track API's real clients, and a test CA: fetched and made for the tests.
+"""The Track API's real clients: fetched for the tests, and driven.
 
-Clients are kept in ``~/.cache/gateway-tests``, one folder per lock file's content. What
-is missing on the machine is said with its remedy; nothing is skipped.
+``customerio`` of PyPI has an interpreter of its own: another SDK has its package name.
 """
 
 import asyncio
 import functools
-import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.path.sdks.kits import cached, environment, program, run
+
 HERE = Path(__file__).parent
-REMEDIES = {
-    "node": "Node.js 20 or later",
-    "npm": "Node.js 20 or later",
-    "openssl": "OpenSSL 3",
-    "curl": "curl",
-}
-NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None, f"{name} is missing: install {REMEDIES[name]}"
-    return found
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-2_000:]
-
-
-def cached(name: str, lock: Path) -> tuple[Path, bool]:
-    """The folder for this lock file, and whether it is filled already."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    folder = home / "gateway-tests" / f"{name}-{digest}"
-    if (folder / ".done").exists():
-        return folder, True
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder, False
 
 
 @functools.cache
 def python() -> Path:
     """The interpreter that has ``customerio``."""
-    version = "".join(map(str, sys.version_info[:2]))
-    lock = HERE / "requirements.txt"
-    folder, done = cached(f"track-python{version}", lock)
-    if not done:
-        run(sys.executable, "-m", "venv", folder)
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
-        run(*pip, "--disable-pip-version-check", "--require-hashes", "-r", lock)
-        (folder / ".done").touch()
-    return folder / "bin/python"
+    return environment("track", HERE / "requirements.txt")
 
 
 @functools.cache
 def node() -> Path:
     """The folder that has ``customerio-node`` in both versions, and the driver."""
-    lock = HERE / "package-lock.json"
-    folder, done = cached("track-node", lock)
-    if not done:
-        for file in (HERE / "package.json", lock):
+    files = [HERE / "package.json", HERE / "package-lock.json"]
+    program("node")
+
+    def fill(folder: Path) -> None:
+        for file in files:
             shutil.copy(file, folder)
-        command = [program("npm"), "ci", "--prefix", folder, "--no-audit", "--no-fund"]
-        run(*command, "--ignore-scripts", "--loglevel=error")
-        (folder / ".done").touch()
+        command = [program("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        run([*command, "--loglevel=error", "--prefix", folder])
+
+    folder = cached("track-node", files, fill)
     shutil.copy(HERE / "drive.js", folder)
     return folder
-
-
-def certify(folder: Path) -> None:
-    """``ca.pem``, and ``cert.pem`` with ``key.pem`` for loopback, signed by it."""
-    openssl = program("openssl")
-    new = [openssl, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    new += ["-noenc", "-subj"]
-    ca = ["-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"]
-    run(*new, "/CN=test CA", *ca, cwd=folder)
-    run(*new, "/CN=loopback", "-keyout", "key.pem", "-out", "asked.pem", cwd=folder)
-    (folder / "names").write_text(NAMES)
-    sign = [openssl, "x509", "-req", "-in", "asked.pem", "-days", "2"]
-    sign += ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
-    run(*sign, "-extfile", "names", "-out", "cert.pem", cwd=folder)
 
 
 async def drive(
