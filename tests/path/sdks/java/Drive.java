@@ -29,7 +29,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import kotlin.coroutines.EmptyCoroutineContext;
+import kotlin.jvm.JvmClassMappingKt;
 import kotlin.jvm.functions.Function1;
+import kotlinx.coroutines.BuildersKt;
 import kotlinx.serialization.json.Json;
 import kotlinx.serialization.json.JsonObject;
 
@@ -47,6 +50,8 @@ public final class Drive {
           .serializeNulls()
           .create();
   private static final List<String> PROBLEMS = Collections.synchronizedList(new ArrayList<>());
+
+  private static final long END_NS = TimeUnit.SECONDS.toNanos(100); // less than the tests wait
 
   private interface Client {
     void call(String type, Map<String, Object> message) throws Exception;
@@ -215,6 +220,28 @@ public final class Drive {
       configuration.setDefaultSettings(
           new Settings(json(defaults, "integrations"), none, none, none, none, none, none));
       analytics = new com.segment.analytics.kotlin.core.Analytics(configuration);
+      awaitStart();
+    }
+
+    /**
+     * Until it runs, it holds calls in a queue; one that enters the queue in the very moment it
+     * starts stays there for ever.
+     */
+    private void awaitStart() throws Exception {
+      for (int tries = 0; tries < 3_000 && !running(); tries++) {
+        TimeUnit.MILLISECONDS.sleep(10);
+      }
+      TimeUnit.MILLISECONDS.sleep(300); // the queue hears of it a little later
+    }
+
+    private boolean running() throws Exception {
+      var state =
+          JvmClassMappingKt.getKotlinClass(com.segment.analytics.kotlin.core.System.class);
+      com.segment.analytics.kotlin.core.System now =
+          BuildersKt.runBlocking(
+              EmptyCoroutineContext.INSTANCE,
+              (scope, done) -> analytics.getStore().currentState(state, done));
+      return now != null && now.getRunning();
     }
 
     /** Dates are text in kotlinx' JSON: an Instant's. */
@@ -304,12 +331,16 @@ public final class Drive {
 
     @Override
     public void close() throws Exception {
+      long started = System.nanoTime();
       for (int quiet = 0; quiet < 3; quiet++) {
         analytics.flush();
         TimeUnit.MILLISECONDS.sleep(300);
-        boolean waiting = analytics.pendingUploads().stream().anyMatch(file -> !file.isBlank());
-        if (open.get() > 0 || waiting) {
+        List<String> files = analytics.pendingUploads();
+        if (open.get() > 0 || files.stream().anyMatch(file -> !file.isBlank())) {
           quiet = 0;
+        }
+        if (System.nanoTime() - started > END_NS) {
+          throw new IllegalStateException("calls not made: " + open + ", not sent: " + files);
         }
       }
       analytics.shutdown();
