@@ -57,7 +57,7 @@ class Acceptor:
             if not self.log.has_room():
                 return answer.unavailable(FULL)
             body = await self.receiver.receive(request)
-            return await self._judge(work, body)
+            return await self._answer(work, body)
         except AuthError as error:
             return answer.unauthorized(error)
         except MessageError as error:
@@ -65,7 +65,28 @@ class Acceptor:
         except LogError as error:
             return answer.unavailable(error)
 
-    async def _judge(self, work: Work, body: bytes) -> Answer:
+    async def _answer(self, work: Work, body: bytes) -> Answer:
+        if (late := await self._take_all(work, body)) is not None:
+            return late
+        await self._append(work)
+        return self._judged(work)
+
+    def _judged(self, work: Work) -> Answer:
+        if not work.rejected:
+            return answer.ACCEPTED
+        return answer.judged(
+            accepted=work.accepted,
+            rejected=work.rejected,
+            batch=work.endpoint.type is None,
+            strict=work.headers.get(STRICT_MODE) == "1",
+        )
+
+    async def _take_all(self, work: Work, body: bytes) -> Answer | None:
+        """Judge every message; the answer, if it is that the sender must wait.
+
+        What was parsed is gone when this returns: a request that waits for the log
+        holds its entries alone.
+        """
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = decode.inflate(body, encoding, self.limits.request_bytes)
         value, work.suspect, work.crowded = decode.decode(body, self.limits)
@@ -81,27 +102,21 @@ class Acceptor:
             self.judge.take(work, 0, value, sources[0])
         else:
             await self._take_turns(work, messages, sources)
-        await self._append(work)
-        if not work.rejected:
-            return answer.ACCEPTED
-        return answer.judged(
-            accepted=work.accepted,
-            rejected=work.rejected,
-            batch=work.endpoint.type is None,
-            strict=work.headers.get(STRICT_MODE) == "1",
-        )
+        return None
 
     async def _take_turns(
-        self,
-        work: Work,
-        messages: Sequence[Json],
-        sources: Sequence[Source | AuthError],
+        self, work: Work, messages: list[Json], sources: Sequence[Source | AuthError]
     ) -> None:
-        """All messages of a batch, with a turn for other requests in between."""
+        """All messages of a batch, with a turn for other requests in between.
+
+        Each is dropped when it is judged, while its memory is still near: a batch of
+        parsed messages is more than a processor's cache holds.
+        """
         take, clock = self.judge.take, time.perf_counter
         began = clock()
-        for index, (message, source) in enumerate(zip(messages, sources, strict=True)):
-            take(work, index, message, source)
+        for index, source in enumerate(sources):
+            take(work, index, messages[index], source)
+            messages[index] = None
             if clock() - began > STALL_S:
                 await asyncio.sleep(0)
                 began = clock()

@@ -138,7 +138,7 @@ class TrackAcceptor(Acceptor):
             return answer.unauthorized(error)
         return answer.region(self.public_url)
 
-    async def _judge(self, work: Work, body: bytes) -> Answer:
+    async def _take_all(self, work: Work, body: bytes) -> Answer | None:
         ticket, source = work.endpoint.ticket, work.source
         assert ticket is not None
         assert source is not None  # ``TrackKeys`` knows whose it is, or refuses it
@@ -148,8 +148,7 @@ class TrackAcceptor(Acceptor):
         value, work.suspect, work.crowded = decode.decode(
             body.strip() or track_api.EMPTY, self.limits
         )
-        batch = ticket.call.is_batch
-        if batch:
+        if ticket.call.is_batch:
             messages, _ = decode.split(value, None, self.limits)
         else:
             messages, work.single = [value], body
@@ -159,11 +158,14 @@ class TrackAcceptor(Acceptor):
             return late
         work.small = len(body) <= self.limits.message_bytes
         await self._take_turns(work, messages, sources)
-        await self._append(work)
+        return None
+
+    def _judged(self, work: Work) -> Answer:
+        ticket = work.endpoint.ticket
         return answer.tracked(
             accepted=work.accepted,
             rejected=work.rejected,
-            batch=batch,
+            batch=ticket is not None and ticket.call.is_batch,
             strict=work.headers.get(STRICT_MODE) == "1",
         )
 
