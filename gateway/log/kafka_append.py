@@ -33,6 +33,7 @@ from gateway.log.kafka_lanes import (
     weigh,
 )
 from gateway.log.kafka_produce import Producer
+from gateway.log.kafka_record import Sealed
 from gateway.log.kafka_topics import Topics
 
 REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
@@ -194,14 +195,14 @@ class Appender:
 
     def _send(self, producer: Producer, broker: Broker, lanes: Sequence[Lane]) -> None:
         """One request of what these lanes have; what is too much stays in line."""
-        size, batches = 0, dict[TopicPartition, bytes]()
+        size, batches = 0, dict[TopicPartition, Sealed]()
         flying: list[Lane] = []
         for lane in lanes:
             if size >= REQUEST_BYTES:
                 lane.wait(broker)
-            elif lane.sealed or self._seal(lane, producer):
-                size += len(lane.sealed)
-                batches[lane.place] = lane.sealed
+            elif sealed := lane.sealed or self._seal(lane, producer):
+                size += sealed.size
+                batches[lane.place] = sealed
                 lane.flying = True
                 flying.append(lane)
         if flying:
@@ -211,22 +212,22 @@ class Appender:
             self._requests.add(task)
             task.add_done_callback(partial(self._requested, producer))
 
-    def _seal(self, lane: Lane, producer: Producer) -> bool:
-        """Make its next batch; False when nobody waits for one any more."""
+    def _seal(self, lane: Lane, producer: Producer) -> Sealed | None:
+        """Make its next batch; None when nobody waits for one any more."""
         if not (records := fill(lane)):
-            return False
+            return None
         lane.sealed = producer.seal(lane.place, records)
         lane.records = len(records)
         for part in lane.flight:
             part.ticket.flying += 1
-        return True
+        return lane.sealed
 
     async def _deliver(
         self,
         producer: Producer,
         broker: Broker,
         lanes: Sequence[Lane],
-        batches: Mapping[TopicPartition, bytes],
+        batches: Mapping[TopicPartition, Sealed],
     ) -> None:
         """One request and what its answer says of each lane."""
         failed: KafkaError | None = None

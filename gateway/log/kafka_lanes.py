@@ -20,7 +20,7 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_record import RECORD_BYTES, pack
+from gateway.log.kafka_record import RECORD_BYTES, Sealed, pack
 
 NOBODY = -1  # Kafka's number of a leader that is not known
 BATCH_BYTES = 524_288  # a request has one batch for each partition of its broker
@@ -87,7 +87,7 @@ class Lane:
         self.queue: deque[Part] = deque()
         self.queued = False  # among its broker's waiting
         self.flight: list[Part] = []
-        self.sealed = b""
+        self.sealed: Sealed | None = None
         self.records = 0  # in the sealed batch
         self.flying = False
 
@@ -100,7 +100,7 @@ class Lane:
 
     def land(self) -> list[Part]:
         """Nothing of it is in flight any more; returns what was."""
-        flight, self.flight, self.sealed = self.flight, [], b""
+        flight, self.flight, self.sealed = self.flight, [], None
         self.flying = False
         return flight
 

@@ -7,8 +7,9 @@ each. The frame around it is a few bytes a record and sixty a batch.
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from aiokafka.record.util import calc_crc32c
+from google_crc32c import value as crc32c
 
 from gateway.log.contract import Headers
 
@@ -20,6 +21,18 @@ LENGTH_FROM = 12  # what the length does not count
 HEADER = struct.Struct(">hiqqqhii")
 UNKNOWN = -1  # the leader's epoch, as producers write it
 RECORD_BYTES = 20  # of a record's frame, at most
+
+
+class Sealed(NamedTuple):
+    """A batch in the two parts it is made of: a request has megabytes of them."""
+
+    frame: bytes
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of both."""
+        return len(self.frame) + len(self.body)
 
 
 def _varint(number: int) -> bytes:
@@ -73,7 +86,7 @@ def seal(
     epoch: int,
     sequence: int,
     time_ms: int,
-) -> bytes:
+) -> Sealed:
     """A batch of these records, ready to be sent."""
     heads, lengths = HEADS, VARINTS
     parts = [b""]
@@ -88,4 +101,5 @@ def seal(
     )
     body = b"".join(parts)
     length_after = FRAME.size - LENGTH_FROM + len(body)
-    return FRAME.pack(0, length_after, UNKNOWN, MAGIC, calc_crc32c(body)) + body
+    frame = FRAME.pack(0, length_after, UNKNOWN, MAGIC, crc32c(body))
+    return Sealed(frame, body)

@@ -32,7 +32,7 @@ def sealed(packed: list[bytes], **changes: int) -> bytes:
         "sequence": 0,
         "time_ms": 1_790_000_000_000,
     }
-    return seal(packed, **{**numbers, **changes})
+    return b"".join(seal(packed, **{**numbers, **changes}))
 
 
 @given(RECORDS, INT64, st.integers(0, 2**15 - 1), INT32, st.integers(0, 2**52))
@@ -50,7 +50,7 @@ def test_aiokafka_reads_what_was_packed(
         sequence=sequence,
         time_ms=time_ms,
     )
-    frame, found = read(batch)
+    frame, found = read(b"".join(batch))
     assert [(r.key, r.value or b"", tuple(r.headers)) for r in found] == records
     assert [r.offset for r in found] == list(range(len(records)))
     assert {r.timestamp for r in found} == {time_ms}
