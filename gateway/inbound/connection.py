@@ -8,7 +8,7 @@ than judging the message.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 
 from gateway.inbound import answer
 from gateway.inbound.answer import Reply
+from gateway.inbound.head import Head, learned
 from gateway.inbound.judge import Endpoint
 from gateway.inbound.listen import ENDPOINTS, Listener
 from gateway.inbound.receive import Whole
@@ -33,7 +34,7 @@ QUIET.setLevel(logging.CRITICAL)  # requests are counted, not logged
 class Connection(web.RequestHandler):
     """A connection that must send a whole request head in time, and hears JSON."""
 
-    __slots__ = ("_answering", "_listener", "_patience", "_remote")
+    __slots__ = ("_answering", "_between", "_head", "_listener", "_patience", "_remote")
 
     def __init__(self, server: "Server", listener: Listener) -> None:
         super().__init__(
@@ -48,6 +49,8 @@ class Connection(web.RequestHandler):
         )
         self._listener = listener
         self._answering = False
+        self._between = True  # all that was parsed were whole requests
+        self._head: Head | None = None
         self._remote: str | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -93,12 +96,21 @@ class Connection(web.RequestHandler):
         is not woken for what is taken here, nor for what comes before that is answered:
         answers leave in the order of the requests.
         """
-        reader, self._waiter = self._waiter, None
+        reader = self._waiter
+        free = not (reader is None or reader.done() or self._answering)
+        if free and self._between and (body := self._known(data)) is not None:
+            assert self._head is not None
+            self._request_count += 1
+            self._take(self._head.headers, self._head.endpoint, body)
+            return
+        self._waiter, before = None, len(self._messages)
         try:
             super().data_received(data)
         finally:
             self._waiter = reader
-        if reader is None or reader.done() or self._answering or not self._messages:
+        if data and self._between:  # aiohttp gives itself nothing, to look at its queue
+            self._learn(data, before)
+        if reader is None or not free or not self._messages:
             return
         message, payload = self._messages[0]
         endpoint = _endpoint_of(message, payload)
@@ -107,11 +119,31 @@ class Connection(web.RequestHandler):
             return
         self._messages.clear()
         self._parser.message_consumed()
+        headers = message.headers  # type: ignore[union-attr]  # no fault: _endpoint_of looked
+        self._take(headers, endpoint, payload.read_nowait(-1))
+
+    def _learn(self, data: bytes, before: int) -> None:
+        """Remember the head, if these bytes were one request and no more."""
+        self._head = None
+        if len(self._messages) == before + 1:
+            message, payload = self._messages[-1]
+            if (endpoint := _endpoint_of(message, payload)) is not None:
+                self._head = learned(data, message.headers, endpoint)  # type: ignore[union-attr]  # no fault: _endpoint_of looked
+        self._between = self._head is not None
+
+    def _known(self, data: bytes) -> bytes | None:
+        """The body of a whole request with the head of the last one."""
+        if self._head is None or self._messages or self._close or self._force_close:
+            return None
+        return self._head.body(data)
+
+    def _take(
+        self, headers: Mapping[str, str], endpoint: Endpoint, body: bytes
+    ) -> None:
         self.stop_waiting()
         self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_SECONDS
         self._answering = self._request_in_progress = True
-        body = payload.read_nowait(-1)
-        request = Whole(message.headers, self._remote, body)  # type: ignore[union-attr]  # a message: _endpoint_of looked
+        request = Whole(headers, self._remote, body)
         Flight(self, self._listener.post(request, endpoint), self._loop).go_on()
 
     def answered(self, wire: bytes) -> None:

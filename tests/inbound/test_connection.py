@@ -8,6 +8,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 
 from gateway.inbound import judge
 from tests.inbound.house import GOOD, House
@@ -105,6 +106,105 @@ async def test_a_request_in_two_parts_is_the_same_request(house: House) -> None:
     writer.write(HEAD.encode() + chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
     assert await answer(reader) == (200, OK)
     assert await users(house) == ["in the head", "in the body", "chunked"]
+    writer.close()
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """What is said until it ends, or is silent for long."""
+    told = b""
+    try:
+        while True:
+            async with asyncio.timeout(0.2):
+                if not (more := await reader.read(65_536)):
+                    return told
+            told += more
+    except TimeoutError:
+        return told
+
+
+def changed(before: bytes, after: bytes, *, user: str = "second") -> bytes:
+    return post(user).replace(before, after)
+
+
+LIKE_THE_FIRST = {
+    "the same": post("second"),
+    "longer": post("second" * 300),
+    "another path": post("second", path="/v1/t"),
+    "nowhere": post("second", path="/v1/nowhere"),
+    "another key": changed(b"Bearer dev", b"Bearer who"),
+    "no key": changed(b"Authorization: Bearer dev\r\n", b""),
+    "another case": changed(b"Content-Length", b"content-length"),
+    "one header more": post("second", "X-More: 1"),
+    "a zero before": changed(b"Length: ", b"Length: 0"),
+    "a sign before": changed(b"Length: ", b"Length: +"),
+    "a space behind": changed(b"\r\n\r\n", b" \r\n\r\n"),
+    "no length": changed(b"Length: ", b"Lengths: "),
+    "two lengths": post("second", "Content-Length: 5"),
+    "both kinds of length": post("second", "Transfer-Encoding: chunked"),
+    "too short a length": changed(b"\r\n\r\n", b"\r\n\r\n   "),
+    "two at once": post("second") + post("third"),
+    "one and a half": post("second") + post("third")[:40],
+    "closing": post("second", "Connection: close"),
+    "no json": changed(b'{"', b"{{"),
+}
+
+
+@pytest.mark.parametrize("name", LIKE_THE_FIRST)
+async def test_what_is_like_the_last_request_is_read_as_if_it_were_the_first(
+    house: House, name: str
+) -> None:
+    said = []
+    for first in (post("first"), b""):
+        before = len(await users(house)) + bool(first)
+        reader, writer = await connect(house)
+        if first:
+            writer.write(first)
+            assert await answer(reader) == (200, OK)
+        writer.write(LIKE_THE_FIRST[name])
+        told = await everything(reader)
+        writer.write(b"?" * 40 + b"\r\n\r\n")  # what is not HTTP is seen behind it, too
+        told += await everything(reader)
+        said.append((told, len(await users(house)) - before))
+        writer.close()
+    primed, fresh = said
+    assert primed == fresh
+
+
+async def test_the_second_request_is_not_parsed_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await connect(house)
+    writer.write(post("first"))
+    assert await answer(reader) == (200, OK)
+
+    def parsed(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(web.RequestHandler, "data_received", parsed)
+    writer.write(post("the second"))
+    assert await answer(reader) == (200, OK)
+    assert await users(house) == ["first", "the second"]
+    writer.close()
+
+
+async def test_a_request_behind_half_of_another_is_never_taken_for_a_head(
+    house: House,
+) -> None:
+    reader, writer = await connect(house)
+    writer.write(post("first"))
+    assert await answer(reader) == (200, OK)
+    inner = post("inner")
+    outer = post("outer", f"X-Inner: {'x' * 20}").partition(b"\r\n\r\n")[0]
+    head = outer.replace(b"Content-Length: ", b"Content-Length: 1")  # 1xx bytes follow
+    size = int(head.rpartition(b"Content-Length: ")[2])
+    writer.write(head + b"\r\n\r\n")
+    await asyncio.sleep(0.05)
+    writer.write(inner)  # looks like a request, and is a body
+    await asyncio.sleep(0.05)
+    assert await silent(reader)
+    writer.write(b" " * (size - len(inner)))
+    assert (await answer(reader))[0] == 400
+    assert await users(house) == ["first"]
     writer.close()
 
 
