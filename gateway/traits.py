@@ -202,8 +202,9 @@ def _changed(values: Values, changes: Mapping[str, tuple[str, Json] | None]) -> 
     """A copy in the same order; a change of None leaves the trait out."""
     result: Values = {}
     for name, value in values.items():
-        change = changes.get(name, (name, value))
-        if change is not None:
+        if name not in changes:
+            result[name] = value
+        elif (change := changes[name]) is not None:
             result[change[0]] = change[1]
     return result
 

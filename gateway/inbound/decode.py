@@ -144,9 +144,11 @@ def decode(body: bytes, limits: Limits) -> Decoded:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value, suspect = _read_all(body), True
-    if brackets(body) <= limits.nesting:
+    batch = value.get("batch") if isinstance(value, dict) else None
+    many = isinstance(batch, list) and len(batch) > limits.nesting
+    if not many and brackets(body) <= limits.nesting:
         return Decoded(value, suspect)
-    if isinstance(value, dict) and isinstance(value.get("batch"), list):
+    if isinstance(batch, list):
         rest = {name: each for name, each in value.items() if name != "batch"}
         suspect = _bound(rest, limits.nesting) or suspect
         return Decoded(value, suspect, crowded=True)

@@ -94,7 +94,7 @@ class Appender:
         ticket = Ticket(self._loop.create_future(), size, deadline)
         self.waiting_bytes += size
         try:
-            if unknown := {e[0] for e in entries} - self._lanes.by_topic.keys():
+            if unknown := self._lanes.unknown(entries):
                 await self._own(self._learn_until(deadline, unknown), LEARNING)
             self._put(ticket, entries)
             # A value: an exception would hold this frame, which holds the future, and

@@ -47,11 +47,27 @@ class Ticket:
 class Part:
     """What one caller has in one partition: its records, packed but for the frame."""
 
-    __slots__ = ("records", "ticket")
+    __slots__ = ("records", "size", "ticket")
 
-    def __init__(self, ticket: Ticket, records: list[bytes]) -> None:
+    def __init__(self, ticket: Ticket, records: list[bytes], size: int) -> None:
         self.ticket = ticket
         self.records = records
+        self.size = size  # bytes in a batch, at most
+
+    def split(self, room: int) -> "Part | None":
+        """Take what fits in ``room`` bytes out of it; None when nothing does."""
+        size = count = 0
+        for record in self.records:
+            if size + len(record) + RECORD_BYTES > room:
+                break
+            size += len(record) + RECORD_BYTES
+            count += 1
+        if not count:
+            return None
+        taken, self.records = self.records[:count], self.records[count:]
+        self.size -= size
+        self.ticket.left += 1
+        return Part(self.ticket, taken, size)
 
 
 class Broker:
@@ -162,6 +178,11 @@ class Lanes:
             self.brokers[node] = Broker(node)
         return self.brokers[node]
 
+    def unknown(self, entries: Sequence[Entry]) -> set[str]:
+        """The topics of these that have no lanes yet."""
+        known = self.by_topic
+        return {entry[0] for entry in entries if entry[0] not in known}
+
     def put(self, ticket: Ticket, entries: Sequence[Entry]) -> bool:
         """Every entry into its lane; True when a broker that is idle has work now.
 
@@ -169,7 +190,7 @@ class Lanes:
         """
         by_topic, news = self.by_topic, False
         one: Entry | None = None
-        number, record = 0, b""
+        number, record, size = 0, b"", 0
         for entry in entries:
             topic, key, value, headers = entry
             # The entries of an event share these; what they share is packed once.
@@ -180,6 +201,7 @@ class Lanes:
                 or key is not one[1]
             ):
                 one, record, number = entry, _packed(entry), crc32(key)
+                size = len(record) + RECORD_BYTES
             lanes = by_topic[topic]
             lane = lanes[number % len(lanes)]
             if len(value) > lane.limit:
@@ -187,8 +209,9 @@ class Lanes:
             queue = lane.queue
             if queue and (part := queue[-1]).ticket is ticket:
                 part.records.append(record)
+                part.size += size
                 continue
-            queue.append(Part(ticket, [record]))
+            queue.append(Part(ticket, [record], size))
             ticket.left += 1
             if not lane.queued and not lane.flying:
                 lane.wait(lane.broker)
@@ -219,15 +242,15 @@ def fill(lane: Lane) -> list[bytes]:
         if part.ticket.future.done():
             queue.popleft()
             continue
-        for taken, record in enumerate(part.records):
-            room -= len(record) + RECORD_BYTES
-            if room < 0 and records:  # full: the rest of this part is in the next
-                if taken:
-                    flight.append(Part(part.ticket, part.records[:taken]))
-                    part.records = part.records[taken:]
-                    part.ticket.left += 1
-                return records
-            records.append(record)
+        if not records:
+            room = max(room, len(part.records[0]) + RECORD_BYTES)
+        if part.size > room:  # the rest of it is in the next batch
+            if (first := part.split(room)) is not None:
+                records += first.records
+                flight.append(first)
+            break
+        room -= part.size
+        records += part.records
         flight.append(queue.popleft())
     return records
 
@@ -241,12 +264,11 @@ def _packed(entry: Entry) -> bytes:
 
 def weigh(entries: Sequence[Entry]) -> int:
     """The bytes that waiting entries hold, a shared value counted once."""
-    total, last = 0, None
-    for entry in entries:
-        total += ENTRY_BYTES
-        if entry[2] is not last:
-            last = entry[2]
-            total += len(last) + len(entry[1])
+    total, last = ENTRY_BYTES * len(entries), None
+    for _, key, value, _ in entries:
+        if value is not last:
+            last = value
+            total += len(value) + len(key)
     return total
 
 
