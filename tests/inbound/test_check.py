@@ -23,25 +23,6 @@ def test_p001_traits_are_not_required():
     accepts(identify())
 
 
-@pytest.mark.parametrize("wrong", [True, {}, [], 1.5, ["user-1"]])
-@pytest.mark.parametrize("name", ["userId", "anonymousId"])
-def test_p012_p013_an_id_of_another_type_is_refused(name, wrong):
-    assert verdict(identify(**{name: wrong})) == {(f"/{name}", "type")}
-
-
-@pytest.mark.parametrize("name", ["userId", "anonymousId"])
-def test_p012_p013_integers_up_to_2_to_the_53_are_ids(name):
-    for number in (0, 12345, 2**53, -(2**53)):
-        accepts(identify(**{name: number}))
-    assert verdict(identify(**{name: 2**53 + 1})) == {(f"/{name}", "maximum")}
-    assert verdict(identify(**{name: -(2**53) - 1})) == {(f"/{name}", "minimum")}
-
-
-def test_p012_an_id_is_at_most_1000_characters():
-    accepts(identify(userId="日" * 1_000))
-    assert verdict(identify(userId="日" * 1_001)) == {("/userId", "maxLength")}
-
-
 @pytest.mark.parametrize("kind", ["identify", "group"])
 @pytest.mark.parametrize("wrong", [[], "plan", 1, True])
 def test_p014_traits_that_are_no_object_are_refused(kind, wrong):

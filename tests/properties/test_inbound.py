@@ -58,7 +58,7 @@ TIME = st.sampled_from(
     ]
 )
 WORD = st.sampled_from(
-    ["", "user-1", "a@example.com", " a@example.com", "a@b\n", "34", "34\n", "-1.5"]
+    ["", "u-1", "a@x.io", " a@x.io", "a@b\n", "a\tb", "\x85", "34", "34\n", "-1.5"]
 )
 VALUE = WORD | TIME | JSON
 INTEGRATION = st.sampled_from(["All", "all", "crm", "CRM", "mail", "Mail", "Nobody"])
