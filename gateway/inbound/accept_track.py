@@ -8,7 +8,6 @@ shape of the answer. Reading, limits, rate, origins, refusals and the append are
 of ``Acceptor`` and ``Judge``.
 """
 
-import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,8 +24,6 @@ from gateway.inbound.authenticate import TrackKeys
 from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.track_api import LABEL, Call, Ticket
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answered(NamedTuple):
@@ -113,19 +110,18 @@ class TrackAcceptor(Acceptor):
     __slots__ = ("public_url",)
     public_url: str
 
-    async def respond(self, request: web.BaseRequest) -> Answered:
-        """The answer to a request of any method and path under the API's prefixes."""
+    async def respond(self, request: web.BaseRequest, spare: str) -> Answered:
+        """The answer to a request of any method and path under the API's prefixes.
+
+        ``spare`` is the message id of a request that brings none.
+        """
         found = track_api.find(request.method, request.raw_path)
-        spare = secrets.token_hex(16)
         if not isinstance(found, Call):
             return Answered(LABEL, answer.as_track(_elsewhere(found, request), spare))
         ticket = Ticket(found, spare)
         if found.operation is track_api.REGION:
             result = self._region(request.headers)
         else:
-            if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-                assert request.transport is not None
-                request.transport.write(CONTINUE)
             endpoint = Endpoint(found.line, found.operation.type, ticket)
             result = await self.accept(request, endpoint)
         label = found.operation.name

@@ -4,6 +4,7 @@ Paths are exact and few, so a dict decides; aiohttp's low-level server is used w
 its router and middlewares, which would cost more than the handlers.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from gateway.inbound.accept_track import TrackAcceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.judge import Endpoint
 from gateway.inbound.receive import Whole
-from gateway.inbound.track_api import BODIES, PREFIXES
+from gateway.inbound.track_api import BODIES, LABEL, PREFIXES
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -66,17 +67,20 @@ class Listener:
         path = request.raw_path.partition("?")[0]
         endpoint = ENDPOINTS.get(path)
         name = endpoint.name if endpoint is not None else _area(path)
+        track_id = secrets.token_hex(16) if path.startswith(PREFIXES) else ""
         try:
             if endpoint is not None and request.method == "POST":
-                result = await self._expect(request, endpoint)
-            elif path.startswith(PREFIXES):
-                name, result = await self.track.respond(request)
+                result = await self.acceptor.accept(request, endpoint)
+                result = answer.hidden_from_browsers(result, request.headers)
+            elif track_id:
+                name, result = await self.track.respond(request, track_id)
             else:
                 result = self._read(path, request.method)
         except ConnectionError:
             return answer.DROPPED
         except Exception as error:  # noqa: BLE001 -- a bug costs one request, not the server
             result = self._bug(error)
+            result = answer.as_track(result, track_id) if track_id else result
         self.metrics.requests[name, result.status] += 1
         return answer.reply(result, request)
 
@@ -93,13 +97,6 @@ class Listener:
     def _bug(self, error: Exception) -> Answer:
         self.notices.say("bug", place=place_of(error), error=type(error).__name__)
         return answer.bug()
-
-    async def _expect(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            assert request.transport is not None
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        result = await self.acceptor.accept(request, endpoint)
-        return answer.hidden_from_browsers(result, request.headers)
 
     def _read(self, path: str, method: str) -> Answer:
         """Everything but intake: no I/O, no body."""
@@ -144,6 +141,8 @@ class Listener:
 
 def _area(path: str) -> str:
     """The metric's label of a path that is no endpoint: a closed set."""
+    if path.startswith(PREFIXES):
+        return LABEL
     for prefix in ("/v1/projects/", "/v1/m", "/api/", "/schemas/", "/healthz"):
         if path.startswith(prefix):
             return prefix.strip("/").rpartition("/")[2]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.errors import LogError, MessageError
 
 READ_S = 60.0  # for a whole body: a phone on a bad line sends 475 KB in that
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Network = IPv4Network | IPv6Network
 
@@ -33,7 +34,7 @@ class Receiver:
     reading_bytes: int = 0
 
     async def receive(self, request: web.BaseRequest | Whole) -> bytes:
-        """The body as it came, still compressed.
+        """The body as it came, still compressed; a sender that waits is asked for it.
 
         MessageError ``too_large`` beyond the limit; LogError ``overloaded`` when all
         bodies together hold too much; ConnectionError when the sender went quiet or
@@ -45,6 +46,10 @@ class Receiver:
             return request.body
         if (request.content_length or 0) > self.body_bytes_max:
             raise self._too_large()
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+            if request.transport is None:
+                raise ConnectionResetError
+            request.transport.write(CONTINUE)
         content = request.content
         if content.is_eof() and content.total_bytes <= self.body_bytes_max:
             return content.read_nowait(-1)  # all of it is here: no clock, no waiting

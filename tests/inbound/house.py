@@ -1,15 +1,17 @@
 """A public port in this process, on a real log that can be away, full or slow."""
 
 import asyncio
+import base64
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from gateway.config import Limits, LogConfig, parse
 from gateway.errors import LogError
@@ -142,6 +144,24 @@ class House:
 
     async def events(self) -> list[dict[str, Any]]:
         return [json.loads(record.value) for record in await self.records("events")]
+
+
+async def ask(
+    house: House,
+    line: str,
+    body: Any = None,
+    *,
+    key: str | None = "site:key",
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, Any, Any]:
+    method, path = line.split(" ", 1)
+    given = dict(headers or {})
+    if key is not None:
+        given["Authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    url = URL(house.url + path, encoded=True)
+    async with house.session.request(method, url, data=data, headers=given) as answer:
+        return answer.status, json.loads(await answer.read()), answer.headers
 
 
 @asynccontextmanager

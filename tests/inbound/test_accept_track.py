@@ -4,37 +4,16 @@ import asyncio
 import base64
 import gzip
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import pytest
-from yarl import URL
 
 from gateway.config import Limits
-from gateway.inbound.track_api import PREFIXES, TABLE
 from gateway.log import Span
-from tests.inbound.house import GOOD, House, running
+from tests.inbound.house import GOOD, House, ask, running
 
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "u1"}}
-
-
-async def ask(
-    house: House,
-    line: str,
-    body: Any = None,
-    *,
-    key: str | None = "site:key",
-    headers: Mapping[str, str] | None = None,
-) -> tuple[int, Any, Any]:
-    method, path = line.split(" ", 1)
-    given = dict(headers or {})
-    if key is not None:
-        given["Authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
-    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    url = URL(house.url + path, encoded=True)
-    async with house.session.request(method, url, data=data, headers=given) as answer:
-        return answer.status, json.loads(await answer.read()), answer.headers
 
 
 async def refused(house: House) -> list[Any]:
@@ -306,85 +285,3 @@ async def test_old_clients_hear_200_and_what_they_sent_is_kept(house):
     assert answer[:2] == (200, {})
     assert len(await refused(house)) == 3
     assert await house.events() == []
-
-
-async def test_a_log_that_is_away_or_full_is_503_with_a_time(house):
-    line = "PUT /api/v1/customers/u1"
-    for away, room in ((True, True), (False, False)):
-        house.log.away, house.log.room = away, room
-        status, body, headers = await ask(house, line, {"a": 1})
-        assert status == 503
-        assert headers["Retry-After"] == "1"
-        assert headers["X-Message-Id"]
-        assert body["meta"]["errors"]
-
-
-async def test_a_source_s_rate_bounds_the_track_api_too(house):
-    batch = {"batch": [PERSON] * 15}
-    statuses = [
-        (await ask(house, "POST /api/v2/batch", batch, key="slow:key"))[0]
-        for _ in range(3)
-    ]
-    assert 429 in statuses
-
-
-async def test_paths_methods_and_origins(house):
-    status, body, headers = await ask(house, "PUT /api/v1/nothing")
-    assert (status, body["code"]) == (404, "not_found")
-    assert headers["X-Message-Id"]
-    status, body, headers = await ask(house, "GET /api/v1/customers/u1")
-    assert (status, body["code"]) == (405, "method_not_allowed")
-    assert headers["Allow"] == "PUT, DELETE, OPTIONS"
-    given = {"Origin": "https://x.y"}
-    line = "OPTIONS /api/v1/customers/u1"
-    status, _, headers = await ask(house, line, key=None, headers=given)
-    assert status == 200
-    assert "PUT" in headers["Access-Control-Allow-Methods"]
-    assert headers["Access-Control-Allow-Origin"] == "https://x.y"
-
-
-async def test_the_region_is_here(house):
-    house.listener.track.public_url = "https://gateway.example"
-    status, body, headers = await ask(house, "GET /api/v1/accounts/region")
-    assert status == 200
-    assert body["url"] == "https://gateway.example"
-    assert body["region"] in ("us", "eu")
-    assert isinstance(body["environment_id"], int)
-    assert headers["X-Message-Id"]
-
-
-async def test_requests_are_counted_under_a_closed_set_of_names(house):
-    for line in ("PUT /api/v1/customers/u1", "PUT /api/v1/customers/u2"):
-        await ask(house, line)
-    await ask(house, "PUT /api/v1/customers/u1/else")
-    assert house.metrics.requests["track_identify", 200] == 2
-    assert house.metrics.requests["track_api", 404] == 1
-    assert house.metrics.messages["track", "identify", "accepted"] == 2
-
-
-async def test_an_upload_that_waits_to_be_asked_for_is_asked_for(house):
-    body = {"a": "x" * 20_000}
-    line = "PUT /api/v1/customers/u1"
-    timeout = aiohttp.ClientTimeout(total=5)
-    url = house.url + line.split()[1]
-    key = {"Authorization": aiohttp.encode_basic_auth("site", "key")}
-    async with house.session.put(
-        url, json=body, headers=key, expect100=True, timeout=timeout
-    ) as answer:
-        assert answer.status == 200
-
-
-async def test_the_description_has_every_path(house):
-    url = f"{house.url}/openapi.json"
-    async with house.session.get(url) as answer:
-        document = await answer.json()
-    described = {
-        (path, method.upper())
-        for path, methods in document["paths"].items()
-        for method in methods
-        if path.startswith(PREFIXES)
-    }
-    table = {(path, method) for path, each in TABLE.items() for method in each}
-    assert described == table
-    names = set(document["components"]["securitySchemes"])
-    assert {"siteId"} <= names

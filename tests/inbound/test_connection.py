@@ -5,6 +5,7 @@ must not be seen from outside.
 """
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -218,6 +219,28 @@ async def test_who_asks_for_one_answer_gets_one(house: House, request_: bytes) -
     async with asyncio.timeout(5):
         assert await reader.read() == b""
     assert await users(house) == ["u"]
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "line"),
+    [
+        ("/v1/i", "dev:", b"100 Continue"),
+        ("/v1/i", "nobody:", b"401 Unauthorized"),
+        ("/api/v1/events", "site:key", b"100 Continue"),
+        ("/api/v1/events", "site:wrong", b"401 Unauthorized"),
+    ],
+)
+async def test_who_waits_is_asked_only_for_a_body_that_is_wanted(
+    house: House, path: str, key: str, line: bytes
+) -> None:
+    reader, writer = await connect(house)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n"
+    basic = base64.b64encode(key.encode()).decode()
+    head += f"Authorization: Basic {basic}\r\nContent-Length: 2\r\n\r\n"
+    writer.write(head.encode())
+    async with asyncio.timeout(5):
+        assert await reader.readline() == b"HTTP/1.1 %s\r\n" % line
     writer.close()
 
 
