@@ -269,3 +269,41 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def upkeep(log: SqliteLog) -> None:
+    """Let the writer look what may be deleted, and finish with it."""
+    log._upkeep.look_now()
+    for _ in range(2):  # when the second is durable, the first one's upkeep is done
+        await log._submit()
+    await until(lambda: not log._upkeep.behind)
+
+
+def big(topic: str, number: int = 0) -> Entry:
+    return Entry(topic, b"k", b"%d" % number + b"x" * 10_000)
+
+
+def count(sqlite: SqliteBackend, table: str) -> int:
+    with sqlite3.connect(sqlite.path) as connection:
+        found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    connection.close()
+    assert isinstance(found, int)
+    return found
+
+
+async def state(log: SqliteLog, name: str) -> Any:
+    return next(topic for topic in await log.topics() if topic.name == name)
+
+
+async def settle_all(log: SqliteLog, topic: str, group: str) -> None:
+    async with log.subscribe(topic, group=group) as subscription:
+        while records := await subscription.poll(limit=500, timeout_s=0):
+            await subscription.settle(records)

@@ -5,6 +5,7 @@ import itertools
 import json
 import signal
 import sys
+from asyncio.subprocess import Process
 
 import pytest
 
@@ -38,6 +39,19 @@ async def fill(gateway: Gateway, start: int, end: int) -> None:
 
 def add(gateway: Gateway, text: str) -> None:
     gateway.file.write_text(gateway.file.read_text() + text)
+
+
+async def replaying(gateway: Gateway, *more: str) -> tuple[Process, str]:
+    """A replay to the hook that goes on in a process of its own, and its id."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "--config", str(gateway.file)),
+        *("replay", "--to", "hook", *more),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    return process, (await process.stdout.readline()).decode().split()[1]
 
 
 async def test_a_destination_added_today_gets_the_past(tmp_path, hook, log):
@@ -110,23 +124,7 @@ async def test_a_replay_killed_midway_resumes_and_sends_each_once(tmp_path, hook
         await fill(gateway, 0, 3_000)
         await until(lambda: len(hook.known) == 3_000)
         live = len(hook.received)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            "--config",
-            str(gateway.file),
-            "replay",
-            "--to",
-            "hook",
-            "--rate",
-            "1500",
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        name = (await process.stdout.readline()).decode().split()[1]
+        process, name = await replaying(gateway, "--rate", "1500")
         await until(lambda: len(hook.received) > live + 300)
         process.send_signal(signal.SIGKILL)
         await process.wait()
@@ -204,21 +202,7 @@ async def test_a_replay_stays_behind_when_its_destination_does(tmp_path, hook, l
     hook.judge = lambda _: 503
     async with Gateway(tmp_path, config(hook, log)) as gateway:
         await fill(gateway, 0, 12_000)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            "--config",
-            str(gateway.file),
-            "replay",
-            "--to",
-            "hook",
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        await process.stdout.readline()
+        process, _ = await replaying(gateway)
         await asyncio.sleep(1)
         assert await gateway.metric('gateway_lag{destination="hook"}') == 12_000
         hook.judge = lambda _: 200
