@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from gateway.workspace.store import Store, url_of
-from tests.log.broker.kafka import Node
+from tests.path.clustered import on
 from tests.path.running import Gateway
 from tests.workspace.contents import rows
 from tests.workspace.test_road import Desk, config, identify
@@ -14,15 +14,6 @@ from tests.workspace.test_road import Desk, config, identify
 pytestmark = pytest.mark.service
 OUTCOMES = "gateway_outcomes_total"
 REQUESTS = 60
-
-
-@pytest.fixture
-def node(tmp_path):
-    broker = Node(tmp_path / "kafka")
-    broker.format()
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 async def active(workers):
@@ -39,8 +30,7 @@ async def active(workers):
 async def test_order_survives_kill_9_of_the_active_worker(tmp_path, postgres, node):
     """Requests one after another, each after the previous 200; the other takes over."""
     url = postgres.make_database("kafka")
-    log = f'[log]\nkind = "kafka"\nbootstrap_servers = "{node.address}"\n'
-    text = config(url, f"{log}replication_factor = 1\n")
+    text = config(url, on(node))
     async with AsyncExitStack() as stack:
 
         async def start(name, *serve):
