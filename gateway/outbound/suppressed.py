@@ -17,6 +17,8 @@ from gateway.log.contract import EventLog, Record, Span
 from gateway.outbound.retry import pause_s
 
 TOPIC = "suppressed"
+CIO_PREFIX = "cio_"  # a userId with it is a cio_id
+ALIAS = ("userId", "previousId")  # it is about both
 EVERY = 1_000  # records until the loop may do something else
 
 
@@ -83,9 +85,12 @@ async def follow(
 def names(event: Event) -> Iterable[str]:
     """The identifiers an event names its person by, as the topic spells them."""
     body = event.body
-    if user_id := body.get("userId"):
-        yield f"id:{user_id}"
-        yield f"email:{str(user_id).lower()}"
+    for name in ALIAS if event.type == "alias" else ("userId",):
+        if value := str(body.get(name) or ""):
+            yield f"id:{value}"
+            yield f"email:{value.lower()}"
+            if value.startswith(CIO_PREFIX):
+                yield f"cio_id:{value.removeprefix(CIO_PREFIX)}"
     traits = body.get("traits")
     email = traits.get("email") if isinstance(traits, dict) else None
     if isinstance(email, str):

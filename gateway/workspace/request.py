@@ -31,7 +31,8 @@ token, if it was a push} |
 an activity only; one event a person |
 | person, ``action: "unsubscribe"``, ``deliveryId`` | the attribute unsubscribed, if a \
 person is named |
-| group, ``action``, ``groupId``, ``traits`` | kept as an activity only |
+| group, ``action``, ``groupId``, ``traits`` | kept as an activity only, \
+``delete_relationship`` or ``add_relationship`` |
 
 A payload's ``id``, ``email`` and ``cio_id`` move from ``traits`` to ``identifiers``,
 numbers as strings, when they are texts or numbers, not empty, and ``identifiers`` has
@@ -268,7 +269,10 @@ def _asks(
             return _person(body, source_kind)
         case "group":
             data = {"groupId": body.get("groupId"), "traits": body.get("traits") or {}}
-            return Happened("add_relationship", body.get("action"), data)
+            action = body.get("action")
+            ends = action == "delete_relationships"
+            kind = "delete_relationship" if ends else "add_relationship"
+            return Happened(kind, action, data)
         case "alias":
             return Nothing("alias")
 

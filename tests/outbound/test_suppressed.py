@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.event import Event
+from gateway.event import Event, EventType
 from gateway.log.contract import Record
 from gateway.outbound.suppressed import Suppressed
 
@@ -16,8 +16,8 @@ def told(key: str, **value: Any) -> Record:
     return Record("suppressed", 0, 0, key.encode(), data, (), 0)
 
 
-def event(**body: Any) -> Event:
-    return Event("m", "identify", "s", "k", "2026-01-01T00:00:00.000Z", body)
+def event(kind: EventType = "identify", **body: Any) -> Event:
+    return Event("m", kind, "s", "k", "2026-01-01T00:00:00.000Z", body)
 
 
 def says(suppressed: Suppressed, **body: Any) -> bool:
@@ -28,6 +28,7 @@ def says(suppressed: Suppressed, **body: Any) -> bool:
     "body",
     [
         {"userId": "u1"},
+        {"userId": "cio_c1"},
         {"identifiers": {"id": "u1"}},
         {"identifiers": {"cio_id": "c1"}},
         {"userId": "Ann@x.y"},
@@ -43,6 +44,14 @@ def test_a_person_is_blocked_by_every_name_and_free_again(body: dict[str, Any]) 
     suppressed.take(told("id:u1"))
     suppressed.take(told("email:ann@x.y"))
     assert not says(suppressed, **body)
+
+
+def test_an_alias_is_about_both_of_its_people() -> None:
+    suppressed = Suppressed(["id:u1", "email:ann@x.y"])
+    for before in ("u1", "Ann@X.y"):
+        assert suppressed.is_suppressed(event("alias", userId="u2", previousId=before))
+        assert not says(suppressed, userId="u2", previousId=before)  # a key of theirs
+    assert not suppressed.is_suppressed(event("alias", userId="u2", previousId="a1"))
 
 
 def test_a_cio_id_is_blocked_as_long_as_one_of_its_names_is() -> None:

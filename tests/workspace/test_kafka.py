@@ -9,7 +9,12 @@ from gateway.workspace.store import Store, url_of
 from tests.path.clustered import on
 from tests.path.running import Gateway
 from tests.workspace.contents import rows
-from tests.workspace.test_road import Desk, config, identify
+from tests.workspace.test_road import (
+    Desk,
+    config,
+    identify,
+    nobody_blocked_is_sent,
+)
 
 pytestmark = pytest.mark.service
 OUTCOMES = "gateway_outcomes_total"
@@ -61,3 +66,7 @@ async def test_order_survives_kill_9_of_the_active_worker(tmp_path, postgres, no
     ]
     await store.close()
     assert changes == [f"m{number}" for number in range(REQUESTS)]
+
+
+async def test_a_suppressed_person_reaches_no_destination(tmp_path, node):
+    await nobody_blocked_is_sent(tmp_path, on(node))
