@@ -6,9 +6,10 @@ import pytest
 
 from tests.path.running import Gateway
 from tests.path.test_track_api import config, send
-from tests.workspace.test_road import Desk
+from tests.workspace.test_road import Desk, everything
 
 pytestmark = pytest.mark.service
+STORE, EMPTY = "sqlite:///people.db", "sqlite:///again.db"
 
 
 def of(person: str, action: str, **more) -> dict:
@@ -21,6 +22,7 @@ def of(person: str, action: str, **more) -> dict:
 
 
 PHONE = {"id": "tok", "platform": "ios"}
+REPORT = {"delivery_id": "d1", "event": "bounced", "device_id": "tok"}
 U1, U2 = "/api/v1/customers/u1", "/api/v1/customers/u2"
 MIXED = [
     of("u2", "identify", attributes={"email": "bob@x.y"}),
@@ -35,6 +37,7 @@ CALLS: list[tuple[str, Any, str]] = [
     ("POST /api/v2/entity", of("u2", "identify", attributes={"n": 2}), "added"),
     (f"PUT {U2}/devices", {"device": PHONE}, "updated"),
     ("POST /api/v2/batch", {"batch": MIXED}, "updated"),
+    ("POST /api/v1/push/events", REPORT, "updated"),
     (f"POST {U2}/suppress", None, "updated"),
     (f"PUT {U2}", {"n": 3}, "ignored_and_suppressed"),
     (f"POST {U2}/unsuppress", None, "updated"),
@@ -43,8 +46,11 @@ CALLS: list[tuple[str, Any, str]] = [
 
 
 async def test_calls_one_after_another_give_the_people_of_that_order(tmp_path, log):
-    """v1 and v2, each after the previous 200: on Kafka the same people as on SQLite."""
-    async with Gateway(tmp_path, config(log)) as gateway:
+    """v1 and v2, each after the previous 200: on Kafka the same people as on SQLite.
+
+    And the same again, when the topic is read into an empty store.
+    """
+    async with Gateway(tmp_path, config(log, STORE)) as gateway:
         sent = []
         for line, body, _ in CALLS:
             status, said, message_id = await send(gateway, line, body)
@@ -54,13 +60,14 @@ async def test_calls_one_after_another_give_the_people_of_that_order(tmp_path, l
         decided = [await desk.decided(message_id) for message_id in sent]
         assert [each["decision"] for each in decided] == [d for _, _, d in CALLS]
         assert all(each["failed_attribute_changes"] == [] for each in decided)
-        lead, blocked, again = (decided[place]["cio_id"] for place in (0, 3, 9))
+        lead, blocked, again = (decided[place]["cio_id"] for place in (0, 3, 10))
 
         ann, bob = await desk.attributes("u1"), await desk.attributes("u2")
         assert ann["identifiers"] == {"id": "u1", "email": "Ann@x.y", "cio_id": lead}
         assert (ann["attributes"]["plan"], ann["attributes"]["n"]) == ("pro", "1")
         (device,) = ann["devices"]
         assert (device["id"], device["platform"]) == ("tok", "ios")
+        assert device["attributes"] == {"_last_status": "bounced"}
         assert bob["identifiers"] == {"id": "u2", "email": None, "cio_id": again}
         assert (bob["attributes"]["n"], bob["devices"]) == ("4", [])
         assert again != blocked  # who was suppressed is deleted, and somebody new
@@ -69,3 +76,10 @@ async def test_calls_one_after_another_give_the_people_of_that_order(tmp_path, l
         assert events == [("seen", f"{sent[5]}-2"), ("bought", sent[2])]
         assert (await desk.get("/v1/suppressed"))[1] == {"suppressed": []}
         assert await gateway.read("refused") == []
+        await gateway.stop()
+        first = await everything(STORE, tmp_path)
+        gateway.file.write_text(gateway.file.read_text().replace(STORE, EMPTY))
+        await gateway.start()
+        await desk.decided(sent[-1])
+        await gateway.stop()
+        assert await everything(EMPTY, tmp_path) == first  # cio_ids included

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.path.running import Gateway
-from tests.workspace.test_road import Desk, config, identify
+from tests.workspace.test_road import Desk, config, identify, suppress
 
 pytestmark = pytest.mark.service
 
@@ -84,3 +84,89 @@ async def test_nobody_looks_up_without_the_token(tmp_path):
             status, body = await desk.get("/v1/suppressed", headers)
             assert status == 401
             assert body == {"errors": [{"detail": "unauthorized", "status": 401}]}
+
+
+async def post(gateway, message_id, path, **fields):
+    status, _ = await gateway.post(path, {"messageId": message_id, **fields})
+    assert status == 200
+
+
+async def test_activities_by_type_with_their_reason_and_message(tmp_path):
+    async with Gateway(tmp_path, config("sqlite:///w.db")) as gateway:
+        desk = Desk(gateway)
+        phone = {"device": {"token": "tok", "type": "ios"}}
+        report = {"metric": "bounced", "deliveryId": "d1", "recipient": "tok"}
+        await identify(gateway, "m1", userId="u1", traits={"email": "a@x.y"})
+        await identify(gateway, "m0", userId="u2")
+        await identify(gateway, "m2", userId="u2", traits={"email": "A@x.y", "n": 1})
+        who = {"userId": "u2"}
+        await post(gateway, "m3", "/v1/track", event="Bought", **who)
+        url = {"url": "https://shop.example/a"}
+        await post(gateway, "m4", "/v1/page", name="Home", properties=url, **who)
+        await post(gateway, "m5", "/v1/screen", name="Cart", **who)
+        put = "Device Created or Updated"
+        await post(gateway, "m6", "/v1/track", event=put, context=phone, **who)
+        sent = "Report Delivery Event"
+        await post(
+            gateway, "m7", "/v1/track", event=sent, properties=report, anonymousId="d1"
+        )
+        await post(gateway, "m8", "/v1/group", groupId="acme", **who)
+        await desk.decided("m8")
+
+        async def told(query=""):
+            path = f"/v1/customers/u2/activities?limit=100{query}"
+            return (await desk.get(path))[1]["activities"]
+
+        assert [(each["type"], each["messageId"]) for each in await told()] == [
+            ("add_relationship", "m8"),
+            ("bounced_push", "m7"),
+            ("device_change", "m6"),
+            ("screen", "m5"),
+            ("page", "m4"),
+            ("event", "m3"),
+            ("failed_attribute_change", "m2"),
+            ("attribute_change", "m2"),
+            ("attribute_change", "m0"),
+            ("profile_create", "m0"),
+        ]
+        (failed,) = await told("&type=failed_attribute_change")
+        assert failed["reason"] == "belongs_to_other_person"
+        assert failed["data"]["identifier"] == "email"
+        changed, added = await told("&type=attribute_change")
+        assert changed["data"] == {"n": {"from": None, "to": "1"}}
+        assert added["data"] == {"id": {"from": None, "to": "u2"}}
+        (page,) = await told("&type=page&name=Home")
+        assert page["url"] == url["url"]
+        (bounced,) = await told("&type=bounced_push")
+        assert bounced["delivery_id"] == "d1"
+        (device,) = (await desk.attributes("u2"))["devices"]
+        assert device["attributes"]["_last_status"] == "bounced"
+
+
+async def test_people_and_the_blocked_come_in_pages(tmp_path, url):
+    """Each once, whatever the size of a page."""
+    async with Gateway(tmp_path, config(url)) as gateway:
+        desk = Desk(gateway)
+        names = [f"u{number}" for number in range(5)]
+        for name in names:
+            await identify(gateway, f"m-{name}", userId=name, traits={"plan": "p"})
+            await suppress(gateway, desk, f"s-{name}", f"blocked-{name}")
+        match = {"attribute": {"field": "plan", "operator": "eq", "value": "p"}}
+        found, start = [], ""
+        while True:
+            path = f"/v1/customers?limit=2&start={start}"
+            _, page = await desk.post(path, {"filter": match})
+            assert len(page["ids"]) <= 2
+            found += page["ids"]
+            if "next" not in page:
+                break
+            start = page["next"]
+        assert sorted(found) == names
+        blocked, start = [], ""
+        while True:
+            _, page = await desk.get(f"/v1/suppressed?limit=2&start={start}")
+            blocked += [each["identifier"] for each in page["suppressed"]]
+            if "next" not in page:
+                break
+            start = page["next"]
+        assert blocked == [f"id:blocked-{name}" for name in names]

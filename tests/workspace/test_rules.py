@@ -189,15 +189,23 @@ async def test_p030_last_seen_stays_when_nobody_was_there(place):
     assert row["last_seen"] == SECONDS + 86_400
 
 
-async def test_only_servers_may_erase(place):
-    await place.apply(identify("m1", "u1"))
-    place.kind = "browser"
-    await place.apply(
-        track("m2", "User Deleted", "u1"), track("m3", "User Suppressed", "u1")
-    )
-    assert await place.decision("m2") == ("ignored", "source_may_not")
-    assert await place.decision("m3") == ("ignored", "source_may_not")
-    place.kind = "server"
+@pytest.mark.parametrize("kind", ["browser", "mobile", None])
+@pytest.mark.parametrize("allowed", ["server", "track_api"])
+async def test_only_servers_may_erase(place, kind, allowed):
+    """Nor may a source that nobody knows any more: ``kind`` is None."""
+    await place.apply(identify("m1", "u1"), person("s1", "suppress", {"id": "u9"}))
+    place.kind = kind
+    names = ["User Deleted", "User Suppressed", "User Unsuppressed"]
+    users = ["u1", "u1", "u9"]
+    for number, (name, user) in enumerate(zip(names, users, strict=True)):
+        await place.apply(track(f"t{number}", name, user))
+        assert await place.decision(f"t{number}") == ("ignored", "source_may_not")
+    for number, action in enumerate(["delete", "suppress", "unsuppress", "merge"]):
+        second = {"secondary": {"id": "u1"}}
+        await place.apply(person(f"p{number}", action, {"id": "u1"}, **second))
+        assert await place.decision(f"p{number}") == ("ignored", "source_may_not")
+    assert list(await place.people()) == ["u1"]
+    place.kind = allowed
     await place.apply(track("m4", "User Deleted", "u1"))
     assert await place.people() == {}
 
@@ -215,6 +223,31 @@ async def test_d00_suppression_blocks_all_identifiers_until_it_is_lifted(place):
     await place.apply(person("m5", "unsuppress", {"id": "u1"}))
     await place.apply(identify("m6", "a@x"))
     assert list(await place.people()) == ["a@x"]
+
+
+async def test_an_object_s_activities_say_whether_it_was_left(place):
+    given = {"type": "group", "groupId": "acme", "userId": "u1"}
+    await place.apply(
+        identify("m1", "u1"),
+        event("m2", **given),
+        event(
+            "m3",
+            **given,
+            origin="track",
+            action="add_relationships",
+            identifiers={"id": "u1"},
+        ),
+        event(
+            "m4",
+            **given,
+            origin="track",
+            action="delete_relationships",
+            identifiers={"id": "u1"},
+        ),
+    )
+    kinds = {m: kind for kind, _, _, m in await place.activities()}
+    assert kinds["m2"] == kinds["m3"] == "add_relationship"
+    assert kinds["m4"] == "delete_relationship"
 
 
 async def test_d19_a_deleted_id_is_a_new_person_next_time(place):
