@@ -7,13 +7,16 @@ import pytest
 
 from gateway.workspace.store import Store, url_of
 from tests.path.clustered import on
-from tests.path.running import Gateway
+from tests.path.running import PATIENCE_S, Gateway, Webhook
 from tests.workspace.contents import rows
 from tests.workspace.test_road import (
     Desk,
     config,
+    hook,
     identify,
     nobody_blocked_is_sent,
+    outcomes,
+    suppress,
 )
 
 pytestmark = pytest.mark.service
@@ -70,3 +73,29 @@ async def test_order_survives_kill_9_of_the_active_worker(tmp_path, postgres, no
 
 async def test_a_suppressed_person_reaches_no_destination(tmp_path, node):
     await nobody_blocked_is_sent(tmp_path, on(node))
+
+
+async def test_a_worker_elsewhere_hears_who_is_blocked(tmp_path, node):
+    """The workspace decides in one process, another one delivers."""
+    async with AsyncExitStack() as stack:
+        webhook = await stack.enter_async_context(Webhook())
+        text = config("sqlite:///w.db", hook(webhook) + on(node))
+
+        async def start(name, *serve):
+            gateway = Gateway(tmp_path, text, serve=("--role", *serve), name=name)
+            return await stack.enter_async_context(gateway)
+
+        intake = await start("-intake", "intake")
+        people = await start("-people", "worker", "--destination", "people")
+        sender = await start("-hook", "worker", "--destination", "hook")
+        desk = Desk(people)
+        await identify(intake, "m1", userId="u1")
+        await suppress(intake, desk, "s1", "u1")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await sender.read("suppressed"):
+                await asyncio.sleep(0.02)
+        await identify(intake, "m2", userId="u1")
+        await identify(intake, "m3", userId="u2")
+        kinds = await outcomes(sender, {"m1", "m2", "m3"})
+        assert (kinds["m2"], kinds["m3"]) == ("suppressed", "delivered")
+        assert "m2" not in webhook.known
