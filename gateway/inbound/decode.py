@@ -31,9 +31,8 @@ DEPTH_MAX = 500  # what the standard library parses on any stack; far above the 
 ENVELOPE_DEPTH = 2  # the body's object and its batch array
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 # What only the gateway writes, and the key, which goes nowhere.
-OURS = frozenset(
-    {"writeKey", "asSent", "source", "timestampSource"}
-    | {"origin", "identifiers", "action"}
+OURS = frozenset({"writeKey", "asSent", "source", "timestampSource"}).union(
+    {"origin", "identifiers", "action"}
 )
 KINDS = {
     dict: "an object",
