@@ -91,11 +91,14 @@ class Subscription(Protocol):
 
     Where a group has several members, partitions move between them. Before,
     ``on_revoke`` is awaited, in bounded time: start nothing, return when nothing is in
-    flight and all that ended is settled. After, ``on_assign`` is told which partitions
-    are lost (forget what is pending of them: others have it now) and which are new.
+    flight and all that ended is settled. ``on_overdue`` is called when that took too
+    long: end what is in flight, the others wait no more. After, ``on_assign`` is told
+    which partitions are lost (forget what is pending of them: others have it now) and
+    which are new.
     """
 
     on_revoke: Callable[[], Awaitable[None]] | None
+    on_overdue: Callable[[], None] | None
     on_assign: Callable[[frozenset[int], frozenset[int]], None] | None
 
     async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:

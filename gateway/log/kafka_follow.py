@@ -33,12 +33,7 @@ from gateway.log.contract import Entry, Record
 from gateway.log.kafka_client import Trouble, log_error, naming
 from gateway.log.kafka_ends import Ends
 from gateway.log.kafka_marks import Group, newest, restore
-from gateway.log.kafka_read import (
-    read_ranges,
-    reading,
-    record_of,
-    stop_consumer,
-)
+from gateway.log.kafka_read import read_ranges, reading, record_of, stop_consumer
 from gateway.log.kafka_rebalance import Listener, generation_of
 from gateway.log.kafka_settle import Offsets, Settler
 from gateway.log.marks import Marks
@@ -60,6 +55,7 @@ class KafkaSubscription:
         self._full = group.topics.full(group.topic)
         self._consumer = self._made()
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
+        self.on_overdue: Callable[[], None] | None = None
         self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
         self._settler = Settler(group, self._assigned_marks, self._commit)
         self._settles = 0  # under way
@@ -141,6 +137,8 @@ class KafkaSubscription:
             except TimeoutError:
                 if member:
                     self._group.say("log_revoke_timeout")
+                    if self.on_overdue is not None:
+                        self.on_overdue()
         self._between = True
         self._settler.give_up()
 

@@ -62,6 +62,7 @@ class SqliteSubscription:
         self.bell = Bell()
         # Nobody else can be a member of a group here: neither is ever called.
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
+        self.on_overdue: Callable[[], None] | None = None
         self.on_assign: Callable[[frozenset[int], frozenset[int]], None] | None = None
         self._topic = topic
         self._group = group

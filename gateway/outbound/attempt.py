@@ -127,16 +127,25 @@ class Gate:
 
 
 async def deliver(
-    destination: Destination, deliveries: Sequence[Delivery], *, timeout_s: float
+    destination: Destination,
+    deliveries: Sequence[Delivery],
+    *,
+    timeout_s: float,
+    under_way: set[asyncio.Timeout],
 ) -> Sequence[Verdict]:
     """One verdict per event, whatever the destination does; in bounded time.
 
-    ``timeout_s`` is a second line: a destination has its own. A batch that raises is
+    ``timeout_s`` is a second line: a destination has its own. While it is ``under_way``
+    its deadline can be brought forward. A batch that raises is
     sent again event by event, so that the one at fault is found.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            verdicts = await destination.deliver(deliveries)
+        async with asyncio.timeout(timeout_s) as deadline:
+            under_way.add(deadline)
+            try:
+                verdicts = await destination.deliver(deliveries)
+            finally:
+                under_way.discard(deadline)
         return [verdict for _, verdict in zip(deliveries, verdicts, strict=True)]
     except TimeoutError:
         return [Retry("TimeoutError")] * len(deliveries)
@@ -145,7 +154,9 @@ async def deliver(
             return [bug("deliver", error)]
     return await one_by_one(
         deliveries,
-        lambda delivery: deliver(destination, [delivery], timeout_s=timeout_s),
+        lambda delivery: deliver(
+            destination, [delivery], timeout_s=timeout_s, under_way=under_way
+        ),
     )
 
 

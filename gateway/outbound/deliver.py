@@ -103,6 +103,7 @@ class Senders:
             deliveries,
             # twice for each: a batch that is refused is sent in parts
             timeout_s=self._delivery.timeout_s * 2 * len(deliveries),
+            under_way=held.under_way,
         )
         now_s = held.clock.monotonic()
         self._seconds.observe(now_s - started_s, len(verdicts))

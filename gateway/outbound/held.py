@@ -94,9 +94,12 @@ class Held:
         """New partitions whose dedupe window is not rebuilt yet."""
         self.lost: set[int] = set()
         """Partitions lost while polled records were on their way in."""
+        self.under_way: set[asyncio.Timeout] = set()
+        """The deadlines of attempts."""
         self._landed = asyncio.Event()
         self._dedupe_entries = delivery.dedupe_entries
         subscription.on_revoke = self.halt
+        subscription.on_overdue = self.cut
         subscription.on_assign = self.go_on
         self._batch_events = traits.batch_events
         self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
@@ -110,6 +113,15 @@ class Held:
         while self.flying or self.settler.waiting:
             self._landed.clear()
             await happens(self._landed, LANDING_S)
+
+    def cut(self) -> None:
+        """End all attempts: the group waits no more, and others get their events.
+
+        A request that lands after another worker's would undo a person's order.
+        """
+        now_s = asyncio.get_running_loop().time()
+        for deadline in self.under_way:
+            deadline.reschedule(now_s)
 
     def landed(self) -> None:
         """A sender is done with its batch."""

@@ -46,6 +46,7 @@ async def reread(
 
 async def _apply(people: People, batch: list[Delivery]) -> None:
     """One that is given up here was, or will be, given up by the worker, too."""
-    for verdict in await deliver(people, batch, timeout_s=TIMEOUT_S):
+    done = await deliver(people, batch, timeout_s=TIMEOUT_S, under_way=set())
+    for verdict in done:
         if isinstance(verdict, Retry):
             raise StoreError(verdict.reason)

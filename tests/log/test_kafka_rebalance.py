@@ -234,6 +234,29 @@ async def test_a_commit_is_not_sent_again_by_the_next_generation(
     assert "log_revoke_timeout" in dict(kafka.told)
 
 
+async def test_what_a_rebalance_waits_for_too_long_is_said_to_be_overdue(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_follow, "REVOKE_S", 0.3)
+    told: list[str] = []
+
+    async def never() -> None:
+        told.append("revoke")
+        await asyncio.Event().wait()
+
+    async with kafka.opened() as one, kafka.opened() as two:
+        await one.append(spread(60))
+        async with one.subscribe("to.crm", group="crm") as first:
+            await polled(first, 60)
+            first.on_revoke = never
+            first.on_overdue = lambda: told.append("overdue")
+            first.on_assign = lambda *_: told.append("assign")
+            async with two.subscribe("to.crm", group="crm") as second:
+                await until(lambda: "assign" in told)
+                assert len(first._marks) + len(second._marks) == 3
+            assert told[:3] == ["revoke", "overdue", "assign"]
+
+
 async def test_who_was_expelled_waits_for_nothing(
     kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +270,7 @@ async def test_who_was_expelled_waits_for_nothing(
         await log.append(numbered(4))
         async with log.subscribe("to.crm", group="crm") as subscription:
             subscription.on_revoke = never
+            subscription.on_overdue = lambda: pytest.fail("it waits for nothing")
             subscription.on_assign = lambda gone, _: lost.append(gone)
             records = await polled(subscription, 4)
             await subscription.settle(records[:1])

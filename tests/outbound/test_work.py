@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from gateway.outbound.contract import (
     Delivered,
     Exchange,
@@ -259,3 +261,51 @@ async def test_a_worker_may_run_again(
         worker.request_stop()
         await task
         assert crm.ids() == ["m1", "m2"]
+
+
+async def overdue(worker: Any) -> Any:
+    """A rebalance has waited long enough for what is in flight."""
+    subscription = worker._held.subscription
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await subscription.on_revoke()
+    subscription.on_overdue()
+    return subscription
+
+
+async def test_attempts_that_a_rebalance_waits_for_too_long_are_cut(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any
+) -> None:
+    crm = recorder()
+    crm.gate.clear()  # requests hang
+    async with bench.open():
+        await bench.log.append([entry(1, "u1"), entry(2, "u2")])
+        async with bench.running(crm, timeout_s=9.0) as worker:
+            await wait_until(lambda: crm.flying.total() == 2)
+            subscription = await overdue(worker)
+            await wait_until(lambda: crm.flying.total() == 0)
+            crm.gate.set()
+            await asyncio.sleep(0.1)
+            assert crm.got == []  # nothing is started between two generations
+            subscription.on_assign(frozenset(), frozenset())
+            await bench.settled(2)  # they stayed ours
+        assert sorted(crm.ids()) == ["m1", "m2"]
+        assert {each["attempts"] for each in await bench.outcomes()} == {2}
+
+
+async def test_what_was_cut_is_the_other_worker_s_when_its_partition_is(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any
+) -> None:
+    crm = recorder()
+    crm.gate.clear()
+    async with bench.open():
+        await bench.log.append([entry(1, "u1")])
+        async with bench.running(crm, timeout_s=9.0) as worker:
+            await wait_until(lambda: crm.flying.total() == 1)
+            subscription = await overdue(worker)
+            await wait_until(lambda: crm.flying.total() == 0)
+            subscription.on_assign(frozenset({0}), frozenset())
+            crm.gate.set()
+            await asyncio.sleep(0.1)
+        assert crm.got == []
+        assert await bench.outcomes() == []
