@@ -6,7 +6,8 @@ archive's entry carries the routing decision.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 import orjson
 
@@ -19,19 +20,30 @@ from gateway.log.contract import Entry, Headers
 REFUSED_BYTES_MAX = 65_536  # of a refused message's bytes; the rest is cut
 MESSAGE_ID_MAX = 1_000  # characters of an id that a refusal repeats
 ARCHIVE, REFUSED = "events", "refused"
+# What ``Entry(...)`` does, in a third of the time.
+_entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
+    tuple.__new__, Entry
+)
 
 
 def of_event(event: Event, value: bytes, route: Route) -> list[Entry]:
     """The archive's entry and one per destination, all with the same bytes."""
-    headers: Headers = (
-        ("messageId", event.message_id.encode()),
-        ("source", event.source.encode()),
-        ("type", event.type.encode()),
-        ("receivedAt", event.received_at.encode()),
-    )
+    shared = _headers(event.source, event.type, event.received_at)
+    headers: Headers = (("messageId", event.message_id.encode()), *shared)
     key = event.key.encode()
-    archive = Entry(ARCHIVE, key, value, (*headers, ("route", route.header)))
-    return [archive, *[Entry(topic, key, value, headers) for topic in route.topics]]
+    made = [_entry((ARCHIVE, key, value, (*headers, ("route", route.header))))]
+    for topic in route.topics:
+        made.append(_entry((topic, key, value, headers)))  # noqa: PERF401 -- faster than what it wants
+    return made
+
+
+@lru_cache(maxsize=64)  # the events of a request share them
+def _headers(source: str, kind: str, received_at: str) -> Headers:
+    return (
+        ("source", source.encode()),
+        ("type", kind.encode()),
+        ("receivedAt", received_at.encode()),
+    )
 
 
 def of_refused(
