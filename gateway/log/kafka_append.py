@@ -33,7 +33,7 @@ from gateway.log.kafka_lanes import (
     weigh,
 )
 from gateway.log.kafka_produce import Producer
-from gateway.log.kafka_record import Sealed
+from gateway.log.kafka_record import Joined, Sealed
 from gateway.log.kafka_topics import Topics
 
 REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
@@ -197,10 +197,11 @@ class Appender:
         """One request of what these lanes have; what is too much stays in line."""
         size, batches = 0, dict[TopicPartition, Sealed]()
         flying: list[Lane] = []
+        joined = Joined()
         for lane in lanes:
             if size >= REQUEST_BYTES:
                 lane.wait(broker)
-            elif sealed := lane.sealed or self._seal(lane, producer):
+            elif sealed := lane.sealed or self._seal(lane, producer, joined):
                 size += sealed.size
                 batches[lane.place] = sealed
                 lane.flying = True
@@ -212,12 +213,13 @@ class Appender:
             self._requests.add(task)
             task.add_done_callback(partial(self._requested, producer))
 
-    def _seal(self, lane: Lane, producer: Producer) -> Sealed | None:
+    def _seal(self, lane: Lane, producer: Producer, joined: Joined) -> Sealed | None:
         """Make its next batch; None when nobody waits for one any more."""
-        if not (records := fill(lane)):
+        if not (packed := fill(lane)):
             return None
-        lane.sealed = producer.seal(lane.place, records)
-        lane.records = len(records)
+        records = joined.of(lane.place.partition, packed)
+        lane.sealed = producer.seal(lane.place, records, len(packed))
+        lane.records = len(packed)
         for part in lane.flight:
             part.ticket.flying += 1
         return lane.sealed

@@ -13,7 +13,7 @@ spends more on the futures, queues and frames around a small batch than on the b
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -81,15 +81,16 @@ class Producer:
             await self.client.force_metadata_update()
             await asyncio.sleep(BACKOFF_MS / 1000)
 
-    def seal(self, place: TopicPartition, packed: Sequence[bytes]) -> Sealed:
+    def seal(self, place: TopicPartition, records: bytes, count: int) -> Sealed:
         """The next batch of a partition, numbered; the one before it must have ended.
 
         It must be written before any other of its partition.
         """
         sequence = self._sequences.get(place, 0)
-        self._sequences[place] = (sequence + len(packed)) % SEQUENCES
+        self._sequences[place] = (sequence + count) % SEQUENCES
         return seal(
-            packed,
+            records,
+            count,
             producer_id=self._id,
             epoch=self._epoch,
             sequence=sequence,

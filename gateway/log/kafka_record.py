@@ -1,14 +1,16 @@
 """A batch of records in Kafka's format 2, packed by hand.
 
 An event goes to several topics with the same key, value and headers, so that part of
-its records is packed once (``pack``) and shared; aiokafka's builder would pack it for
-each. The frame around it is a few bytes a record and sixty a batch.
+its records is packed once (``pack``) and shared; batches of the same records share all
+of them (``Joined``). aiokafka's builder would pack them for each. The frame around a
+record is a few bytes, around a batch sixty.
 """
 
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from google_crc32c import extend as crc32c_extended
 from google_crc32c import value as crc32c
 
 from gateway.log.contract import Headers
@@ -24,7 +26,7 @@ RECORD_BYTES = 20  # of a record's frame, at most
 
 
 class Sealed(NamedTuple):
-    """A batch in the two parts it is made of: a request has megabytes of them."""
+    """A batch in two parts: its own head, and records that other batches may share."""
 
     frame: bytes
     body: bytes
@@ -45,10 +47,14 @@ def _varint(number: int) -> bytes:
     return bytes(packed)
 
 
+def _head(index: int) -> bytes:
+    """Attributes, time after the batch's, index: none, none, and small mostly."""
+    return b"\0\0" + _varint(index)
+
+
 VARINTS = [_varint(number) for number in range(16_384)]
 NO_VALUE = _varint(-1)
-# Attributes, the time after the batch's, the index: none, none, and small mostly.
-HEADS = [b"\0\0" + VARINTS[index] for index in range(4_096)]
+HEADS = [_head(index) for index in range(4_096)]
 NAMES: dict[str, bytes] = {}  # of headers, which are few
 NAMES_MAX = 100
 
@@ -79,27 +85,51 @@ def pack(key: bytes, value: bytes, headers: Headers) -> bytes:
     return b"".join(parts)
 
 
+def join(packed: Sequence[bytes]) -> bytes:
+    """The records of a batch, each in its frame."""
+    count = len(packed)
+    heads = HEADS[:count] if count <= len(HEADS) else list(map(_head, range(count)))
+    parts = [b""] * (3 * count)
+    parts[0::3] = [
+        varint(len(head) + len(record))
+        for head, record in zip(heads, packed, strict=True)
+    ]
+    parts[1::3] = heads
+    parts[2::3] = packed
+    return b"".join(parts)
+
+
+class Joined:
+    """The records of a request, joined once where several batches have the same.
+
+    Destinations that get the same events have them in their partitions of one number.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[Sequence[bytes], bytes]] = {}
+
+    def of(self, partition: int, packed: Sequence[bytes]) -> bytes:
+        """``join`` of these, or of the last batch of this number if it is the same."""
+        last = self._last.get(partition)
+        if last is None or last[0] != packed:
+            last = self._last[partition] = packed, join(packed)
+        return last[1]
+
+
 def seal(
-    packed: Sequence[bytes],
+    records: bytes,
+    count: int,
     *,
     producer_id: int,
     epoch: int,
     sequence: int,
     time_ms: int,
 ) -> Sealed:
-    """A batch of these records, ready to be sent."""
-    heads, lengths = HEADS, VARINTS
-    parts = [b""]
-    for index, record in enumerate(packed):
-        head = heads[index] if index < len(heads) else b"\0\0" + _varint(index)
-        size = len(head) + len(record)
-        length = lengths[size] if size < len(lengths) else _varint(size)
-        parts += (length, head, record)
-    count = len(packed)
-    parts[0] = HEADER.pack(
+    """A batch of so many joined records, ready to be sent."""
+    header = HEADER.pack(
         0, count - 1, time_ms, time_ms, producer_id, epoch, sequence, count
     )
-    body = b"".join(parts)
-    length_after = FRAME.size - LENGTH_FROM + len(body)
-    frame = FRAME.pack(0, length_after, UNKNOWN, MAGIC, crc32c(body))
-    return Sealed(frame, body)
+    length_after = FRAME.size - LENGTH_FROM + len(header) + len(records)
+    checksum = crc32c_extended(crc32c(header), records)
+    frame = FRAME.pack(0, length_after, UNKNOWN, MAGIC, checksum)
+    return Sealed(frame + header, records)

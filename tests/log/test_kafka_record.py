@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.log.contract import Headers
-from gateway.log.kafka_record import pack, seal
+from gateway.log.kafka_record import Joined, join, pack, seal
 
 TEXTS = st.text(max_size=40)
 BYTES = st.one_of(st.binary(max_size=200), st.just(b"x" * 20_000))
@@ -32,7 +32,7 @@ def sealed(packed: list[bytes], **changes: int) -> bytes:
         "sequence": 0,
         "time_ms": 1_790_000_000_000,
     }
-    return b"".join(seal(packed, **{**numbers, **changes}))
+    return b"".join(seal(join(packed), len(packed), **{**numbers, **changes}))
 
 
 @given(RECORDS, INT64, st.integers(0, 2**15 - 1), INT32, st.integers(0, 2**52))
@@ -44,7 +44,8 @@ def test_aiokafka_reads_what_was_packed(
     time_ms: int,
 ) -> None:
     batch = seal(
-        [pack(*record) for record in records],
+        join([pack(*record) for record in records]),
+        len(records),
         producer_id=producer_id,
         epoch=epoch,
         sequence=sequence,
@@ -68,3 +69,14 @@ def test_a_batch_of_many_small_records() -> None:
     """Beyond what is packed beforehand: indexes of three bytes."""
     _, found = read(sealed([pack(b"%d" % n, b"v", ()) for n in range(20_000)]))
     assert [int(record.key) for record in found] == list(range(20_000))
+
+
+def test_batches_of_the_same_records_share_them() -> None:
+    first, second = [pack(b"k", b"v", ())], [pack(b"k", b"w", ())]
+    joined = Joined()
+    one = joined.of(3, first)
+    assert one == join(first)
+    assert joined.of(3, list(first)) is one
+    assert joined.of(4, first) == one
+    assert joined.of(3, second) == join(second)
+    assert joined.of(3, first + second) == join(first + second)
