@@ -40,7 +40,7 @@ class Head(NamedTuple):
 def learned(data: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Head | None:
     """The head of these bytes, as it was parsed; None unless they are one request."""
     end = data.find(END)
-    start = data.lower().find(LENGTH, 0, end) + len(LENGTH)
+    start = data[:end].lower().find(LENGTH) + len(LENGTH)
     stop = data.find(b"\r", start)
     if (
         end < 0

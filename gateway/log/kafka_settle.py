@@ -56,7 +56,7 @@ class Settler:
         aiokafka asks again until a commit is taken; in the next generation it would
         move the marks of partitions that others have by then.
         """
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _run(self) -> None:

@@ -121,7 +121,8 @@ class Held:
         """
         now_s = asyncio.get_running_loop().time()
         for deadline in self.under_way:
-            deadline.reschedule(now_s)
+            if not deadline.expired():
+                deadline.reschedule(now_s)
 
     def landed(self) -> None:
         """A sender is done with its batch."""

@@ -270,6 +270,8 @@ async def overdue(worker: Any) -> Any:
         async with asyncio.timeout(0.05):
             await subscription.on_revoke()
     subscription.on_overdue()
+    await asyncio.sleep(0)
+    subscription.on_overdue()  # their time is over, and they have not ended yet
     return subscription
 
 
