@@ -1,7 +1,7 @@
 """The head of a request, remembered: a client sends the same one again and again.
 
 A head that is byte for byte one that aiohttp has parsed, but for the digits of its
-length, says the same again; comparing costs a tenth of parsing. What differs anywhere
+length, says the same again; comparing costs less than parsing. What differs anywhere
 else is parsed.
 """
 
