@@ -237,7 +237,7 @@ class Appender:
         try:
             results = await producer.send(broker.node, batches)
         except KafkaError as error:
-            failed = error
+            failed = error.with_traceback(None)  # it holds this frame
         if producer is not self._producer:
             return  # it was ended: the callers know
         broker.flying = False

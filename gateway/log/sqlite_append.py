@@ -187,18 +187,18 @@ class Writer:
             store = isinstance(error, (sqlite3.Error, OSError))
             if len(group) > 1 and (not store or isinstance(error, CALLER_ERRORS)):
                 return _joined([self._write([request]) for request in group])
-            failure = self._recover(error)
-            return Written(group, dict.fromkeys(group, str(failure)), set())
+            # Text alone: a failure kept in this frame, whose error's traceback holds
+            # this frame, would keep the whole group until cycles are collected.
+            return Written(group, dict.fromkeys(group, self._recover(error)), set())
         self.last_error = ""
         return Written(group, {}, grown)
 
-    def _recover(self, error: Exception) -> LogError:
-        """After an error: start the next transaction with a new connection."""
+    def _recover(self, error: Exception) -> str:
+        """Start the next transaction with a new connection; what went wrong."""
         with suppress(sqlite3.Error):
             self._tables.abandon()
-        failure = self._explain(error)
-        self.last_error = str(failure)
-        return failure
+        self.last_error = str(self._explain(error))
+        return self.last_error
 
     def _explain(self, error: Exception) -> LogError:
         if isinstance(error, LogError):

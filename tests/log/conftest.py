@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -262,6 +263,19 @@ async def taken(action: Callable[[], Awaitable[object]]) -> None:
                 await asyncio.sleep(0.01)
             else:
                 return
+
+
+class Entries(list[Entry]):
+    """A list whose end can be seen."""
+
+
+async def refuse(log: EventLog) -> list[weakref.ref[Entries]]:
+    """Append twenty times, in vain; what was handed over, for who looks after it."""
+    handed = [Entries(numbered(3)) for _ in range(20)]
+    appends = [log.append(entries) for entries in handed]
+    results = await asyncio.gather(*appends, return_exceptions=True)
+    assert all(isinstance(result, LogError) for result in results)
+    return [weakref.ref(entries) for entries in handed]
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,6 +1,7 @@
 """The promises of log/contract.py on bounds: caps, deadlines, an end that comes."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from tests.log.conftest import (
     Backend,
     entry,
     numbered,
+    refuse,
     scanned,
     taken,
     until,
@@ -63,6 +65,20 @@ async def test_append_has_a_deadline(backend: Backend) -> None:
         assert 0.09 < time.monotonic() - started < PATIENCE_S
         await taken(lambda: log.append([entry(value="next")]))
         assert values(await scanned(log))[-1] == "next"
+
+
+async def test_a_failed_append_is_freed_at_once(backend: Backend) -> None:
+    """Memory is flat without waiting for the collector of cycles, which is rare."""
+    async with backend.opened(append_timeout_s=0.1) as log:
+        gc.collect()
+        gc.disable()
+        try:
+            with backend.stuck(log):
+                refused = await refuse(log)
+            await until(lambda: log.waiting_bytes == 0)
+            assert [entries() for entries in refused] == [None] * 20
+        finally:
+            gc.enable()
 
 
 async def test_what_waited_too_long_is_not_written_later(backend: Backend) -> None:

@@ -1,6 +1,7 @@
 """What only the log on SQLite promises: one file, one process, one body."""
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -23,6 +24,7 @@ from tests.log.conftest import (
     count,
     entry,
     numbered,
+    refuse,
     scanned,
     state,
     values,
@@ -223,6 +225,26 @@ async def test_a_locked_file_is_named_and_passes(sqlite: SqliteBackend) -> None:
             await log.append(numbered(1))
         await log.append(numbered(1))
         assert values(await scanned(log)) == ["0"]
+
+
+async def test_a_write_that_fails_keeps_nothing(
+    sqlite: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the error, whose traceback has seen it all."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with sqlite.opened() as log:
+        monkeypatch.setattr(log._tables, "write", fail)
+        gc.collect()
+        gc.disable()
+        try:
+            refused = await refuse(log)
+            await asyncio.sleep(0)
+            assert [entries() for entries in refused] == [None] * 20
+        finally:
+            gc.enable()
 
 
 async def test_a_commit_that_fails_promises_nothing(
