@@ -77,6 +77,7 @@ class Away:
         self.room = True
         self.open = asyncio.Event()  # cleared: nothing becomes durable
         self.open.set()
+        self.waiting = 0  # appends that wait for it to open
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
@@ -87,7 +88,9 @@ class Away:
     async def append(self, entries: Any) -> None:
         if self.away:
             raise LogError("the disk is full")
+        self.waiting += 1
         await self.open.wait()
+        self.waiting -= 1
         await self._log.append(entries)
 
 

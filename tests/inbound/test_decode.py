@@ -49,9 +49,9 @@ def test_gzip_of_several_members_and_with_padding():
 
 def test_gzip_of_very_many_members_is_not_followed():
     body = gzip.compress(b"") * 150_000
-    began = time.perf_counter()
+    began = time.thread_time()
     assert refused(body)[0] == "invalid_json"
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
@@ -81,9 +81,9 @@ def test_a_bomb_is_cut_off_while_it_inflates(size):
     packer = zlib.compressobj(wbits=31)
     body = b"".join(packer.compress(b"0" * 1_000) for _ in range(size // 1_000))
     body += packer.compress(b"0" * (size % 1_000)) + packer.flush()
-    began = time.perf_counter()
+    began = time.thread_time()
     code, text = refused(body)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
     assert code == "too_large"
     assert "1000" in text
     assert refused(gzip.compress(b"0" * 600) * 2)[0] == "too_large"
@@ -257,9 +257,9 @@ def test_many_brackets_side_by_side_are_not_deep():
 def test_a_message_of_any_depth_costs_only_itself(levels, filler):
     deep = (b"[" + filler) * levels + b"1" + b"]" * levels
     body = b'{"batch":[{"userId":"a]"},{"x":%s},{"userId":"[b"}]}' % deep
-    began = time.perf_counter()
+    began = time.thread_time()
     value, suspect, crowded = decode.decode(body, LIMITS)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     first, bad, last = value["batch"]
     assert suspect or (crowded and weigh(bad, NESTING)[1])
     weigh(bad, NESTING)  # cuts what is far too deep
@@ -286,10 +286,10 @@ def test_the_search_for_a_way_out_of_the_depth_is_bounded():
     escaped_quotes = b"[" * 1_100 + b'"' + b'\\"' * 2_000_000
     many = b"[" * 1_100 + b"[],0," * 800_000
     for body in (escaped_quotes, many, many + b"]" * 1_100):
-        began = time.perf_counter()
+        began = time.thread_time()
         with pytest.raises(MessageError):
             decode.decode(body, LIMITS)
-        assert time.perf_counter() - began < 5
+        assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

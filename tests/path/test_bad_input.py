@@ -310,7 +310,7 @@ async def test_a_flood_of_unfinished_requests_leaves_the_others_in_peace(gateway
         slow.append(writer)
     began = time.monotonic()
     await still_well(gateway)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # long before any of them is cut off
     for writer in slow:
         writer.close()
 

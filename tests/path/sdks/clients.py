@@ -236,7 +236,7 @@ class Driver:
         shutil.rmtree(KOTLIN_FILES / self._begin["key"], ignore_errors=True)
         if kind is None:
             assert out, err.decode()[-2_000:]
-            self.problems = json.loads(out.splitlines()[-1])["problems"]
+            self.problems = json.loads(out)["problems"]
 
 
 def _command(sdk: Sdk, trust: Path | None) -> list[str]:

@@ -16,6 +16,7 @@ import com.segment.analytics.messages.ScreenMessage;
 import com.segment.analytics.messages.TrackMessage;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.LocalDate;
@@ -60,8 +61,10 @@ public final class Drive {
   }
 
   public static void main(String[] arguments) {
+    PrintStream answers = System.out;
+    System.setOut(System.err); // the SDKs print there
     try {
-      drive();
+      drive(answers);
       System.exit(0);
     } catch (Throwable problem) { // the SDKs' threads would keep the process alive
       problem.printStackTrace();
@@ -69,7 +72,7 @@ public final class Drive {
     }
   }
 
-  private static void drive() throws Exception {
+  private static void drive(PrintStream answers) throws Exception {
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     Map<String, Object> begin = read(lines.readLine());
@@ -80,7 +83,7 @@ public final class Drive {
       client.call((String) message.remove("type"), message);
     }
     client.close();
-    System.out.println(GSON.toJson(Map.of("problems", PROBLEMS)));
+    answers.println(GSON.toJson(Map.of("problems", PROBLEMS)));
   }
 
   @SuppressWarnings("unchecked")

@@ -4,6 +4,8 @@
 // and {"$day": ISO}.
 const readline = require("node:readline");
 
+console.log = console.error; // SDKs log there: stdout is for the answer
+
 function revive(key, value) {
   const at = value && typeof value === "object" && (value.$date || value.$day);
   return at ? new Date(at) : value;

@@ -24,6 +24,7 @@ def revive(value):
 
 
 def main():
+    answers, sys.stdout = sys.stdout, sys.stderr  # SDKs may print
     begin = json.loads(sys.stdin.readline())
     problems = []
     client = importlib.import_module(begin["sdk"]).Client(
@@ -38,7 +39,7 @@ def main():
         method(**{SNAKE.get(name, name): value for name, value in call.items()})
     client.flush()
     client.join()
-    print(json.dumps({"problems": problems}))
+    print(json.dumps({"problems": problems}), file=answers)
 
 
 main()

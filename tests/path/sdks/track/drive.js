@@ -1,6 +1,8 @@
 // Drives customerio-node, either version, through its public calls.
 // stdin: {"package", "options", "calls": [[method, ...arguments], ...]}
 // stdout: for each call [true, answer] or [false, {"status", "message"}].
+console.log = console.error; // SDKs log there: stdout is for the answer
+
 async function main() {
   let text = "";
   for await (const chunk of process.stdin) text += chunk;
