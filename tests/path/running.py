@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ class Gateway:
             else config
         )
         self.url = self.admin = ""
+        self.trust: ssl.SSLContext | bool = True  # who may vouch for its certificate
         self.process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -117,7 +119,11 @@ class Gateway:
         if key is not None:
             given["Authorization"] = aiohttp.encode_basic_auth(key)
         async with self.session.request(
-            method, self.url + path, data=io.BytesIO(data), headers=given
+            method,
+            self.url + path,
+            data=io.BytesIO(data),
+            headers=given,
+            ssl=self.trust,
         ) as response:
             return response.status, orjson.loads(await response.read())
 

@@ -7,14 +7,17 @@ run side by side: some wait half a minute before they send again.
 import asyncio
 import resource
 import secrets
+import sqlite3
+import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.log.broker.kafka import free_ports
-from tests.path.running import Gateway, Webhook, config, until
+from tests.path.running import PATIENCE_S, Gateway, Webhook, config, until
 from tests.path.sdks.browser import Browser
 from tests.path.sdks.clients import SDKS, Driver, Page, Sdk
 
@@ -26,6 +29,12 @@ ELSEWHERE = """
 kind = "browser"
 write_keys = ["a-key-without-rights"]
 origins = ["https://shop.example"]
+"""
+WAITING_BYTES = 20_000
+CROWDED = f"""
+[limits]
+waiting_bytes = {WAITING_BYTES}
+append_timeout = "60s"
 """
 POISON = "x" * 1_001  # no name of an event is longer than 1,000 characters
 
@@ -91,6 +100,21 @@ class Round:
             told = dict(await self.statuses())
             raise AssertionError(f"lost: {lost} of {self.made}, {told}") from None
 
+    async def post_large(self) -> tuple[int, Any]:
+        """Append more than may wait; it repeats the first call, so nothing is new."""
+        properties = {"n": 0, "filler": "x" * WAITING_BYTES}
+        body = {"userId": "user-2", "event": "Counted", "properties": properties}
+        return await self.gateway.post("/v1/track", body, key=self.key)
+
+    async def is_overloaded(self) -> None:
+        """Wait until nothing more may wait; and see that posts are told so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.gateway.metric("gateway_waiting_bytes ") < WAITING_BYTES:
+                await asyncio.sleep(0.05)
+        body = {"userId": "user-2", "event": "Counted", "properties": {"n": 0}}
+        status, told = await self.gateway.post("/v1/track", body, key=self.key)
+        assert (status, told["code"]) == (503, "overloaded")
+
     async def statuses(self) -> Counter[str]:
         """The answers this gateway gave to posts since it started, by status."""
         async with self.gateway.session.get(self.gateway.admin + "/metrics") as answer:
@@ -132,6 +156,7 @@ async def round_of(
         )
         text = text.replace('"dev"]', f'"{key}"]\norigins = ["*"]\n{more}')
         async with Gateway(folder, text) as gateway:
+            gateway.trust = ssl.create_default_context(cafile=tls / "ca.pem")
             yield Round(sdk, gateway, hook, folder, tls, key)
 
 
@@ -149,7 +174,7 @@ async def killed(told: Round, *, away_s: float) -> None:
         await told.all_arrive(ARRIVE_S + 5 * away_s)
 
 
-async def overloaded(told: Round, *, away_s: float) -> None:
+async def full(told: Round, *, away_s: float) -> None:
     """The log takes nothing for so long: 503, then all goes on."""
     async with told.driving() as driver:
         await told.track(driver, range(3))
@@ -159,6 +184,20 @@ async def overloaded(told: Round, *, away_s: float) -> None:
         await told.track(driver, range(3, EVENTS))
         await asyncio.sleep(away_s)
         limit_files(told.gateway.process.pid, resource.RLIM_INFINITY)
+        await told.all_arrive()
+
+
+async def overloaded(told: Round, *, away_s: float) -> None:
+    """As much waits to be written as may, for so long: 503 before a body is read."""
+    async with told.driving() as driver:
+        await told.track(driver, range(3))
+        await told.all_arrive()
+        with held(told.folder / "data/log.db"):
+            first = asyncio.create_task(told.post_large())
+            await told.is_overloaded()
+            await told.track(driver, range(3, EVENTS))
+            await asyncio.sleep(away_s)
+        assert await first == (200, {"success": True})
         await told.all_arrive()
 
 
@@ -190,6 +229,14 @@ async def refused(told: Round, status: int) -> None:
         event = "Counted"
     async with told.driving(key=key, patient=False) as driver:
         await driver.call(type="track", userId="user-1", event=event)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep SQLite's lock on this file: whoever writes waits for it."""
+    with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def limit_files(pid: int, size: int) -> None:

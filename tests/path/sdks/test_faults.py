@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.service, pytest.mark.asyncio(loop_scope="module")]
 FAULTS: Mapping[str, tuple[Any, str]] = {
     "killed": (partial(rounds.killed, away_s=1.0), ""),
     "away": (partial(rounds.killed, away_s=20.0), ""),
-    "overloaded": (partial(rounds.overloaded, away_s=1.5), ""),
+    "full": (partial(rounds.full, away_s=1.5), ""),
+    "overloaded": (partial(rounds.overloaded, away_s=1.5), rounds.CROWDED),
     "limited": (rounds.limited, "rate = 1"),
     "poisoned": (rounds.poisoned, ""),
     "400": (partial(rounds.refused, status=400), ""),
@@ -96,8 +97,14 @@ async def test_soak_20_seconds_away_lose_nothing(played, fault, name):
     assert told.problems == []
 
 
+@each("full")
+async def test_503_of_a_full_disk_is_sent_again_and_nobody_hammers(played, fault, name):
+    told = await ended(played[fault, name])
+    assert_later(503, told)
+
+
 @each("overloaded")
-async def test_503_is_sent_again_and_nobody_hammers(played, fault, name):
+async def test_503_of_overload_is_sent_again_and_nobody_hammers(played, fault, name):
     told = await ended(played[fault, name])
     assert_later(503, told)
 
