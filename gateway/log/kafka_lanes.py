@@ -20,7 +20,7 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_record import RECORD_BYTES, Sealed, pack
+from gateway.log.kafka_record import RECORD_BYTES, Packer, Sealed
 
 NOBODY = -1  # Kafka's number of a leader that is not known
 BATCH_BYTES = 524_288  # a request has one batch for each partition of its broker
@@ -188,19 +188,19 @@ class Lanes:
 
         LogError for what is no entry, or too large: its ticket fails, no other does.
         """
-        by_topic, news = self.by_topic, False
+        by_topic, packer, news = self.by_topic, Packer(), False
         one: Entry | None = None
         number, record, size = 0, b"", 0
         for entry in entries:
             topic, key, value, headers = entry
-            # The entries of an event share these; what they share is packed once.
+            # The entries of an event share these: a record is packed for all of them.
             if (
                 one is None
                 or headers is not one[3]
                 or value is not one[2]
                 or key is not one[1]
             ):
-                one, record, number = entry, _packed(entry), crc32(key)
+                one, record, number = entry, _packed(packer, entry), crc32(key)
                 size = len(record) + RECORD_BYTES
             lanes = by_topic[topic]
             lane = lanes[number % len(lanes)]
@@ -255,9 +255,9 @@ def fill(lane: Lane) -> list[bytes]:
     return records
 
 
-def _packed(entry: Entry) -> bytes:
+def _packed(packer: Packer, entry: Entry) -> bytes:
     try:
-        return pack(entry[1], entry[2], entry[3])
+        return packer.pack(entry[1], entry[2], entry[3])
     except BAD_ENTRY as error:
         raise LogError(f"kafka: not an entry: {error}") from error
 
