@@ -31,15 +31,15 @@ class Notices:
         self._stream = stream or sys.stderr
         self._unwritten: Counter[tuple[str, str, str]] = Counter()
 
-    def post(self, where: str, notice: Notice) -> None:
+    def post(self, where: str, notice: Notice, times: int = 1) -> None:
         """Count a notice of a source or destination; the next flush writes it."""
-        self.counts[notice.code] += 1
+        self.counts[notice.code] += times
         unwritten, key = self._unwritten, (notice[0], where, notice[1])
         count = unwritten.get(key, 0)
         if not count and len(unwritten) >= NAMES_MAX:
             key = (notice.code, where, "(others)")
             count = unwritten[key]
-        unwritten[key] = count + 1
+        unwritten[key] = count + times
 
     def say(self, code: str, **fields: Any) -> None:
         """Count and write one line now: for what an operator wants to see at once."""

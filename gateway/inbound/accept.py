@@ -9,9 +9,10 @@ the answer is sent when all of it is durable (DESIGN 4.1, 4.2).
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
 from aiohttp import hdrs, web
 from multidict import istr
 
@@ -21,6 +22,8 @@ from gateway.event import Json
 from gateway.inbound import answer, decode
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys
+from gateway.inbound.cut import cut
+from gateway.inbound.inflate import inflate
 from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver, Whole
@@ -88,7 +91,9 @@ class Acceptor:
         holds its entries alone.
         """
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
-        body = decode.inflate(body, encoding, self.limits.request_bytes)
+        body = inflate(body, encoding, self.limits.request_bytes)
+        if work.endpoint.type is None and await self._take_cut(work, body):
+            return None
         value, work.suspect, work.crowded = decode.decode(body, self.limits)
         if work.source is None and isinstance(value, dict):
             work.source = self.keys.in_body(value.get("writeKey"))
@@ -101,25 +106,55 @@ class Acceptor:
             work.single = body
             self.judge.take(work, 0, value, sources[0])
         else:
-            await self._take_turns(work, messages, sources)
+            await self._take_turns(work, each(messages), sources)
         return None
 
-    async def _take_turns(
-        self, work: Work, messages: list[Json], sources: Sequence[Source | AuthError]
-    ) -> None:
-        """All messages of a batch, with a turn for other requests in between.
+    async def _take_cut(self, work: Work, body: bytes) -> bool:
+        """A batch of one source, each message parsed when its turn comes.
 
-        Each is dropped when it is judged, while its memory is still near: a batch of
-        parsed messages is more than a processor's cache holds.
+        False when it must be read as a whole: nothing has been taken then.
         """
+        pieces = cut(body, self.limits)
+        source = None if pieces is None else self._known(work, pieces.around)
+        if pieces is None or source is None or source.name in self.budgets:
+            return False  # a rate is about the number of messages: here, a guess
+        texts = pieces.texts
+        _, work.batch = decode.split(
+            pieces.around | {"batch": texts}, None, self.limits
+        )
+        work.small, work.crowded = len(body) <= self.limits.message_bytes, True
+        try:
+            sources = [source] * len(texts)
+            await self._take_turns(work, map(orjson.loads, texts), sources)
+        except orjson.JSONDecodeError:
+            work.begin()
+            return False
+        return True
+
+    async def _take_turns(
+        self,
+        work: Work,
+        messages: Iterator[Json],
+        sources: Sequence[Source | AuthError],
+    ) -> None:
+        """All messages of a batch, with a turn for other requests in between."""
         take, clock = self.judge.take, time.perf_counter
         began = clock()
         for index, source in enumerate(sources):
-            take(work, index, messages[index], source)
-            messages[index] = None
+            take(work, index, next(messages), source)
             if clock() - began > STALL_S:
                 await asyncio.sleep(0)
                 began = clock()
+
+    def _known(self, work: Work, around: Mapping[str, Json]) -> Source | None:
+        """Whose all messages are, if the request says it and its origin may send."""
+        try:
+            source = work.source or self.keys.in_body(around.get("writeKey"))
+            if source is not None:
+                self._check_origin(work, source)
+        except AuthError:
+            return None
+        return source
 
     def _sources(
         self, work: Work, messages: Sequence[Json]
@@ -187,3 +222,12 @@ class Acceptor:
         messages = self.metrics.messages
         for key, count in work.counts.items():
             messages[key] += count
+        for (source, notice), times in work.notices.items():
+            self.judge.notices.post(source, notice, times)
+
+
+def each(messages: list[Json]) -> Iterator[Json]:
+    """Each of them, dropped from the list: what is judged is needed no more."""
+    for index, message in enumerate(messages):
+        messages[index] = None
+        yield message

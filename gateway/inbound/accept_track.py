@@ -17,10 +17,11 @@ from gateway.config import Source
 from gateway.errors import AuthError
 from gateway.event import Json, Origin
 from gateway.inbound import answer, decode, entries, track_api
-from gateway.inbound.accept import STRICT_MODE, Acceptor
+from gateway.inbound.accept import STRICT_MODE, Acceptor, each
 from gateway.inbound.admit import Admitted, admit_outside
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import TrackKeys
+from gateway.inbound.inflate import inflate
 from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.track_api import LABEL, Call, Ticket
@@ -57,7 +58,7 @@ class TrackJudge(Judge):
         for admitted in verdict:
             work.count(source.name, admitted.event.type, "accepted")
             for notice in admitted.notices:
-                self.notices.post(source.name, notice)
+                work.remark(source.name, notice)
 
     def take_whole(
         self, work: Work, source: Source, body: bytes, refusal: Refusal
@@ -140,7 +141,7 @@ class TrackAcceptor(Acceptor):
         assert source is not None  # ``TrackKeys`` knows whose it is, or refuses it
         self._check_origin(work, source)
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
-        body = decode.inflate(body, encoding, self.limits.request_bytes)
+        body = inflate(body, encoding, self.limits.request_bytes)
         value, work.suspect, work.crowded = decode.decode(
             body.strip() or track_api.EMPTY, self.limits
         )
@@ -153,7 +154,7 @@ class TrackAcceptor(Acceptor):
         if (late := self._spend(sources)) is not None:
             return late
         work.small = len(body) <= self.limits.message_bytes
-        await self._take_turns(work, messages, sources)
+        await self._take_turns(work, each(messages), sources)
         return None
 
     def _judged(self, work: Work) -> Answer:

@@ -1,4 +1,4 @@
-"""Bytes to messages: inflate, parse, take the batch apart, fill from the batch.
+"""Bytes to messages: parse, take the batch apart, fill from the batch.
 
 In: a body of any kind. Out: a ``Raw`` per message, or why not. Only what makes the
 whole request unusable raises (``MessageError``); what is wrong with one message is a
@@ -7,7 +7,6 @@ whole request unusable raises (``MessageError``); what is wrong with one message
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,8 +18,7 @@ from gateway.errors import MessageError
 from gateway.event import EventType, Json, Raw
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
 
-GZIP_MAGIC, BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
-GZIP_MEMBERS_MAX = 100  # each costs a copy of the rest; real clients send one
+BOM = b"\xef\xbb\xbf"
 INTEGER_DIGITS = 19  # the shortest run of digits that may leave the 64-bit integers
 INTEGER_MIN, INTEGER_END = -(2**63), 2**64  # what orjson reads and writes exactly
 DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= each <= 0x39 else each for each in range(256))  # noqa: PLR2004 -- the digits 0 to 9
@@ -80,53 +78,6 @@ class Batch:
 NO_BATCH = Batch()
 
 
-def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
-    """The body without compression, never more than ``limit`` bytes of it.
-
-    The bytes decide, then the header: SDKs send gzip without saying so, and proxies
-    unpack it and leave the header.
-    """
-    coding = (encoding or "identity").strip().lower()
-    if coding not in ("identity", "gzip", "x-gzip", "deflate", ""):
-        text = "this Content-Encoding is not understood; use gzip, deflate or none"
-        raise MessageError("invalid_message", text)
-    if body.startswith(GZIP_MAGIC):
-        return _gunzip(body, limit)
-    if coding == "deflate" and body[:1] not in (b"{", b"["):
-        window = zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS
-        return _member(zlib.decompressobj(window), body, limit, limit)
-    if len(body) > limit:
-        text = f"the body is {len(body)} bytes, more than {limit}"
-        raise MessageError("too_large", text)
-    return body
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    parts, room = [], limit
-    for _ in range(GZIP_MEMBERS_MAX):
-        member = zlib.decompressobj(zlib.MAX_WBITS + 16)
-        parts.append(_member(member, body, room, limit))
-        room -= len(parts[-1])
-        body = member.unused_data.lstrip(b"\0")
-        if not body:
-            return b"".join(parts)
-    raise MessageError("invalid_json", f"gzip of more than {GZIP_MEMBERS_MAX} members")
-
-
-def _member(member: "zlib._Decompress", body: bytes, room: int, limit: int) -> bytes:
-    """Inflate to ``room`` bytes and one more: a bomb goes no further than that."""
-    try:
-        part = member.decompress(body, room + 1)
-    except zlib.error:
-        raise MessageError("invalid_json", "the compressed body is damaged") from None
-    if len(part) > room:
-        text = f"the decompressed body is larger than {limit} bytes"
-        raise MessageError("too_large", text)
-    if not member.eof:
-        raise MessageError("invalid_json", "the compressed body ends too early")
-    return part
-
-
 def decode(body: bytes, limits: Limits) -> Decoded:
     """JSON to a value; what one message did wrong stays in it, for ``flaws`` to find.
 
@@ -135,8 +86,8 @@ def decode(body: bytes, limits: Limits) -> Decoded:
     reads the body, keeping all of it.
     """
     body = body.removeprefix(BOM)
-    suspect = b"\\" in body and b"\\u0000" in body
-    if b"0" * INTEGER_DIGITS in body.translate(DIGITS_TO_ZERO):
+    suspect = holds_nul(body)
+    if holds_long_integer(body):
         value, suspect = _read_all(body), True
     else:
         try:
@@ -152,6 +103,16 @@ def decode(body: bytes, limits: Limits) -> Decoded:
         suspect = _bound(rest, limits.nesting) or suspect
         return Decoded(value, suspect, crowded=True)
     return Decoded(value, _bound(value, limits.nesting) or suspect)
+
+
+def holds_nul(json_text: bytes) -> bool:
+    """Whether U+0000 may be in it; as itself it may not, so it is escaped."""
+    return b"\\" in json_text and b"\\u0000" in json_text
+
+
+def holds_long_integer(json_text: bytes) -> bool:
+    """Whether a number in it may be beyond 64 bits, which orjson makes a float of."""
+    return b"0" * INTEGER_DIGITS in json_text.translate(DIGITS_TO_ZERO)
 
 
 def brackets(json_text: bytes) -> int:

@@ -52,8 +52,8 @@ class Work:
 
     __slots__ = (
         *("accepted", "batch", "counts", "crowded", "endpoint", "entries"),
-        *("event_bytes", "headers", "origins", "received_at_ms", "rejected", "remote"),
-        *("single", "small", "source", "suspect"),
+        *("event_bytes", "headers", "notices", "origins", "received_at_ms"),
+        *("rejected", "remote", "single", "small", "source", "suspect"),
     )
 
     def __init__(
@@ -68,19 +68,29 @@ class Work:
         self.remote = remote
         self.received_at_ms = received_at_ms
         self.source: Source | None = None
+        self.origins: dict[str, Origin] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """As if no message had been looked at yet."""
         self.batch: Batch = NO_BATCH
         self.single: bytes | None = None
         self.small = self.suspect = self.crowded = False
-        self.origins: dict[str, Origin] = {}
         self.entries: list[Entry] = []
         self.event_bytes = self.accepted = 0
         self.rejected: list[Rejected] = []
         self.counts: dict[tuple[str, str, str], int] = {}
+        self.notices: dict[tuple[str, Notice], int] = {}
 
     def count(self, source: str, kind: str, verdict: str) -> None:
         """For the metric of messages, once they are durable."""
         key = source, kind, verdict
         self.counts[key] = self.counts.get(key, 0) + 1
+
+    def remark(self, source: str, notice: Notice) -> None:
+        """A notice of a message, to be posted once it is durable."""
+        key = source, notice
+        self.notices[key] = self.notices.get(key, 0) + 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +124,7 @@ class Judge:
         work.accepted += 1
         work.count(source.name, verdict.event.type, "accepted")
         for notice in verdict.notices:
-            self.notices.post(source.name, notice)
+            work.remark(source.name, notice)
 
     def take_whole(
         self, work: Work, source: Source, body: bytes, refusal: Refusal
@@ -226,7 +236,7 @@ class Judge:
     ) -> None:
         work.count(source.name, work.endpoint.type or "batch", "refused")
         for fault in refusal.faults:
-            self.notices.post(source.name, Notice("refused", fault.code))
+            work.remark(source.name, Notice("refused", fault.code))
         work.entries.append(
             entries.of_refused(
                 sent,

@@ -13,6 +13,7 @@ from gateway.event import EventType, Json, Origin
 from gateway.inbound import decode, entries, track_api
 from gateway.inbound.admit import Admitted, admit, admit_outside
 from gateway.inbound.check import Plan
+from gateway.inbound.inflate import inflate
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
 from gateway.inbound.track_api import EMPTY, Call
@@ -159,4 +160,4 @@ def _body(value: Mapping[str, Json], limits: Limits) -> bytes:
         sent = base64.b64decode(value["bytesBase64"])
     else:
         sent = value["bytes"].encode()
-    return decode.inflate(sent, None, limits.request_bytes)
+    return inflate(sent, None, limits.request_bytes)

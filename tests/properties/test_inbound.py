@@ -18,12 +18,12 @@ from gateway.inbound.decode import (
     Batch,
     decode,
     flaws,
-    inflate,
     message_bytes,
     prepare,
     split,
     weigh,
 )
+from gateway.inbound.inflate import inflate
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
 from gateway.inbound.route import Routes
