@@ -22,6 +22,17 @@ async def test_a_log_that_is_away_is_503_soon_to_be_retried(house):
     assert house.metrics.messages["backend", "identify", "accepted"] == 1
 
 
+async def test_what_is_sent_again_is_noticed_once(house):
+    body = {"batch": [{**GOOD, "integrations": {"Nobody": False}}, {"type": "track"}]}
+    house.log.away = True
+    assert (await house.post("/v1/batch", body))[0] == 503
+    assert not house.notices.counts.keys() & {"unknown_integration", "refused"}
+    house.log.away = False
+    assert (await house.post("/v1/batch", body))[0] == 200
+    assert house.notices.counts["unknown_integration"] == 1
+    assert house.notices.counts["refused"] == len(["event", "identifier"])
+
+
 async def test_overload_is_told_before_the_body_is_read(house):
     house.log.room = False
     reader, writer = await asyncio.open_connection(*house.url[7:].split(":"))

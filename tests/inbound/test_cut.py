@@ -220,6 +220,16 @@ async def taken(acceptor: Acceptor, body: bytes) -> Any:
     return late, work.entries, told, work.accepted, work.counts, work.notices
 
 
+async def test_a_message_is_parsed_when_its_turn_comes(acceptor, monkeypatch):
+    texts = [POISON[0] % number for number in range(100)]
+    parsed: list[int] = []
+    loads = orjson.loads
+    monkeypatch.setattr(orjson, "loads", lambda t: parsed.append(len(t)) or loads(t))
+    _, entries, *_ = await taken(acceptor, b'{"batch":[%s]}' % b",".join(texts))
+    assert len(entries) == 2 * len(texts)  # to the archive and a destination
+    assert parsed == [len(b'{"batch":[]}'), *map(len, texts)]
+
+
 @given(st.lists(st.sampled_from(POISON), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=300)
 async def test_judged_is_the_same_as_from_the_whole(acceptor, messages, shared):
