@@ -100,6 +100,12 @@ class Round:
             told = dict(await self.statuses())
             raise AssertionError(f"lost: {lost} of {self.made}, {told}") from None
 
+    async def all_settle(self) -> None:
+        """Wait until nothing that arrived waits to be recorded."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.gateway.metric("gateway_lag{"):
+                await asyncio.sleep(0.05)
+
     async def post_large(self) -> tuple[int, Any]:
         """Append more than may wait; it repeats the first call, so nothing is new."""
         properties = {"n": 0, "filler": "x" * WAITING_BYTES}
@@ -192,6 +198,7 @@ async def overloaded(told: Round, *, away_s: float) -> None:
     async with told.driving() as driver:
         await told.track(driver, range(3))
         await told.all_arrive()
+        await told.all_settle()  # or that would be the first to wait
         with held(told.folder / "data/log.db"):
             first = asyncio.create_task(told.post_large())
             await told.is_overloaded()
