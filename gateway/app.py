@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import aiohttp
 from aiohttp import web
 
-from gateway import replay
+from gateway.admin.port import AdminPort
 from gateway.config import Config
-from gateway.control import Control
 from gateway.errors import ConfigError, place_of
 from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
@@ -39,8 +38,9 @@ from gateway.outbound.contract import Destination
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed, follow
 from gateway.outbound.work import Worker
-from gateway.parts import Parts, check, declared_of, replay_rules, topics_of
+from gateway.parts import Parts, check, declared_of, topics_of
 from gateway.ports import Port, bind, tls
+from gateway.replay.rules import steps
 from gateway.workspace.settings import name_of
 
 if TYPE_CHECKING:
@@ -341,14 +341,15 @@ class House:
             return {worker.name: worker.state() for worker in workers}
 
         def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
-            return replaying_on(self.log, self.config, self.parts, asked)
+            return steps(self.log, self.config, self.parts, asked, self.notices)
 
-        control = Control(
+        control = AdminPort(
             log=self.log,
             metrics=self.metrics,
+            notices=self.notices,
             workers=readiness,
             replaying=replaying,
-            more=[] if room is None else room.lookup.routes(),
+            mounts=[] if room is None else [room.lookup.mount()],
         )
         runner = web.AppRunner(
             control.application(),
@@ -359,23 +360,6 @@ class House:
         port = await bind(runner, self.config, "admin_listen")
         announce(self.log, admin=port.url, token=control.token)
         return port
-
-
-async def replaying_on(
-    log: EventLog, config: Config, parts: Parts, asked: Mapping[str, Json]
-) -> AsyncIterator[Mapping[str, Json]]:
-    """A replay's progress, or with ``dry`` what it would send, as JSON values."""
-    dry = asked.get("dry", False)
-    request = replay.Request(**{k: v for k, v in asked.items() if k != "dry"})
-    enabled = {name: each.enabled for name, each in config.destinations.items()}
-    replay.check(request, enabled)
-    rules = replay_rules(config, parts, request)
-    if dry:
-        async for shown in replay.dry_run(log, request, rules):
-            yield shown
-        return
-    async for progress in replay.replay(log, request, rules):
-        yield progress.as_json()
 
 
 def _say_ready(config: Config, public: Port | None, admin: Port) -> None:

@@ -173,6 +173,6 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from gateway import progress  # noqa: PLC0415 -- see the module
+    from gateway import replay_cli  # noqa: PLC0415 -- see the module
 
-    return progress.run(_config(arguments), arguments)
+    return replay_cli.run(_config(arguments), arguments)

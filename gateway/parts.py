@@ -4,24 +4,20 @@ Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-
-import orjson
 
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.event import Event, EventType, Json
+from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
-from gateway.inbound.readmit import Readmission
-from gateway.inbound.route import Routes, route
-from gateway.log import DECLARED, Declared, Entry
+from gateway.inbound.route import Routes
+from gateway.log import DECLARED, Declared
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
-from gateway.replay import Request, Rules
 from gateway.workspace import settings
 
 
@@ -114,29 +110,3 @@ def previewing(
         lambda delivery: kind.preview(destination, delivery, folder=config.folder),
         value,
     )
-
-
-def replay_rules(config: Config, parts: Parts, request: Request) -> Rules:
-    """Today's rules for a replay; ConfigError for a bad ``--where``."""
-    wanted = Filter(request.where, place="--where") if request.where else None
-    shown = None if request.to is None else previewing(config, parts, request.to)
-
-    def show(entries: Sequence[Entry]) -> Mapping[str, Json]:
-        headers = {name: value.decode() for name, value in entries[0].headers}
-        told: dict[str, Json] = {"messageId": headers["messageId"]}
-        if shown is not None:
-            return {**told, **shown(entries[0].value)}
-        routed = [entry.topic for entry in entries[1:]]
-        return {**told, "event": orjson.loads(entries[0].value), "to": routed}
-
-    return Rules(
-        passes=lambda value: wanted is None or wanted.passes(value),
-        routed=lambda event: _is_routed(event, parts, request.to),
-        readmit=Readmission(config.sources, parts.routes, parts.plans, config.limits),
-        show=show,
-    )
-
-
-def _is_routed(event: Event, parts: Parts, destination: str | None) -> bool:
-    decided, _ = route(event, parts.routes)
-    return destination in decided.to

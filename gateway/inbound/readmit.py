@@ -6,6 +6,7 @@ What was cut when it was kept cannot be read whole and stays refused.
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
@@ -29,8 +30,19 @@ SINGLE: Mapping[str, EventType] = {
 }
 
 
+class Kept(NamedTuple):
+    """What a record of ``refused`` holds; ``source`` None: there is none such now."""
+
+    value: Mapping[str, Json]
+    cut: bool
+    source: Source | None
+    origin: Origin | None
+    call: Call | None
+    sent: bytes
+
+
 class Readmission:
-    """``replay.Readmit``: a refused record's value to the entries of its events."""
+    """``replay.Readmission``: a refused record's value to the entries of its events."""
 
     def __init__(
         self,
@@ -42,16 +54,28 @@ class Readmission:
         self._sources, self._routes = sources, routes
         self._plans, self._limits = plans, limits
 
-    def __call__(self, value: Mapping[str, Json]) -> Sequence[Entry] | str:
-        """The entries, or why it is still refused: a word for the summary."""
-        if value["cut"]:
-            return "cut"
+    def read(self, value: Json) -> Kept:
+        """The record's parts; KeyError, TypeError, ValueError: it is no such record."""
         source = self._sources.get(value["source"])
-        if source is None:
+        return Kept(
+            value=value,
+            cut=bool(value["cut"]),
+            source=source,
+            origin=None if source is None else _origin(value, source),
+            call=_call(value["endpoint"]),
+            sent=_sent(value),
+        )
+
+    def judge(self, kept: Kept) -> Sequence[Entry] | str:
+        """The entries, or why it is still refused: a word for the summary."""
+        value, call = kept.value, kept.call
+        if kept.cut:
+            return "cut"
+        if kept.source is None or kept.origin is None:
             return "source"
-        origin, call = _origin(value, source), _call(value["endpoint"])
+        source, origin = kept.source, kept.origin
         try:
-            body = _body(value, self._limits)
+            body = inflate(kept.sent, None, self._limits.request_bytes)
             if call is not None:
                 body = body.strip() or EMPTY
             parsed, *_ = decode.decode(body, self._limits)
@@ -155,9 +179,8 @@ def _origin(value: Mapping[str, Json], source: Source) -> Origin:
     )
 
 
-def _body(value: Mapping[str, Json], limits: Limits) -> bytes:
+def _sent(value: Mapping[str, Json]) -> bytes:
     if "bytesBase64" in value:
-        sent = base64.b64decode(value["bytesBase64"])
-    else:
-        sent = value["bytes"].encode()
-    return inflate(sent, None, limits.request_bytes)
+        return base64.b64decode(value["bytesBase64"])
+    sent: str = value["bytes"]
+    return sent.encode()

@@ -3,7 +3,7 @@
 import orjson
 
 from gateway.event import Json, iso
-from gateway.log.contract import Record
+from gateway.log.contract import EventLog, Record
 
 
 def line(record: Record) -> bytes:
@@ -35,3 +35,11 @@ def _value(value: bytes) -> Json:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+async def missing(log: EventLog, topic: str) -> str | None:
+    """What to say of a topic that is not there; None when it is."""
+    known = [each.name for each in await log.topics()]
+    if topic in known:
+        return None
+    return f"there is no topic {topic!r}; known are: {', '.join(sorted(known))}"

@@ -4,7 +4,6 @@ Shapes, paging and errors as Customer.io's App API; ``/v1/decisions`` and
 ``/v1/suppressed`` are ours. Bearer ``workspace.api_token``.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
+from gateway.admin.port import Mount
 from gateway.event import Json
 from gateway.workspace import answers, find
 from gateway.workspace.filters import FilterError, compiled
@@ -21,6 +21,7 @@ from gateway.workspace.store import Store, StoreError
 ACTIVITIES, ACTIVITIES_MAX = 10, 100
 PEOPLE, PEOPLE_MAX = 50, 1_000
 IDS_MAX = 100
+DIGITS_MAX = 19  # of the largest 64-bit number
 RETRY_AFTER_S = 5
 Answer = Awaitable[web.Response]
 Handler = Callable[["Lookup", web.Request], Answer]
@@ -35,12 +36,11 @@ class Problem(Exception):  # noqa: N818 -- an answer, not a failure
 
 
 def _answering(handler: Handler) -> Callable[["Lookup", web.Request], Answer]:
-    """Who may ask; problems and an absent store as errors of the API's shape."""
+    """Problems and an absent store as errors of the API's shape."""
 
     @wraps(handler)
     async def answer(self: "Lookup", request: web.Request) -> web.Response:
         try:
-            self.admit(request)
             return await handler(self, request)
         except Problem as problem:
             return _problem(problem.status, str(problem))
@@ -53,14 +53,24 @@ def _answering(handler: Handler) -> Callable[["Lookup", web.Request], Answer]:
 
 
 class Lookup:
-    """The handlers; ``routes`` goes to the admin port."""
+    """The handlers; ``mount`` goes to the admin port."""
 
     def __init__(self, store: Store, *, api_token: str | None) -> None:
         self._store = store
         self._token = api_token
 
-    def routes(self) -> list[web.RouteDef]:
-        """Every path of the API."""
+    def mount(self) -> Mount:
+        """The API's paths, behind ``workspace.api_token``."""
+        return Mount(
+            routes=self._routes(),
+            token=self._token or None,
+            refusal="unauthorized"
+            if self._token
+            else "unauthorized: workspace.api_token is not set",
+            problem=_problem,
+        )
+
+    def _routes(self) -> list[web.RouteDef]:
         customer = "/v1/customers/{customer_id}"
         return [
             web.get("/v1/customers", self._by_email),
@@ -74,14 +84,6 @@ class Lookup:
             web.get("/v1/decisions/{message_id}", self._decision),
             web.get("/v1/suppressed", self._suppressed),
         ]
-
-    def admit(self, request: web.Request) -> None:
-        """Raise Problem(401) for anybody without the token."""
-        if not self._token:
-            raise Problem(401, "unauthorized: workspace.api_token is not set")
-        given = request.headers.get(hdrs.AUTHORIZATION, "").encode()
-        if not secrets.compare_digest(given, f"Bearer {self._token}".encode()):
-            raise Problem(401, "unauthorized")
 
     @_answering
     async def _by_email(self, request: web.Request) -> web.Response:
@@ -212,7 +214,8 @@ def _number(request: web.Request, name: str, default: int, most: int) -> int:
     given = request.query.get(name)
     if given is None:
         return default
-    if not given.isascii() or not given.isdigit() or not 0 < int(given) <= most:
+    fits = given.isascii() and given.isdigit() and len(given) <= DIGITS_MAX
+    if not fits or not 0 < int(given) <= most:
         raise Problem(400, f"{name}: not a number from 1 to {most}")
     return int(given)
 

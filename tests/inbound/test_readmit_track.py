@@ -21,9 +21,13 @@ async def test_a_refused_request_is_admitted_again_by_today_s_rules(house):
         '[sources.track]\nkind = "track_api"\nsite_id = "s"\napi_keys = ["k"]',
         folder=Path(),
     )
-    readmit = Readmission(
+    readmission = Readmission(
         config.sources, house.listener.track.judge.routes, {}, Limits()
     )
+
+    def readmit(value):
+        return readmission.judge(readmission.read(value))
+
     assert readmit(device) == readmit(entity) == readmit(broken) == "refused"
     assert readmit(nobody) == "refused"
     mended = device["bytes"].replace("web", "ios")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway import commands, replay
+from gateway import commands
 from gateway.config import Config
 from gateway.event import Json, iso
+from gateway.replay.run import new_id
 
 WIDTH = 30
 REDRAW_S = 0.1
@@ -20,7 +21,7 @@ REDRAW_S = 0.1
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Replay, drawing a bar on a terminal; 0 when it reached the end."""
     asked: dict[str, Json] = {
-        "id": arguments.id or replay.new_id(),
+        "id": arguments.id or new_id(),
         "topic": arguments.topic,
         "to": arguments.to,
         "from_ms": arguments.start,

@@ -11,15 +11,16 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Protocol, get_args
 
 import orjson
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, place_of
 from gateway.event import Event, Json
 from gateway.log.contract import Entry, EventLog, Record, Span, Subscription
+from gateway.notices import Notices
 
 LAG_MAX = 10_000  # events of the destination that a live event may have to wait for
 CHUNK = 500  # records read at once; the lag is looked at before each
@@ -30,9 +31,24 @@ STAMP = "%Y%m%dT%H%M%S"
 ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
 
+NUMBERS = frozenset({"from_ms", "until_ms", "rate"})
+OURS = ("route", "replay")  # the decision of the first time, an earlier replay's mark
+BUG = "bug"  # ours: the record is not settled, so that a resume tries it again
+
 Topic = Literal["events", "dead", "refused"]
-Readmit: TypeAlias = Callable[[Mapping[str, Json]], Sequence[Entry] | str]
-"""A refused record's value -> the entries of its events, or why it is still refused."""
+TOPICS = get_args(Topic)
+
+
+class Readmission(Protocol):
+    """How a refused message is judged again (``inbound.readmit``)."""
+
+    def read(self, value: Json) -> Any:
+        """What the record says; KeyError, TypeError, ValueError: it is none such."""
+        ...
+
+    def judge(self, kept: Any) -> Sequence[Entry] | str:
+        """The entries of its events, or why it is still refused."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +62,20 @@ class Request:
     until_ms: int | None = None
     where: str | None = None
     rate: int | None = None
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Json]) -> "Request":
+        """What somebody asked for as JSON; ConfigError names what cannot be."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(asked.keys() - known):
+            raise ConfigError(f"replay: {unknown[0]} is unknown; known are {known}")
+        for name, value in asked.items():
+            wanted = (int,) if name in NUMBERS else (str,)
+            if value is not None and type(value) not in wanted:
+                raise ConfigError(f"replay: {name} is not {wanted[0].__name__}")
+        if asked.get("id") is None or asked.get("topic", "events") not in TOPICS:
+            raise ConfigError(f"replay: needs an id, and a topic of {TOPICS}")
+        return cls(**asked)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +105,7 @@ class Rules:
 
     passes: Callable[[Json], bool]  # --where, over the value
     routed: Callable[[Event], bool]  # today's `integrations` and types
-    readmit: Readmit
+    readmission: Readmission
     show: Callable[[Sequence[Entry]], Mapping[str, Json]]  # for --dry-run
 
 
@@ -116,9 +146,12 @@ def end_ms(request: Request) -> int:
 
 
 async def replay(
-    log: EventLog, request: Request, rules: Rules
+    log: EventLog, request: Request, rules: Rules, notices: Notices
 ) -> AsyncIterator[Progress]:
-    """Run it; yields progress at least every few records, the last one ``done``."""
+    """Run it; yields progress at least every few records, the last one ``done``.
+
+    A record that a bug of ours stops is told, counted as ``bug`` and left unsettled.
+    """
     topic, end = source_topic(request), end_ms(request)
     states = {state.name: state for state in await log.topics()}
     total = states[topic].records if topic in states else 0
@@ -139,26 +172,27 @@ async def replay(
             records = await subscription.poll(limit=CHUNK, timeout_s=POLL_S)
             due = [record for record in records if record.appended_at_ms < end]
             late += len(records) - len(due)
-            entries = _entries(due, request, rules, seen, progress)
-            if due:
-                await subscription.settle(due, entries)
+            done, entries = _entries(due, request, rules, seen, progress, notices)
+            late += len(due) - len(done)
+            if done:
+                await subscription.settle(done, entries)
             progress.read += len(due)
             await pace.spend(len(entries))
             if not due and await _lag(log, topic, f"replay.{request.id}") <= late:
-                break  # all that is unsettled came after the end
+                break  # what is unsettled came after the end, or hit a bug
             yield progress
     progress.done = True
     yield progress
 
 
 async def dry_run(
-    log: EventLog, request: Request, rules: Rules
+    log: EventLog, request: Request, rules: Rules, notices: Notices
 ) -> AsyncIterator[Mapping[str, Json]]:
     """What would be sent, and as what: moves no group, appends nothing."""
     seen: set[int] = set()
     span = Span(until_ms=end_ms(request))
     async for record in log.scan(source_topic(request), span):
-        made = _entries_of(record, request, rules, seen)
+        made = _made(record, request, rules, seen, notices)
         if not isinstance(made, str):
             yield rules.show(made)
 
@@ -192,16 +226,36 @@ def _entries(
     rules: Rules,
     seen: set[int],
     progress: Progress,
-) -> list[Entry]:
+    notices: Notices,
+) -> tuple[list[Record], list[Entry]]:
+    """The records that are done with, and what is appended for them."""
+    done: list[Record] = []
     entries: list[Entry] = []
     for record in records:
-        made = _entries_of(record, request, rules, seen)
+        made = _made(record, request, rules, seen, notices)
+        if made != BUG:
+            done.append(record)
         if isinstance(made, str):
             progress.skip(made)
-            continue
-        progress.sent += 1
-        entries += made
-    return entries
+        else:
+            progress.sent += 1
+            entries += made
+    return done, entries
+
+
+def _made(
+    record: Record,
+    request: Request,
+    rules: Rules,
+    seen: set[int],
+    notices: Notices,
+) -> Sequence[Entry] | str:
+    """What one record becomes, or why it is not sent; ``BUG`` for a bug of ours."""
+    try:
+        return _entries_of(record, request, rules, seen)
+    except Exception as error:  # noqa: BLE001 -- one record's bug ends no replay; it is told, and tried again
+        notices.say("bug", place=place_of(error), error=type(error).__name__)
+        return BUG
 
 
 def _entries_of(
@@ -214,31 +268,37 @@ def _entries_of(
         return "duplicate"
     try:
         value = orjson.loads(record.value)
-        if not rules.passes(value):
-            return "where"
-        if request.topic == "refused":
-            made = rules.readmit(value)
-        else:
-            made = _routed(record, value, request, rules)
+        read = _read(record, value, request, rules)
     except (ValueError, KeyError, TypeError):
         return "unreadable"  # a record of another make: kept, and passed over here
+    if not rules.passes(value):
+        return "where"
+    if request.topic == "refused":
+        made = rules.readmission.judge(read)
+    else:
+        event, data = read
+        made = _routed(record, event, data, request, rules)
     if not isinstance(made, str) and len(seen) < SEEN_MAX:
         seen.add(digest)
     return made
 
 
-def _routed(
-    record: Record, value: Json, request: Request, rules: Rules
-) -> Sequence[Entry] | str:
+def _read(record: Record, value: Json, request: Request, rules: Rules) -> Any:
+    """What the record holds, by its topic; raises for one of another make."""
+    if request.topic == "refused":
+        return rules.readmission.read(value)
     data = orjson.dumps(value["event"]) if request.topic == "dead" else record.value
-    if not rules.routed(Event.from_bytes(data)):
+    return Event.from_bytes(data), data
+
+
+def _routed(
+    record: Record, event: Event, data: bytes, request: Request, rules: Rules
+) -> Sequence[Entry] | str:
+    if not rules.routed(event):
         return "route"
     kept = [(name, text) for name, text in record.headers if name not in OURS]
     headers = (*kept, ("replay", request.id.encode()))
     return [Entry(f"to.{request.to}", record.key, data, headers)]
-
-
-OURS = ("route", "replay")  # the decision of the first time, an earlier replay's mark
 
 
 def _is_within(record: Record, request: Request) -> bool:

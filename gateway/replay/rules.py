@@ -1,0 +1,67 @@
+"""Today's rules for a replay, out of the configuration; and its steps as JSON."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import orjson
+
+from gateway.config import Config
+from gateway.event import Event, Json
+from gateway.inbound.readmit import Readmission
+from gateway.inbound.route import route
+from gateway.log.contract import Entry, EventLog
+from gateway.notices import Notices
+from gateway.outbound.when import Filter
+from gateway.parts import Parts, previewing
+from gateway.replay.run import Request, Rules, check, dry_run, replay
+
+
+def rules_of(config: Config, parts: Parts, request: Request) -> Rules:
+    """Today's rules for a replay; ConfigError for a bad ``--where``."""
+    wanted = Filter(request.where, place="--where") if request.where else None
+    shown = None if request.to is None else previewing(config, parts, request.to)
+
+    def show(entries: Sequence[Entry]) -> Mapping[str, Json]:
+        headers = {name: value.decode() for name, value in entries[0].headers}
+        told: dict[str, Json] = {"messageId": headers["messageId"]}
+        if shown is not None:
+            return {**told, **shown(entries[0].value)}
+        routed = [entry.topic for entry in entries[1:]]
+        return {**told, "event": orjson.loads(entries[0].value), "to": routed}
+
+    return Rules(
+        passes=lambda value: wanted is None or wanted.passes(value),
+        routed=lambda event: _is_routed(event, parts, request.to),
+        readmission=Readmission(
+            config.sources, parts.routes, parts.plans, config.limits
+        ),
+        show=show,
+    )
+
+
+def _is_routed(event: Event, parts: Parts, destination: str | None) -> bool:
+    decided, _ = route(event, parts.routes)
+    return destination in decided.to
+
+
+async def steps(
+    log: EventLog,
+    config: Config,
+    parts: Parts,
+    asked: Mapping[str, Json],
+    notices: Notices,
+) -> AsyncIterator[Mapping[str, Json]]:
+    """A replay's progress, or with ``dry`` what it would send, as JSON values.
+
+    ConfigError before the first step for what cannot be asked.
+    """
+    dry = asked.get("dry", False)
+    request = Request.of({k: v for k, v in asked.items() if k != "dry"})
+    enabled = {name: each.enabled for name, each in config.destinations.items()}
+    check(request, enabled)
+    rules = rules_of(config, parts, request)
+    if dry:
+        async for shown in dry_run(log, request, rules, notices):
+            yield shown
+        return
+    async for progress in replay(log, request, rules, notices):
+        yield progress.as_json()

@@ -1,0 +1,131 @@
+"""Replay: what cannot be read is passed over, what hits our bug is tried again."""
+
+import io
+import json
+
+import orjson
+import pytest
+
+from gateway.config import Limits, LogConfig
+from gateway.errors import ConfigError
+from gateway.log import open_log
+from gateway.log.contract import Entry, Span
+from gateway.notices import Notices
+from gateway.replay.run import Request, Rules, dry_run, new_id, replay
+
+
+@pytest.fixture
+async def log(tmp_path):
+    log = await open_log(
+        LogConfig(path=tmp_path / "log.db"),
+        Limits(),
+        topics=["events", "refused", "to.crm"],
+        notices=Notices(io.StringIO()),
+    )
+    yield log
+    await log.close()
+
+
+def refused(name: str, value: object | bytes) -> Entry:
+    data = value if isinstance(value, bytes) else orjson.dumps(value)
+    headers = (("messageId", name.encode()), ("source", b"web"))
+    return Entry("refused", name.encode(), data, headers)
+
+
+class Readmission:
+    """Reads ``name``; fails as a bug would on those in ``broken``."""
+
+    def __init__(self, *broken: str) -> None:
+        self.broken = set(broken)
+        self.judged: list[str] = []
+
+    def read(self, value):
+        return str(value["name"])
+
+    def judge(self, kept):
+        self.judged.append(kept)
+        if kept in self.broken:
+            raise TypeError(f"a bug that must not show cool.person@example.com {kept}")
+        return [Entry("events", b"k", orjson.dumps({"name": kept}), ())]
+
+
+def rules(readmission) -> Rules:
+    return Rules(
+        passes=lambda value: True,
+        routed=lambda event: True,
+        readmission=readmission,
+        show=lambda entries: {"value": entries[0].value.decode()},
+    )
+
+
+async def last(steps):
+    return [step async for step in steps][-1]
+
+
+async def names(log) -> list[str]:
+    return [json.loads(r.value)["name"] async for r in log.scan("events", Span())]
+
+
+async def test_a_bug_of_ours_is_told_and_a_resume_tries_its_record_again(log):
+    await log.append([refused(n, {"name": n}) for n in ("a", "broken", "b")])
+    said = io.StringIO()
+    request = Request(id=new_id(), topic="refused")
+    readmission = Readmission("broken")
+    progress = await last(replay(log, request, rules(readmission), Notices(said)))
+    assert progress.done
+    assert progress.sent == 2
+    assert progress.skipped == {"bug": 1}
+    assert await names(log) == ["a", "b"]
+    (line,) = map(json.loads, said.getvalue().splitlines())
+    assert (line["notice"], line["error"]) == ("bug", "TypeError")
+    assert "Readmission.judge" in line["place"]
+    assert "cool.person" not in said.getvalue()
+
+    readmission.broken.clear()
+    readmission.judged.clear()
+    progress = await last(replay(log, request, rules(readmission), Notices(said)))
+    assert readmission.judged == ["broken"]  # the others were settled
+    assert (progress.sent, progress.skipped) == (1, {})
+    assert await names(log) == ["a", "b", "broken"]
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b"7", b"{}", b'"text"', b"\xff"])
+async def test_a_record_of_another_make_is_passed_over_for_good(log, value):
+    await log.append([refused("odd", value), refused("a", {"name": "a"})])
+    said = io.StringIO()
+    request = Request(id=new_id(), topic="refused")
+    progress = await last(replay(log, request, rules(Readmission()), Notices(said)))
+    assert (progress.sent, progress.skipped) == (1, {"unreadable": 1})
+    assert said.getvalue() == ""
+    progress = await last(replay(log, request, rules(Readmission()), Notices(said)))
+    assert (progress.sent, progress.skipped) == (0, {})
+
+
+async def test_a_dry_run_tells_of_a_bug_and_shows_the_others(log):
+    await log.append([refused(n, {"name": n}) for n in ("a", "broken", "b")])
+    said = io.StringIO()
+    request = Request(id=new_id(), topic="refused")
+    shown = [
+        each["value"]
+        async for each in dry_run(
+            log, request, rules(Readmission("broken")), Notices(said)
+        )
+    ]
+    assert [json.loads(each)["name"] for each in shown] == ["a", "b"]
+    assert said.getvalue().count('"notice": "bug"') == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"id": "r", "rat": 5}, "rat"),
+        ({"id": "r", "rate": "fast"}, "rate"),
+        ({"id": "r", "rate": True}, "rate"),
+        ({"id": "r", "to": 7}, "to"),
+        ({"id": "r", "topic": "outcomes"}, "topic"),
+        ({}, "id"),
+    ],
+)
+def test_what_nobody_can_ask_for_is_named(asked, named):
+    with pytest.raises(ConfigError, match=named):
+        Request.of(asked)
