@@ -35,6 +35,7 @@ from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 from gateway.outbound.contract import Destination
+from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed, follow
 from gateway.outbound.work import Worker
@@ -122,7 +123,9 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
         )
         stack.push_async_callback(log.close)
         metrics.waiting_bytes = lambda: log.waiting_bytes
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(
+            open_session(Reach(config.server.private_destinations))
+        )
         house = House(config, parts, role, log, session, metrics, notices)
         room = house.room(stack)
         suppressed = Suppressed()

@@ -142,7 +142,6 @@ class DestinationConfig:
     order: Literal["person", "none"] = "person"
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     delivery: DeliveryConfig = DeliveryConfig()
-    actions: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

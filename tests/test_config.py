@@ -140,3 +140,12 @@ def test_keys_and_secrets_are_in_no_repr():
     shown = repr(read(text))
     assert "hidden" not in shown
     assert "dev" not in shown
+
+
+@pytest.mark.parametrize(
+    "key", ["actions = [{ types = ['identify'] }]", "email_as_user_id = false"]
+)
+def test_a_key_that_does_nothing_yet_is_no_key(key):
+    """Who sets a filter must be told that it filters nothing."""
+    text = f"{SOURCE}[destinations.b]\ntype = 'file'\n{key}\n"
+    assert f"destinations.b.{key.split()[0]}: unknown key" in refusal(text)

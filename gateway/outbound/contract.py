@@ -124,7 +124,6 @@ class Traits:
     same_key: Literal["one", "in_order"] = "one"  # what a batch may hold (DESIGN 5.2)
     order: Order = "person"
     concurrency: int | None = None  # an upper bound; None: what the config says
-    email_as_user_id: bool = True
     safe_options: frozenset[str] = frozenset()
     spelling: Spelling | None = None  # whatever the config says; None: as it says
     sees_suppressed: bool = False  # it is who decides on them (DESIGN §7)

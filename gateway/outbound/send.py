@@ -12,6 +12,7 @@ from aiohttp import hdrs
 from gateway import __version__
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.mask import BODY_BYTES
+from gateway.outbound.reach import PrivateAddressError, Reach
 
 HEADERS: Mapping[str, str] = {
     hdrs.ACCEPT_ENCODING: "identity",
@@ -19,10 +20,12 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(reach: Reach) -> aiohttp.ClientSession:
     """The connections of all HTTP destinations; the senders of each bound its own."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(
+            limit=0, ttl_dns_cache=60, socket_factory=reach.socket
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=HEADERS,
         auto_decompress=False,
@@ -54,7 +57,13 @@ class AiohttpSend:
                     body=await _beginning(response.content),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoResponse(type(error).__name__)
+            return NoResponse(_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """The name of the error, or of the one of ours that aiohttp wrapped."""
+    cause = getattr(error, "os_error", error)
+    return type(cause if isinstance(cause, PrivateAddressError) else error).__name__
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:

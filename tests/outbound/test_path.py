@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.config import DestinationConfig
 from gateway.outbound import destinations
+from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 
 Answer = Callable[[str, int], "web.Response | None"]
@@ -73,7 +74,10 @@ async def delivering(
 ) -> AsyncIterator[Any]:
     application = web.Application()
     application.router.add_post("/hook", crm.handle)
-    async with TestServer(application) as server, open_session() as session:
+    async with (
+        TestServer(application) as server,
+        open_session(Reach(["127.0.0.0/8"])) as session,
+    ):
         config = DestinationConfig(
             name="crm",
             type="webhook",

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.outbound.http import NoResponse, Request, Response
+from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -17,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @pytest.fixture
 async def send() -> AsyncIterator[AiohttpSend]:
-    async with open_session() as session:
+    async with open_session(Reach(["127.0.0.0/8"])) as session:
         yield AiohttpSend(session, timeout_s=2.0)
 
 

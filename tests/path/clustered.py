@@ -66,6 +66,7 @@ class House:
 
     async def add(self, role: str) -> Gateway:
         ports = f'listen = "127.0.0.1:{self._port}"\nadmin_listen = "127.0.0.1:0"\n'
+        ports += 'private_destinations = ["127.0.0.0/8"]\n'
         text = f"[server]\n{ports}{self._text}"
         name = f"-{role}{next(NUMBERS)}"
         gateway = Gateway(self._folder, text, serve=("--role", role), name=name)

@@ -36,7 +36,8 @@ class Gateway:
         self._serve = serve
         self._errors = folder / f"stderr{name}.log"
         self.file.write_text(
-            '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n' + config
+            '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
+            'private_destinations = ["127.0.0.0/8"]\n' + config
             if "[server]" not in config
             else config
         )

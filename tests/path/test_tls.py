@@ -23,6 +23,7 @@ def certified(tmp_path_factory):
 def secured(certificate, key) -> str:
     return (
         '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
+        'private_destinations = ["127.0.0.0/8"]\n'
         f'tls_certificate = "{certificate}"\ntls_key = "{key}"\n'
     )
 

@@ -21,6 +21,7 @@ CONFIG = """\
 [server]
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
+private_destinations = ["127.0.0.0/8"]
 tls_certificate = "{folder}/cert.pem"
 tls_key = "{folder}/key.pem"
 [sources.backend]

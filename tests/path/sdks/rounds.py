@@ -152,6 +152,7 @@ async def round_of(
     sdk = SDKS[name]
     (port,) = free_ports(1)
     server = f'[server]\nlisten = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:0"\n'
+    server += 'private_destinations = ["127.0.0.0/8"]\n'
     if sdk.secure:
         server += f'tls_certificate = "{tls / "cert.pem"}"\n'
         server += f'tls_key = "{tls / "key.pem"}"\n'

@@ -60,6 +60,7 @@ async def house(request, tmp_path, browser):
             [server]
             listen = "127.0.0.1:{port}"
             admin_listen = "127.0.0.1:0"
+            private_destinations = ["127.0.0.0/8"]
             [sources.here]
             kind = "browser"
             write_keys = ["here"]

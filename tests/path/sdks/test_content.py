@@ -60,5 +60,6 @@ async def test_what_arrives_is_what_was_called(tmp_path, hook, certified, name):
 def secured(folder) -> str:
     return (
         '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
+        'private_destinations = ["127.0.0.0/8"]\n'
         f'tls_certificate = "{folder / "cert.pem"}"\ntls_key = "{folder / "key.pem"}"\n'
     )
