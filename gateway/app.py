@@ -279,8 +279,7 @@ class House:
                 built = room.people
             else:
                 send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
-                kind = self.parts.kinds[name]
-                built = kind.build(each, folder=config.folder, send=send)
+                built = self.parts.configured[name].open(send)
                 stack.push_async_callback(built.close)
             workers.append(
                 Worker(

@@ -6,6 +6,7 @@ Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.config import Config
 from gateway.errors import ConfigError
@@ -15,6 +16,7 @@ from gateway.inbound.route import Routes
 from gateway.log import DECLARED, Declared
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
+from gateway.outbound.kind import Configured
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
@@ -27,24 +29,25 @@ class Parts:
 
     routes: Routes
     plans: Mapping[str, Plan]
-    kinds: Mapping[str, destinations.Kind]
+    configured: Mapping[str, Configured[Any]]
 
 
 def check(config: Config) -> Parts:
     """Find everything that can be wrong; ConfigError names file, key and remedy."""
     with _in_file(config):
         settings.check(config)
-        kinds = {name: _kind(config, name) for name in config.destinations}
+        configured = {name: _configured(config, name) for name in config.destinations}
         taken = {
-            name: _taken(kind, config.destinations[name].types)
-            for name, kind in kinds.items()
+            name: _taken(each, config.destinations[name].types)
+            for name, each in configured.items()
         }
         plans = {
             name: load_plan(source.schema, source.violation)
             for name, source in config.sources.items()
             if source.schema is not None
         }
-    return Parts(routes=Routes(config.destinations, taken), plans=plans, kinds=kinds)
+    routes = Routes(config.destinations, taken)
+    return Parts(routes=routes, plans=plans, configured=configured)
 
 
 @contextlib.contextmanager
@@ -56,22 +59,21 @@ def _in_file(config: Config) -> Iterator[None]:
         raise ConfigError(f"{name}: {error}") from error
 
 
-def _kind(config: Config, name: str) -> destinations.Kind:
+def _configured(config: Config, name: str) -> Configured[Any]:
     destination, place = config.destinations[name], f"destinations.{name}"
     try:
         kind = destinations.load(destination.type)
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
-    kind.check(destination.settings, place=f"{place}.settings")
     if destination.when is not None:
         Filter(destination.when, place=f"{place}.when")
-    return kind
+    return kind.configured(destination.settings, name=name, folder=config.folder)
 
 
 def _taken(
-    kind: destinations.Kind, wanted: tuple[str, ...] | None
+    configured: Configured[Any], wanted: tuple[str, ...] | None
 ) -> frozenset[EventType]:
-    types = kind.traits.types
+    types = configured.traits.types
     return types if wanted is None else frozenset(t for t in types if t in wanted)
 
 
@@ -93,7 +95,7 @@ def declared_of(parts: Parts) -> Mapping[str, Declared]:
 
     Rereading it from the start gives the same people again (DESIGN 7).
     """
-    total = [name for name, kind in parts.kinds.items() if kind.traits.order == "total"]
+    total = [n for n, each in parts.configured.items() if each.traits.order == "total"]
     queue = Declared(partitions=1, kept="for_ever")
     return {**DECLARED, **{f"to.{name}": queue for name in total}}
 
@@ -102,11 +104,9 @@ def previewing(
     config: Config, parts: Parts, name: str
 ) -> Callable[[bytes], dict[str, Json]]:
     """How to tell what an event's bytes become at one destination."""
-    destination, kind = config.destinations[name], parts.kinds[name]
+    destination, configured = config.destinations[name], parts.configured[name]
     kinds = {source: each.kind for source, each in config.sources.items()}
-    gate = Gate(destination, kind.traits, source_kinds=kinds, suppressed=Suppressed())
-    return lambda value: preview(
-        gate,
-        lambda delivery: kind.preview(destination, delivery, folder=config.folder),
-        value,
+    gate = Gate(
+        destination, configured.traits, source_kinds=kinds, suppressed=Suppressed()
     )
+    return lambda value: preview(gate, configured.preview, value)

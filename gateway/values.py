@@ -20,6 +20,7 @@ SIZE_UNITS = {"B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*")
 COUNT_MAX = 2**31
+NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
 PORT_MAX = 65_535
 
 
@@ -86,13 +87,27 @@ def read(cls: type[T], table: Any, place: str, folder: Path, name: str = "") -> 
     for key, f in declared.items():
         where = f"{place}.{key}"
         if key in table:
-            values[f.name] = _value(table[key], hints[f.name], f, where, folder)
+            values[f.name] = _read_one(table[key], hints[f.name], f, where, folder)
         elif f.default is MISSING and f.default_factory is MISSING:
-            message = f"{where}: missing"
+            example = f.metadata.get("example")
+            hint = f"; for example {key} = {example}" if example else ""
+            message = f"{where}: missing{hint}"
             raise ConfigError(message)
         elif isinstance(f.default, Path):
             values[f.name] = folder / f.default
     return cls(**values)
+
+
+def _read_one(value: Any, hint: Any, f: Field[Any], place: str, folder: Path) -> Any:
+    """One value; what is wrong with a secret is told without showing it."""
+    try:
+        return _value(value, hint, f, place, folder)
+    except ConfigError:
+        if not f.metadata.get("secret"):
+            raise
+    wanted = NAMES.get(get_origin(hint) or hint, "what it must be")
+    message = f"{place}: the value (a secret, not shown) is not {wanted}"
+    raise ConfigError(message)
 
 
 def _value(value: Any, hint: Any, f: Field[Any], place: str, folder: Path) -> Any:
@@ -124,8 +139,7 @@ def _items(value: Any, item: Any, place: str) -> tuple[Any, ...]:
 
 def _expect(value: Any, wanted: type, place: str) -> Any:
     if not isinstance(value, wanted) or (wanted is not bool and value is True):
-        names = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
-        message = f"{place}: {value!r} is not {names.get(wanted, wanted.__name__)}"
+        message = f"{place}: {value!r} is not {NAMES.get(wanted, wanted.__name__)}"
         raise ConfigError(message)
     return value
 

@@ -13,8 +13,8 @@ def kind(order: Order) -> Any:
 
 
 def test_a_destination_in_total_order_declares_one_queue_that_is_kept() -> None:
-    kinds = {"people": kind("total"), "crm": kind("person")}
-    parts = Parts(routes=cast("Any", None), plans={}, kinds=kinds)
+    configured = {"people": kind("total"), "crm": kind("person")}
+    parts = Parts(routes=cast("Any", None), plans={}, configured=configured)
     assert declared_of(parts) == {
         "suppressed": Declared(kept="newest"),
         "to.people": Declared(partitions=1, kept="for_ever"),

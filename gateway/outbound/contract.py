@@ -6,10 +6,9 @@ type check at every ``match``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from gateway.errors import ConfigError
 from gateway.event import Event, EventType, Json
 
 
@@ -149,52 +148,3 @@ class Destination(Protocol):
     async def close(self) -> None:
         """Let go of files and connections; no deliver is under way."""
         ...
-
-
-def setting(
-    *, doc: str, example: str, secret: bool = False, default: Any = MISSING
-) -> Any:
-    """A declared setting of a destination: a field with its documentation."""
-    metadata = {"doc": doc, "example": example, "secret": secret}
-    if default is MISSING:
-        return field(metadata=metadata)
-    if isinstance(default, (dict, list)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-S = TypeVar("S")
-
-
-def read_settings(cls: type[S], raw: Mapping[str, Any], *, place: str) -> S:
-    """The settings of a destination, or ConfigError naming the key and what is known.
-
-    Values are checked against the declared type: str, int, bool, float or dict.
-    """
-    declared = {f.name: f for f in fields(cast("Any", cls))}
-    if unknown := sorted(set(raw) - set(declared)):
-        known = ", ".join(sorted(declared))
-        raise ConfigError(f"{place}.{unknown[0]}: unknown key; known are: {known}")
-    for name, f in declared.items():
-        required = f.default is MISSING and f.default_factory is MISSING
-        if name not in raw:
-            if required:
-                example = f.metadata.get("example", "")
-                raise ConfigError(f"{place}.{name}: missing; for example {example}")
-            continue
-        _check_type(raw[name], f.type, f"{place}.{name}")
-    return cls(**raw)
-
-
-def _check_type(value: Any, declared: Any, place: str) -> None:
-    allowed = {
-        str: (str,),
-        int: (int,),
-        bool: (bool,),
-        float: (int, float),
-    }.get(declared, (dict,))
-    if declared in (int, float) and isinstance(value, bool):
-        allowed = ()
-    if not isinstance(value, allowed):
-        wanted = getattr(declared, "__name__", "a table")
-        raise ConfigError(f"{place}: {value!r} is not {wanted}")

@@ -1,41 +1,24 @@
-"""Destinations that speak HTTP: request, send, judge - once, for all of them.
+"""HTTP as values: a request, what came of it, what a status means, what may be shown.
 
-A destination gives a pure ``request(deliveries, settings)`` and perhaps a ``judge``;
-what stands here makes a ``Destination`` of it. ``Send`` is handed down by the app
-(send.py has the one on aiohttp; a test gives its own), so that nothing here opens a
-connection.
+``Send`` is handed down by the app (send.py has the one on aiohttp; a test gives its
+own), so that nothing here opens a connection.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from gateway.event import Json
-from gateway.outbound.batch import in_parts
-from gateway.outbound.contract import (
-    Delivered,
-    Delivery,
-    Destination,
-    Exchange,
-    Rejected,
-    Retry,
-    Skipped,
-    Traits,
-    Verdict,
-)
+from gateway.outbound.contract import Delivered, Exchange, Rejected, Retry, Verdict
 from gateway.outbound.mask import (
     BODY_BYTES,
     masked,
     masked_headers,
     masked_url,
-    secrets_of,
     text_of,
 )
 
-S = TypeVar("S")
-S_contra = TypeVar("S_contra", contravariant=True)
 AUTH = frozenset({401, 403, 407})
 LATER = frozenset({408, 423, 429})
 OK, REDIRECT, CLIENT_ERROR, SERVER_ERROR = 200, 300, 400, 500
@@ -49,11 +32,13 @@ class Request:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    answer_bytes: int = BODY_BYTES
+    """How much of the answer's body is wanted; dead letters show 8 KB of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What came back; ``headers`` have lower-case names, ``body`` is its first 8 KB."""
+    """What came back; ``headers`` have lower-case names, ``body`` is its beginning."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -68,8 +53,19 @@ class NoResponse:
 
 
 Send: TypeAlias = Callable[[Request], Awaitable[Response | NoResponse]]
-Judge: TypeAlias = Callable[[Response], Verdict]
-Render: TypeAlias = Callable[[Sequence[Delivery], S], Request | None]
+
+
+def json_request(
+    url: str, body: bytes, *, method: str = "POST", **headers: str
+) -> Request:
+    """A request whose body is JSON already; ``X_Api_Key="..."`` is a header."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(
+        url=url,
+        method=method,
+        headers={"Content-Type": "application/json", **named},
+        body=body,
+    )
 
 
 def by_status(response: Response) -> Verdict:
@@ -127,88 +123,3 @@ def exchange(
             "body": masked(text_of(response.body[:BODY_BYTES]), secrets),
         },
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpDestination(Generic[S]):
-    """Sends what ``request`` makes of a batch; one answer judges the batch."""
-
-    settings: S
-    traits: Traits
-    request: Render[S]
-    judge: Judge
-    send: Send
-
-    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
-        """One request for all; only a batch refused for good is sent in parts."""
-        if len(deliveries) == 1:
-            return await self._deliver(deliveries)
-        return await in_parts(deliveries, self._deliver)
-
-    async def _deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
-        request = self.request(deliveries, self.settings)
-        if request is None:
-            return [Skipped("no request")] * len(deliveries)
-        response = await self.send(request)
-        if isinstance(response, NoResponse):
-            verdict: Verdict = Retry(response.reason)
-        else:
-            verdict = self.judge(response)
-        if isinstance(verdict, (Delivered, Skipped)):
-            return [verdict] * len(deliveries)
-        return [
-            self._with_exchange(verdict, delivery, response) for delivery in deliveries
-        ]
-
-    def _with_exchange(
-        self,
-        verdict: Retry | Rejected,
-        delivery: Delivery,
-        response: Response | NoResponse,
-    ) -> Verdict:
-        """Each event's dead letter shows its own request, not its neighbours' data."""
-        request = self.request([delivery], self.settings)
-        if request is None:
-            return verdict
-        said = exchange(request, response, secrets_of(self.settings))
-        match verdict:
-            case Retry(reason, after_s, status, auth):
-                return Retry(reason, after_s, status, auth, said)
-            case Rejected(reason, detail, status):
-                return Rejected(reason, detail, status, said)
-
-    def preview(self, delivery: Delivery) -> Mapping[str, Json]:
-        """The exact request for one event, secrets masked; empty: it sends none."""
-        request = self.request([delivery], self.settings)
-        return {} if request is None else shown(request, secrets_of(self.settings))
-
-    async def close(self) -> None:
-        """Nothing of its own is open: the session belongs to the app."""
-
-
-class Build(Protocol[S_contra]):
-    """How every destination module makes its destination."""
-
-    def __call__(
-        self, settings: S_contra, *, name: str, folder: Path, send: Send
-    ) -> Destination:
-        """Make it, opening nothing yet; ``folder`` is where relative paths start."""
-        ...
-
-
-def destination(
-    request: Render[S], *, traits: Callable[[S], Traits], judge: Judge = by_status
-) -> Build[S]:
-    """The ``build`` of a destination that sends a request and judges its answer."""
-
-    def build(settings: S, *, name: str, folder: Path, send: Send) -> Destination:
-        del name, folder
-        return HttpDestination(
-            settings=settings,
-            traits=traits(settings),
-            request=request,
-            judge=judge,
-            send=send,
-        )
-
-    return build

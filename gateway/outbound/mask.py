@@ -6,7 +6,7 @@ wherever their value turns up; headers whose name says so; the password in a URL
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +25,21 @@ SECRET_QUERY = re.compile(
 
 
 def secrets_of(settings: Any) -> tuple[str, ...]:
-    """The values of the settings declared secret, the longest first."""
+    """The values of the settings declared secret, the longest first.
+
+    Settings that are no dataclass (a mapping) declare none.
+    """
+    if not is_dataclass(settings):
+        return ()
     found: set[str] = set()
     for each in fields(settings):
-        if each.metadata.get("secret"):
-            value = getattr(settings, each.name)
+        how, value = each.metadata.get("secret"), getattr(settings, each.name)
+        if how == "path":  # of a URL that is one secret: its host may be seen
+            found.add(str(value).partition("://")[2].partition("/")[2])
+        elif how:
             values = value.values() if isinstance(value, Mapping) else [value]
             found.update(str(text) for text in values if text)
+    found.discard("")
     return tuple(sorted(found, key=len, reverse=True))
 
 

@@ -11,7 +11,6 @@ from aiohttp import hdrs
 
 from gateway import __version__
 from gateway.outbound.http import NoResponse, Request, Response
-from gateway.outbound.mask import BODY_BYTES
 from gateway.outbound.reach import PrivateAddressError, Reach
 
 HEADERS: Mapping[str, str] = {
@@ -54,7 +53,7 @@ class AiohttpSend:
                 return Response(
                     status=response.status,
                     headers={k.lower(): v for k, v in response.headers.items()},
-                    body=await _beginning(response.content),
+                    body=await _beginning(response.content, request.answer_bytes),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return NoResponse(_reason(error))
@@ -66,9 +65,9 @@ def _reason(error: Exception) -> str:
     return type(cause if isinstance(cause, PrivateAddressError) else error).__name__
 
 
-async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """The first 8 KB; what is beyond closes the connection, unread."""
+async def _beginning(content: aiohttp.StreamReader, most: int) -> bytes:
+    """The first bytes; what is beyond closes the connection, unread."""
     body = bytearray()
-    while len(body) < BODY_BYTES and (piece := await content.read(BODY_BYTES)):
+    while len(body) < most and (piece := await content.read(most)):
         body += piece
-    return bytes(body[:BODY_BYTES])
+    return bytes(body[:most])

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.config import DestinationConfig
 from gateway.errors import ConfigError
 from gateway.outbound import destinations
 from gateway.outbound.contract import Delivered, Retry
@@ -19,13 +18,19 @@ from gateway.outbound.destinations import file
 HOUR_S = 3_600.0
 
 
+def configured(settings: Any, folder: Path) -> Any:
+    return destinations.load("file").configured(settings, name="inbox", folder=folder)
+
+
+async def refuse(_: Any) -> Any:
+    raise AssertionError("a file sends no request")
+
+
 @asynccontextmanager
 async def opened(folder: Path, **settings: Any) -> AsyncIterator[Any]:
-    config = DestinationConfig(
-        name="inbox", type="file", settings={"path": "data/inbox.ndjson", **settings}
+    made: Any = configured({"path": "data/inbox.ndjson", **settings}, folder).open(
+        refuse
     )
-    kind = destinations.load("file")
-    made: Any = kind.build(config, folder=folder, send=destinations._refuse)
     try:
         yield made
     finally:
@@ -225,5 +230,5 @@ async def test_closing_waits_for_what_is_being_written(
 )
 def test_a_mistake_names_the_key(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        destinations.load("file").check(settings, place="destinations.inbox.settings")
+        configured(settings, Path())
     assert str(caught.value).startswith(f"destinations.inbox.settings.{words}")

@@ -1,23 +1,8 @@
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from gateway.outbound import http
-from gateway.outbound.contract import (
-    Delivered,
-    Delivery,
-    Rejected,
-    Retry,
-    Skipped,
-    Traits,
-    Verdict,
-)
-from gateway.outbound.destinations.webhook import Settings
-from gateway.outbound.http import NoResponse, Request, Response, by_status
-
-TRAITS = Traits(types=frozenset({"identify"}), batch_events=10)
+from gateway.outbound.contract import Delivered, Rejected, Retry, Verdict
+from gateway.outbound.http import Response, by_status, json_request
 
 
 @pytest.mark.parametrize(
@@ -81,86 +66,7 @@ def test_retry_after(headers: dict[str, str], wanted: float | None) -> None:
     assert verdict.after_s == wanted
 
 
-def request(deliveries: Sequence[Delivery], settings: Settings) -> Request | None:
-    if any(each.event.message_id == "m99" for each in deliveries):
-        return None
-    ids = ",".join(each.event.message_id for each in deliveries)
-    return Request(
-        url=settings.url,
-        headers={"Authorization": "Bearer abc"},
-        body=f"{ids} {settings.secret}".encode(),
-    )
-
-
-class Remote:
-    def __init__(self, *answers: Response | NoResponse) -> None:
-        self.answers = list(answers)
-        self.got: list[str] = []
-
-    async def __call__(self, request: Request) -> Response | NoResponse:
-        self.got.append(request.body.decode().split()[0])
-        return self.answers.pop(0) if self.answers else Response(status=200)
-
-
-def build(remote: Remote) -> Any:
-    make = http.destination(request, traits=lambda _: TRAITS)
-    settings = Settings(url="https://me:pw@crm.example/h", secret="s3cret")
-    return make(settings, name="crm", folder=Path(), send=remote)
-
-
-async def test_a_batch_is_one_request(delivery: Any) -> None:
-    remote = Remote()
-    verdicts = await build(remote).deliver([delivery(1), delivery(2)])
-    assert verdicts == [Delivered(200)] * 2
-    assert remote.got == ["m1,m2"]
-
-
-async def test_one_bad_event_condemns_no_other_of_its_batch(delivery: Any) -> None:
-    remote = Remote(Response(status=422), Response(status=422), Response(status=200))
-    verdicts = await build(remote).deliver([delivery(1), delivery(2)])
-    assert remote.got == ["m1,m2", "m1", "m2"]
-    assert isinstance(verdicts[0], Rejected)
-    assert verdicts[1] == Delivered(200)
-
-
-async def test_no_response_is_a_retry_that_names_the_error(delivery: Any) -> None:
-    remote = Remote(NoResponse("ServerDisconnectedError"))
-    (verdict,) = await build(remote).deliver([delivery(1)])
-    assert isinstance(verdict, Retry)
-    assert verdict.reason == "ServerDisconnectedError"
-    assert verdict.exchange is not None
-    assert verdict.exchange.response is None
-
-
-async def test_a_dead_letter_shows_its_own_request_without_secrets(
-    delivery: Any,
-) -> None:
-    answer = Response(
-        status=503,
-        headers={"set-cookie": "a=b", "server": "x"},
-        body=b"s3cret " + b"x" * 20_000,
-    )
-    remote = Remote(answer)
-    first, second = await build(remote).deliver([delivery(1), delivery(2)])
-    assert first.exchange.request == {
-        "method": "POST",
-        "url": "https://***@crm.example/h",
-        "headers": {"Authorization": "***"},
-        "body": "m1 ***",
-    }
-    assert second.exchange.request["body"] == "m2 ***"
-    assert first.exchange.response["status"] == 503
-    assert first.exchange.response["headers"] == {"set-cookie": "***", "server": "x"}
-    assert first.exchange.response["body"].startswith("*** xxx")
-    assert len(first.exchange.response["body"]) <= 8_192
-
-
-async def test_what_needs_no_request_is_skipped(delivery: Any) -> None:
-    remote = Remote()
-    assert await build(remote).deliver([delivery(99)]) == [Skipped("no request")]
-    assert remote.got == []
-    assert build(remote).preview(delivery(99)) == {}
-
-
-def test_a_preview_is_the_request_without_secrets(delivery: Any) -> None:
-    assert build(Remote()).preview(delivery(1))["body"] == "m1 ***"
+def test_a_json_request_says_what_it_is() -> None:
+    made = json_request("https://a.example", b"{}", method="PUT", X_Api_Key="k")
+    assert (made.method, made.body) == ("PUT", b"{}")
+    assert made.headers == {"Content-Type": "application/json", "X-Api-Key": "k"}

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.outbound.contract import setting
+from gateway.outbound.kind import setting
 from gateway.outbound.mask import masked, masked_headers, masked_url, secrets_of
 
 

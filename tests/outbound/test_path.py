@@ -19,6 +19,15 @@ from gateway.outbound import destinations
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 
+
+def configured(settings: Any, type_: str, folder: Path) -> Any:
+    return destinations.load(type_).configured(settings, name="crm", folder=folder)
+
+
+async def refuse(_: Any) -> Any:
+    raise AssertionError("a file sends no request")
+
+
 Answer = Callable[[str, int], "web.Response | None"]
 
 
@@ -89,7 +98,7 @@ async def delivering(
             },
         )
         send = AiohttpSend(session, timeout_s=changes.get("timeout_s", 2.0))
-        made = destinations.load("webhook").build(config, folder=Path(), send=send)
+        made = configured(config.settings, "webhook", Path()).open(send)
         async with bench.running(made, **changes) as worker:
             yield worker
 
@@ -229,8 +238,6 @@ async def test_a_file_gets_every_event_once_in_log_order_over_hard_restarts(
     bench: Any, entry: Any, tmp_path: Path, wait_until: Any
 ) -> None:
     path = tmp_path / "inbox.ndjson"
-    config = DestinationConfig(name="crm", type="file", settings={"path": path.name})
-    kind = destinations.load("file")
 
     def lines() -> int:
         return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -241,7 +248,7 @@ async def test_a_file_gets_every_event_once_in_log_order_over_hard_restarts(
         )
     for _ in range(3):
         async with bench.open():
-            made = kind.build(config, folder=tmp_path, send=destinations._refuse)
+            made = configured({"path": path.name}, "file", tmp_path).open(refuse)
             before = lines()
             task = asyncio.create_task(bench.worker(made).run())
             await wait_until(lambda before=before: lines() > before)
@@ -249,7 +256,7 @@ async def test_a_file_gets_every_event_once_in_log_order_over_hard_restarts(
             await asyncio.wait([task])
             await made.close()
     async with bench.open():
-        made = kind.build(config, folder=tmp_path, send=destinations._refuse)
+        made = configured({"path": path.name}, "file", tmp_path).open(refuse)
         async with bench.running(made) as worker:
             await wait_until(
                 lambda: worker.state()["running"] and worker.state()["lag"] == 0

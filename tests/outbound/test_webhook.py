@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -80,18 +81,20 @@ def test_own_headers_are_sent_and_may_replace_the_content_type(delivery: Any) ->
         ({"url": "https://"}, "url: not an http or https URL"),
         ({"url": "https://crm.example:99999/"}, "url: not an http or https URL"),
         ({"url": "https://crm.example/a b"}, "url: not an http or https URL"),
-        ({"url": 7}, "url: 7 is not str"),
-        ({"url": URL, "batch": 0}, "batch: 0 is not 1 to 1000"),
-        ({"url": URL, "batch": "10"}, "batch: '10' is not int"),
+        ({"url": 7}, "url: 7 is not a text"),
+        ({"url": URL, "batch": 1_001}, "batch: 1001 is not 1 to 1000"),
+        ({"url": URL, "secret": 7}, "secret: the value (a secret, not shown)"),
+        ({"url": URL, "batch": 0}, "batch: 0 is not a whole number above 0"),
+        ({"url": URL, "batch": "10"}, "batch: '10' is not a whole number"),
         ({"url": URL, "method": "GET"}, "method: 'GET' is not one of POST"),
         ({"url": URL, "headers": {"Host": "x"}}, "headers.Host: a header of this"),
         ({"url": URL, "headers": {"A B": "x"}}, "headers.A B: a header of this name"),
         ({"url": URL, "headers": {"A": "x\ny"}}, "headers.A: the value is not"),
         ({"url": URL, "headers": {"A": 1}}, "headers.A: the value is not"),
-        ({"url": URL, "sekret": "x"}, "sekret: unknown key; known are: batch,"),
+        ({"url": URL, "sekret": "x"}, "sekret: unknown key; known are: url,"),
     ],
 )
 def test_a_mistake_names_the_key(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        destinations.load("webhook").check(settings, place=PLACE)
+        destinations.load("webhook").configured(settings, name="crm", folder=Path())
     assert str(caught.value).startswith(f"{PLACE}.{words}")

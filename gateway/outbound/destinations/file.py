@@ -13,7 +13,7 @@ written; after a restart, lines that the file has already are not written again.
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,16 +23,8 @@ import orjson
 
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.outbound.contract import (
-    Delivered,
-    Delivery,
-    Retry,
-    Traits,
-    Verdict,
-    setting,
-)
-from gateway.outbound.http import Send
-from gateway.values import DURATION_UNITS, SIZE_UNITS, quantity
+from gateway.outbound.contract import Delivered, Delivery, Retry, Traits, Verdict
+from gateway.outbound.kind import Context, Kind, Schema, setting
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
@@ -55,13 +47,17 @@ class Settings:
         doc="The file, relative to the configuration's folder",
         example='"data/inbox.ndjson"',
     )
-    rotate_size: str = setting(
-        doc="A new file before it gets larger; empty: never",
+    rotate_size: int | None = setting(
+        doc="A new file before it gets larger; without it: never",
         example='"100MB"',
-        default="",
+        unit="size",
+        default=None,
     )
-    rotate_every: str = setting(
-        doc="A new file every so often; empty: never", example='"1h"', default=""
+    rotate_every: float | None = setting(
+        doc="A new file every so often; without it: never",
+        example='"1h"',
+        unit="duration",
+        default=None,
     )
 
 
@@ -69,15 +65,6 @@ def check(settings: Settings, place: str) -> None:
     """Raise ConfigError for a value that cannot work."""
     if not settings.path.strip() or "\0" in settings.path:
         raise ConfigError(f"{place}.path: {settings.path!r} is not a path")
-    _rotation(settings, place)
-
-
-def _rotation(settings: Settings, place: str) -> tuple[int | None, float | None]:
-    size, every = settings.rotate_size, settings.rotate_every
-    return (
-        quantity(size, SIZE_UNITS, f"{place}.rotate_size") if size else None,
-        quantity(every, DURATION_UNITS, f"{place}.rotate_every") if every else None,
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -226,10 +213,6 @@ class FileDestination:
             return [Retry(reason)] * len(deliveries)
         return [Delivered()] * len(deliveries)
 
-    def preview(self, delivery: Delivery) -> Mapping[str, Json]:
-        """The line that one event becomes."""
-        return {"path": str(self._lines.path), "line": delivery.value.decode()}
-
     async def close(self) -> None:
         """End the thread once it has written what it was given."""
         loop = asyncio.get_running_loop()
@@ -241,11 +224,27 @@ def _nothing() -> None:
     """What the thread does last."""
 
 
-def build(
-    settings: Settings, *, name: str, folder: Path, send: Send
-) -> FileDestination:
+def opened(settings: Settings, context: Context) -> FileDestination:
     """A file below the configuration's folder."""
-    del send
-    size, every_s = _rotation(settings, f"destinations.{name}.settings")
-    lines = Lines(path=folder / settings.path, rotate_size=size, rotate_every_s=every_s)
-    return FileDestination(lines, name=name)
+    lines = Lines(
+        path=context.folder / settings.path,
+        rotate_size=settings.rotate_size,
+        rotate_every_s=settings.rotate_every,
+    )
+    return FileDestination(lines, name=context.name)
+
+
+def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str, Json]:
+    """The line that one event becomes, and where."""
+    path = context.folder / settings.path
+    return {"path": str(path), "line": delivery.value.decode()}
+
+
+KIND = Kind(
+    doc=__doc__,
+    settings=Schema.of(Settings),
+    traits=TRAITS,
+    check=check,
+    opened=opened,
+    shown=shown,
+)

@@ -18,15 +18,18 @@ sent again in parts, so that only the bad event is given up. An event may come t
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from gateway.errors import ConfigError
-from gateway.outbound import http
+from gateway.event import EventType
 from gateway.outbound.batch import json_array
-from gateway.outbound.contract import Delivery, Traits, setting
+from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.http import Request
+from gateway.outbound.kind import Kind, Schema, setting
+from gateway.outbound.talk import one_request
 
-METHODS = ("POST", "PUT", "PATCH")
 BATCH_MAX = 1_000
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -41,10 +44,6 @@ OURS = frozenset(
         "x-gateway-message-id",
         "x-gateway-replay",
     }
-)
-
-TRAITS = Traits(
-    types=frozenset({"identify", "track", "page", "screen", "group", "alias"})
 )
 
 
@@ -71,16 +70,15 @@ class Settings:
         example="100",
         default=1,
     )
-    method: str = setting(doc="POST, PUT or PATCH", example='"PUT"', default="POST")
+    method: Literal["POST", "PUT", "PATCH"] = setting(
+        doc="How it is sent", example='"PUT"', default="POST"
+    )
 
 
 def check(settings: Settings, place: str) -> None:
     """Raise ConfigError for a value that cannot work."""
     _check_url(settings.url, f"{place}.url")
-    if settings.method not in METHODS:
-        known = ", ".join(METHODS)
-        raise ConfigError(f"{place}.method: {settings.method!r} is not one of {known}")
-    if not 1 <= settings.batch <= BATCH_MAX:
+    if settings.batch > BATCH_MAX:
         raise ConfigError(f"{place}.batch: {settings.batch} is not 1 to {BATCH_MAX}")
     for name, value in settings.headers.items():
         _check_header(name, value, f"{place}.headers.{name}")
@@ -104,7 +102,7 @@ def _check_header(name: str, value: object, place: str) -> None:
         raise ConfigError(f"{place}: the value is not a text of printable ASCII")
 
 
-def request(deliveries: Sequence[Delivery], settings: Settings) -> http.Request:
+def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     """The one request for these events."""
     values = [delivery.value for delivery in deliveries]
     body = values[0] if settings.batch == 1 else json_array(values)
@@ -120,11 +118,21 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> http.Request:
     if settings.secret:
         signature = hmac.digest(settings.secret.encode(), body, "sha256").hex()
         headers["X-Gateway-Signature"] = f"sha256={signature}"
-    return http.Request(
-        method=settings.method, url=settings.url, headers=headers, body=body
+    return Request(method=settings.method, url=settings.url, headers=headers, body=body)
+
+
+def traits(settings: Settings) -> Traits:
+    """Every type of event, as many a request as the settings say."""
+    types = frozenset[EventType](
+        ("identify", "track", "page", "screen", "group", "alias")
     )
+    return Traits(types=types, batch_events=settings.batch)
 
 
-build = http.destination(
-    request, traits=lambda settings: replace(TRAITS, batch_events=settings.batch)
+KIND = Kind(
+    doc=__doc__,
+    settings=Schema.of(Settings),
+    traits=traits,
+    check=check,
+    talk=one_request(request),
 )

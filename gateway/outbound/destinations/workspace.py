@@ -10,13 +10,12 @@ There can be one destination of this type. An empty store is filled again from t
 topic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.event import Json
 from gateway.outbound.contract import Delivery, Retry, Traits, Verdict
-from gateway.outbound.http import Send
+from gateway.outbound.kind import Context, Kind, Schema
 
 TRAITS = Traits(
     types=frozenset({"identify", "track", "page", "screen", "group", "person"}),
@@ -35,32 +34,35 @@ class Settings:
     """None: `[workspace]` has them."""
 
 
-def check(settings: Settings, place: str) -> None:
-    """Nothing can be wrong with no settings."""
-    del settings, place
-
-
 class Described:
-    """What `explain` shows; the one with a store is made by the composition root."""
+    """What a process without the store has: nothing is applied."""
 
-    @property
-    def traits(self) -> Traits:
-        """The same for every workspace."""
-        return TRAITS
+    traits = TRAITS
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
-        """It has no store: nothing is applied."""
+        """It has no store: the worker waits."""
         return [Retry("no store", away=True)] * len(deliveries)
-
-    def preview(self, delivery: Delivery) -> Mapping[str, Json]:
-        """What is applied is the event itself."""
-        return {"applies": delivery.event.body}
 
     async def close(self) -> None:
         """It holds nothing."""
 
 
-def build(settings: Settings, *, name: str, folder: Path, send: Send) -> Described:
-    """A workspace that only tells what it is."""
-    del settings, name, folder, send
+def opened(settings: Settings, context: Context) -> Described:
+    """A workspace that only tells what it is; the people's room opens the real one."""
+    del settings, context
     return Described()
+
+
+def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str, Json]:
+    """What is applied is the event itself."""
+    del settings, context
+    return {"applies": delivery.event.body}
+
+
+KIND = Kind(
+    doc=__doc__,
+    settings=Schema.of(Settings),
+    traits=TRAITS,
+    opened=opened,
+    shown=shown,
+)

@@ -1,0 +1,183 @@
+"""What a destination type is: a value. A file of ``destinations/`` ends in one.
+
+    KIND = Kind(
+        doc=__doc__,
+        settings=Schema.of(Settings),
+        traits=Traits(types=frozenset({"identify"})),
+        talk=one_request(request),
+    )
+
+The type checker sees all of it: a ``talk`` that fits no settings, or none at all, is an
+error before anything runs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from gateway.errors import ConfigError
+from gateway.event import Json
+from gateway.outbound.contract import Delivery, Destination, Traits
+from gateway.outbound.http import NoResponse, Request, Send
+from gateway.outbound.talk import Logins, Talking, Talks
+from gateway.values import read
+
+S = TypeVar("S")
+
+
+def setting(
+    *,
+    doc: str,
+    example: str,
+    secret: bool | str = False,
+    unit: str | None = None,
+    default: Any = MISSING,
+) -> Any:
+    """A declared setting of a destination: a field with its documentation.
+
+    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``unit`` is
+    "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
+    """
+    metadata = {"doc": doc, "example": example, "secret": secret}
+    if unit is not None:
+        metadata["unit"] = unit
+    if default is MISSING:
+        return field(metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Setting(NamedTuple):
+    """One setting as the pages show it; ``default`` None: it must be given."""
+
+    name: str
+    doc: str
+    example: str
+    default: str | None
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Schema(Generic[S]):
+    """How settings are read, and what they are called."""
+
+    read: Callable[[Mapping[str, Any], str, Path], S]
+    """(as in the file, where, the file's folder) -> settings, or ConfigError"""
+    settings: tuple[Setting, ...]
+
+    @classmethod
+    def of(cls, declared: type[S]) -> "Schema[S]":
+        """The settings of a frozen dataclass of ``setting(...)`` fields."""
+
+        def read_as_declared(raw: Mapping[str, Any], place: str, folder: Path) -> S:
+            return read(declared, raw, place, folder)
+
+        return cls(
+            read_as_declared,
+            tuple(_setting(each) for each in fields(cast("Any", declared))),
+        )
+
+
+def _setting(declared: Any) -> Setting:
+    default: str | None = None
+    if declared.default is not MISSING:
+        default = "" if declared.default is None else str(declared.default)
+    elif declared.default_factory is not MISSING:
+        default = str(declared.default_factory())
+    said = declared.metadata
+    return Setting(
+        declared.name, said["doc"], said["example"], default, bool(said["secret"])
+    )
+
+
+class Context(NamedTuple):
+    """What a destination is given when it is opened."""
+
+    name: str
+    folder: Path
+    send: Send
+
+
+def nothing_wrong(settings: Any, place: str) -> None:
+    """The check of a type whose settings are right when their types are."""
+    del settings, place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[S]):
+    """One destination type. It has a ``talk`` (HTTP) or an ``opened`` (all else)."""
+
+    doc: str | None
+    settings: Schema[S]
+    traits: Traits | Callable[[S], Traits]
+    check: Callable[[S, str], None] = nothing_wrong
+    """(settings, place) -> ConfigError for a value that cannot work; opens nothing."""
+    talk: Talks[S] | None = None
+    login: Logins[S] | None = None
+    """How its talks get their access, where they need one."""
+    opened: Callable[[S, Context], Destination] | None = None
+    """What is no HTTP; opens nothing before the first event."""
+    shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
+    """What one event becomes, for `explain`; a talk shows its first request."""
+
+    def __post_init__(self) -> None:
+        """A type that can do nothing is a mistake of its author."""
+        if (self.talk is None) == (self.opened is None):
+            raise ConfigError("a Kind needs a talk or an opened, and not both")
+
+    def configured(
+        self, raw: Mapping[str, Any], *, name: str, folder: Path
+    ) -> "Configured[S]":
+        """A destination of this type, its settings read and checked; opens nothing."""
+        place = f"destinations.{name}.settings"
+        settings = self.settings.read(raw, place, folder)
+        self.check(settings, place)
+        traits = (
+            self.traits if isinstance(self.traits, Traits) else self.traits(settings)
+        )
+        return Configured(
+            kind=self, settings=settings, traits=traits, name=name, folder=folder
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured(Generic[S]):
+    """One destination as the configuration has it."""
+
+    kind: Kind[S]
+    settings: S
+    traits: Traits
+    name: str
+    folder: Path
+
+    def open(self, send: Send) -> Destination:
+        """What a worker delivers to; it opens what it needs at its first event."""
+        kind = self.kind
+        if kind.opened is not None:
+            return kind.opened(self.settings, self._context(send))
+        return self._talking(send)
+
+    def preview(self, delivery: Delivery) -> Mapping[str, Json]:
+        """What one event becomes here, secrets masked; sends nothing."""
+        if self.kind.shown is not None:
+            return self.kind.shown(delivery, self.settings, self._context(_refuse))
+        if self.kind.talk is None:
+            return {}
+        return self._talking(_refuse).preview(delivery)
+
+    def _talking(self, send: Send) -> Talking[S]:
+        kind = self.kind
+        assert kind.talk is not None  # a Kind has one or the other
+        return Talking(
+            kind.talk, self.settings, traits=self.traits, send=send, logins=kind.login
+        )
+
+    def _context(self, send: Send) -> Context:
+        return Context(self.name, self.folder, send)
+
+
+async def _refuse(request: Request) -> NoResponse:
+    del request
+    return NoResponse("preview")
