@@ -118,7 +118,7 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
             config.log,
             config.limits,
             topics=topics_of(config),
-            declared=declared_of(parts),
+            declared=declared_of(config, parts),
             notices=notices,
         )
         stack.push_async_callback(log.close)

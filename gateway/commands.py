@@ -15,10 +15,11 @@ from gateway.admin.client import running
 from gateway.config import Config
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json
-from gateway.log import DECLARED, EventLog, Span, open_log
+from gateway.log import EventLog, Span, open_log
 from gateway.log.lines import line, missing
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
+from gateway.topics import Declare, keep_all
 
 
 def topics(config: Config) -> Sequence[Mapping[str, Json]]:
@@ -99,11 +100,11 @@ async def _open(config: Config, *, complete: bool = False) -> EventLog:
     if config.log.kind == "sqlite" and not config.log.path.exists():
         raise LogError(f"{config.log.path}: no log here; start the gateway first")
     topics: Sequence[str] = ()
-    declared = DECLARED
+    declared: Declare = keep_all
     if complete:
         from gateway.parts import check, declared_of, topics_of  # noqa: PLC0415 -- see the module
 
-        topics, declared = topics_of(config), declared_of(check(config))
+        topics, declared = topics_of(config), declared_of(config, check(config))
     return await open_log(
         config.log, config.limits, topics=topics, declared=declared, notices=Notices()
     )

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import topics
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.route import Routes
-from gateway.log import DECLARED, Declared
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
 from gateway.outbound.kind import Configured
@@ -79,25 +79,19 @@ def _taken(
 
 def topics_of(config: Config) -> list[str]:
     """Every topic that this configuration writes or reads."""
-    names = list(config.destinations)
-    return [
-        "events",
-        "refused",
-        "outcomes",
-        *(f"to.{name}" for name in names),
-        *(f"dead.{name}" for name in names),
-        *(["suppressed"] if settings.name_of(config) is not None else []),
-    ]
+    people = settings.name_of(config) is not None
+    return topics.of(config.destinations, [topics.SUPPRESSED] if people else [])
 
 
-def declared_of(parts: Parts) -> Mapping[str, Declared]:
+def declared_of(config: Config, parts: Parts) -> topics.Declare:
     """What topics need: a destination in total order reads one queue, kept for ever.
 
     Rereading it from the start gives the same people again (DESIGN 7).
     """
     total = [n for n, each in parts.configured.items() if each.traits.order == "total"]
-    queue = Declared(partitions=1, kept="for_ever")
-    return {**DECLARED, **{f"to.{name}": queue for name in total}}
+    return topics.declaring(
+        config.log, {topics.to(name): topics.one_queue(name) for name in total}
+    )
 
 
 def previewing(

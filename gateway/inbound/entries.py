@@ -16,10 +16,10 @@ from gateway.inbound import decode
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Route
 from gateway.log.contract import Entry, Headers
+from gateway.topics import EVENTS, REFUSED
 
 REFUSED_BYTES_MAX = 65_536  # of a refused message's bytes; the rest is cut
 MESSAGE_ID_MAX = 1_000  # characters of an id that a refusal repeats
-ARCHIVE, REFUSED = "events", "refused"
 # What ``Entry(...)`` does, in half the time.
 _entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
     tuple.__new__, Entry
@@ -31,7 +31,7 @@ def of_event(event: Event, value: bytes, route: Route) -> list[Entry]:
     shared = _headers(event.source, event.type, event.received_at)
     headers: Headers = (("messageId", event.message_id.encode()), *shared)
     key = event.key.encode()
-    made = [_entry((ARCHIVE, key, value, (*headers, ("route", route.header))))]
+    made = [_entry((EVENTS, key, value, (*headers, ("route", route.header))))]
     for topic in route.topics:
         made.append(_entry((topic, key, value, headers)))  # noqa: PERF401 -- faster than what it wants
     return made

@@ -14,6 +14,7 @@ from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event, EventType, Json
 from gateway.integrations import names_of, wish
 from gateway.notices import Notice
+from gateway.topics import to
 
 Reason: TypeAlias = Literal["disabled", "type", "integrations", "integrations_all"]
 ALL = "all"
@@ -34,7 +35,7 @@ class Route:
     """The decision as the archive's entry carries it."""
 
     def __post_init__(self) -> None:
-        topics = tuple(f"to.{name}" for name in self.to)
+        topics = tuple(map(to, self.to))
         object.__setattr__(self, "topics", topics)
         header = orjson.dumps({"to": self.to, "no": dict(self.no)})
         object.__setattr__(self, "header", header)

@@ -3,15 +3,13 @@
 ``contract.py`` has the words and promises. Only this file knows the backends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from gateway.config import Limits, LogConfig
 from gateway.log import sqlite_lock
 from gateway.log.contract import (
-    Declared,
     Entry,
     EventLog,
     GroupState,
@@ -22,12 +20,11 @@ from gateway.log.contract import (
     TopicState,
 )
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Budgets
+from gateway.log.sqlite_retention import Keeping
 from gateway.notices import Notices
+from gateway.topics import Declare, declaring
 
 __all__ = [
-    "DECLARED",
-    "Declared",
     "Entry",
     "EventLog",
     "GroupState",
@@ -41,11 +38,6 @@ __all__ = [
     "read_owner",
 ]
 
-DECLARED: Mapping[str, Declared] = MappingProxyType(
-    {"suppressed": Declared(kept="newest")}
-)
-"""What the gateway's own topics need; destinations declare theirs."""
-
 
 async def open_log(
     config: LogConfig,
@@ -53,16 +45,17 @@ async def open_log(
     *,
     topics: Sequence[str] = (),
     notices: Notices,
-    declared: Mapping[str, Declared] = DECLARED,
+    declared: Declare | None = None,
 ) -> EventLog:
     """Open the configured log and make the ``topics`` that are missing.
 
-    ``declared`` says what topics need beyond ``config``: one partition, another kind of
-    keeping; a topic that exists otherwise is a ConfigError or a weakness. LogError when
-    the log cannot be opened: another process holds it (its pid is named), the disk
-    refuses, no broker answers. ConfigError when a topic cannot keep the promises: the
-    remedy is named.
+    ``declared`` says what each topic needs (``topics.declaring``; None: what the
+    gateway's own ones do); one that exists otherwise is a ConfigError or a weakness.
+    LogError when the log cannot be opened: another process holds it (its pid is named),
+    the disk refuses, no broker answers. ConfigError when a topic cannot keep the
+    promises: the remedy is named.
     """
+    declared = declared or declaring(config)
     if config.kind == "kafka":
         from gateway.log.kafka_log import open_kafka  # noqa: PLC0415 -- costs start-up time
 
@@ -78,14 +71,7 @@ async def open_log(
         )
     return await open_sqlite(
         config.path,
-        Budgets(
-            retention_s=config.retention_s,
-            size=config.size,
-            refused_size=config.refused_size,
-            outcomes_size=config.outcomes_size,
-            dead_size=config.dead_size,
-            keep=[name for name, d in declared.items() if d.kept != "retention"],
-        ),
+        Keeping(retention_s=config.retention_s, size=config.size, declared=declared),
         topics=topics,
         append_timeout_s=limits.append_timeout_s,
         waiting_bytes=limits.waiting_bytes,

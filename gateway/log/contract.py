@@ -16,7 +16,7 @@ settled one never does. ``scan`` moves no group. Topic names here have no prefix
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -49,21 +49,6 @@ class Span:
 
     from_ms: int | None = None
     until_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """What the owner of a topic needs of it; ``[log]`` decides the rest.
-
-    ``partitions`` 1: all its records are in one order (SQLite: always). ``kept``: by
-    ``log.retention``, or never deleted, or the newest of each key at least.
-    """
-
-    partitions: int | None = None
-    kept: Literal["retention", "for_ever", "newest"] = "retention"
-
-
-UNDECLARED = Declared()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ partitions, the settings of a new topic, and words for /readyz about an old one.
 from collections.abc import Mapping
 
 from gateway.config import LogConfig
-from gateway.log.contract import Declared
+from gateway.topics import Declared
 
 SAFE_REPLICAS = 3  # from here on two of them must confirm (DESIGN §6)
 FOR_EVER = "-1"
+MESSAGE_BYTES = 2_097_152  # of a batch: two of our largest refused messages
 
 
 def count_of(config: LogConfig, declared: Declared) -> int:
@@ -18,7 +19,7 @@ def count_of(config: LogConfig, declared: Declared) -> int:
     return declared.partitions or config.partitions
 
 
-def configs_of(config: LogConfig, name: str, declared: Declared) -> dict[str, str]:
+def configs_of(config: LogConfig, declared: Declared) -> dict[str, str]:
     """How a topic is made: what is kept, for how long, and how safely.
 
     Budgets are for a topic, Kafka's ``retention.bytes`` is for one partition. A time
@@ -26,15 +27,11 @@ def configs_of(config: LogConfig, name: str, declared: Declared) -> dict[str, st
     """
     configs = {
         "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": "2097152",
+        "max.message.bytes": str(MESSAGE_BYTES),
         "min.insync.replicas": str(_in_sync(config)),
         **_kept(config, declared),
     }
-    budget = {
-        "refused": config.refused_size,
-        "outcomes": config.outcomes_size,
-        "dead": config.dead_size,
-    }.get(name.partition(".")[0])
+    budget = declared.budget_bytes
     if budget is not None:
         configs["retention.bytes"] = str(max(budget // count_of(config, declared), 1))
     return configs

@@ -6,9 +6,8 @@ it runs on one loop; nothing here has a thread.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from types import MappingProxyType
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -16,7 +15,6 @@ from aiokafka import TopicPartition
 from gateway.config import LogConfig
 from gateway.errors import LogError
 from gateway.log.contract import (
-    Declared,
     Entry,
     GroupState,
     Record,
@@ -31,6 +29,7 @@ from gateway.log.kafka_read import bounds, read_span, reader
 from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
 from gateway.notices import Notice
+from gateway.topics import Declare, declaring
 
 FAILED_S = 10.0  # how long an append that failed is told by /readyz
 KNOWN_S = 0.5  # how often a scan that follows looks for a topic nobody has made
@@ -44,7 +43,7 @@ class KafkaLog:
         config: LogConfig,
         *,
         event_bytes: int,
-        declared: Mapping[str, Declared],
+        declared: Declare,
         append_timeout_s: float,
         waiting_bytes: int,
         session_s: float,
@@ -278,7 +277,7 @@ async def open_kafka(
     config: LogConfig,
     *,
     topics: Iterable[str] = (),
-    declared: Mapping[str, Declared] = MappingProxyType({}),
+    declared: Declare | None = None,
     event_bytes: int = 65_536,
     append_timeout_s: float = 5.0,
     waiting_bytes: int = 67_108_864,
@@ -290,7 +289,7 @@ async def open_kafka(
     log = KafkaLog(
         config,
         event_bytes=event_bytes,
-        declared=declared,
+        declared=declared or declaring(config),
         append_timeout_s=append_timeout_s,
         waiting_bytes=waiting_bytes,
         session_s=session_s,

@@ -21,10 +21,10 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
-from gateway.log.contract import UNDECLARED, Declared
 from gateway.log.kafka_client import log_error, naming, settings
 from gateway.log.kafka_configs import SAFE_REPLICAS, configs_of, count_of, weakness_of
 from gateway.log.kafka_sizes import sizes_request
+from gateway.topics import Declare
 
 NODE_TRIES, RETRY_S = 10, 0.1
 REQUEST_S = 10.0
@@ -45,10 +45,11 @@ class Topics:
     """The topics of one prefix, over one admin connection."""
 
     def __init__(
-        self, config: LogConfig, *, event_bytes: int, declared: Mapping[str, Declared]
+        self, config: LogConfig, *, event_bytes: int, declared: Declare
     ) -> None:
         self._config = config
-        self._declared = declared
+        self.declared = declared
+        """What the owner of a topic needs of it."""
         self._event_bytes = event_bytes
         self._admin = AIOKafkaAdminClient(
             **settings(config), request_timeout_ms=int(REQUEST_S * 1000)
@@ -69,10 +70,6 @@ class Topics:
     def full(self, topic: str) -> str:
         """The name on the cluster."""
         return self._config.prefix + topic
-
-    def declared(self, topic: str) -> Declared:
-        """What its owner needs of it."""
-        return self._declared.get(topic, UNDECLARED)
 
     async def start(self) -> None:
         """Connect; LogError naming the addresses when nobody answers."""
@@ -135,7 +132,7 @@ class Topics:
                     self.full(name),
                     count_of(config, self.declared(name)),
                     config.replication_factor,
-                    topic_configs=configs_of(config, name, self.declared(name)),
+                    topic_configs=configs_of(config, self.declared(name)),
                 )
                 for name in names
             ]

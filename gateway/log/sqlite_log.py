@@ -17,7 +17,7 @@ from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
 from gateway.log.sqlite_append import Request, Writer, Written
 from gateway.log.sqlite_follow import Bell, SqliteSubscription, scan
 from gateway.log.sqlite_read import Ranges, Reader
-from gateway.log.sqlite_retention import Budgets, Upkeep, needs_reader
+from gateway.log.sqlite_retention import Keeping, Upkeep
 from gateway.log.sqlite_rows import weigh
 from gateway.log.sqlite_tables import Tables, Topic
 
@@ -30,7 +30,7 @@ class SqliteLog:
     def __init__(
         self,
         path: Path,
-        budgets: Budgets,
+        keeping: Keeping,
         *,
         append_timeout_s: float,
         waiting_bytes: int,
@@ -43,8 +43,11 @@ class SqliteLog:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         # Half of the deadline: whoever waits for a locked file still learns the cause.
-        self._tables = Tables(path, busy_timeout_s=append_timeout_s / 2)
-        self._upkeep = Upkeep(self._tables, budgets, self._tell_from_thread)
+        self._declared = keeping.declared
+        self._tables = Tables(
+            path, busy_timeout_s=append_timeout_s / 2, declared=keeping.declared
+        )
+        self._upkeep = Upkeep(self._tables, keeping, self._tell_from_thread)
         self._writer = Writer(
             path, self._tables, self._upkeep, self._written, clock=clock
         )
@@ -129,7 +132,8 @@ class SqliteLog:
 
     async def ping(self) -> None:
         """Write a row, so that a full or read-only disk is noticed."""
-        self._refuse_when_full()
+        if self._upkeep.full:
+            raise self._full()
         await self._submit()
 
     async def close(self) -> None:
@@ -158,8 +162,8 @@ class SqliteLog:
         if self._closed:
             message = f"{self._path}: the log is closed"
             raise LogError(message)
-        if any(needs_reader(entry.topic) for entry in values.get("entries", ())):
-            self._refuse_when_full()
+        if self._upkeep.full and self._grows_it(values.get("entries", ())):
+            raise self._full()
         request = Request(self._loop.create_future(), **values)
         request.deadline = self._loop.time() + self._append_timeout_s
         self._waiting_bytes += request.size
@@ -193,10 +197,12 @@ class SqliteLog:
             entries=entries, size=size, group=group, offsets=offsets, gaps=gaps
         )
 
-    def _refuse_when_full(self) -> None:
-        if self._upkeep.full:
-            message = f"{self._path}: {self._upkeep.full}"
-            raise LogError(message)
+    def _grows_it(self, entries: Sequence[Entry]) -> bool:
+        """False for outcomes, dead letters and what was refused: settling drains it."""
+        return any(self._declared(entry.topic).holds_unread for entry in entries)
+
+    def _full(self) -> LogError:
+        return LogError(f"{self._path}: {self._upkeep.full}")
 
     def _written(self, written: Written) -> None:
         """On the loop, once per transaction: bytes, followers, then who waits."""
@@ -258,7 +264,7 @@ class SqliteLog:
 
 async def open_sqlite(
     path: Path,
-    budgets: Budgets,
+    keeping: Keeping,
     *,
     topics: Iterable[str] = (),
     append_timeout_s: float = 5.0,
@@ -269,7 +275,7 @@ async def open_sqlite(
     """Open the log file, made if missing; LogError when another process has it."""
     log = SqliteLog(
         path,
-        budgets,
+        keeping,
         append_timeout_s=append_timeout_s,
         waiting_bytes=waiting_bytes,
         tell=tell,

@@ -1,22 +1,25 @@
 """What may be deleted, and when the log is full. On the writer thread, step by step.
 
-    refused, outcomes, dead.*   the oldest go beyond their budget, read or not
-    to.X                        what the group X has not settled stays, whatever its age
-    events                      the archive: a group holds it only while subscribed,
-                                so that a replay, killed or finished, blocks nobody
-    all                         by age; those in ``keep`` never
+    with a budget        the oldest go beyond it, read or not
+    that hold unread     what their reader has not settled stays, whatever its age
+    ... without reader   (the archive) a group holds it only while subscribed, so that
+                         a replay, killed or finished, blocks nobody
+    all                  by age, but those that are kept otherwise
+
+What each topic needs is declared by its name (topics.py); nothing here knows a name.
 
 When the whole is over its size, what nobody needs goes before its age, the oldest
-first: of ``to.*`` and of the archive (where that frees room: a body stays as long as an
-unread queue refers to it), then outcomes, refused and dead letters. When that is not
-enough the log is full: ``full`` says for whom.
+first: of queues and of the archive (where that frees room: a body stays as long as an
+unread queue refers to it), then of what has a budget. When that is not enough the log
+is full: ``full`` says for whom.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.log.marks import Marks
 from gateway.log.sqlite_tables import Tables, Topic
+from gateway.topics import Declare
 
 STEP_ROWS = 1_000  # one transaction's deletes: an append waits no longer than that
 EVERY_S = 1.0  # how often it looks, if not a part of the smallest budget was written
@@ -25,38 +28,29 @@ USEFUL = 10  # a chunk of the archive goes when it frees a tenth of its bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budgets:
-    """How long and how much: ``size`` for the whole, the others within it."""
+class Keeping:
+    """How long and how much: ``size`` for the whole, each topic's needs within it."""
 
     retention_s: float
     size: int
-    refused_size: int
-    outcomes_size: int
-    dead_size: int
-    keep: Collection[str] = ()
-
-
-def needs_reader(topic: str) -> bool:
-    """True where an entry is refused when the log is full."""
-    return topic == "events" or topic.startswith("to.")
+    declared: Declare
 
 
 class Upkeep:
     """``behind``: call ``run`` again soon. ``full``: why, empty when there is room."""
 
     def __init__(
-        self, tables: Tables, budgets: Budgets, tell: Callable[..., None]
+        self, tables: Tables, keeping: Keeping, tell: Callable[..., None]
     ) -> None:
         self.behind = False
         self.full = ""
         self._tables = tables
-        self._budgets = budgets
+        self._keeping = keeping
+        self._declared = keeping.declared
         self._tell = tell
         self._age_checked_at = float("-inf")
         self._looked_at = float("-inf")
         self._rows = self._bytes = 0
-        sizes = budgets.size, budgets.refused_size, budgets.outcomes_size
-        self._bytes_due = min(*sizes, budgets.dead_size) // PART
 
     def run(self, now: float, rows_written: int = 0, bytes_written: int = 0) -> None:
         """Delete at most 1,000 rows, or as many as were just written if those are more.
@@ -83,9 +77,14 @@ class Upkeep:
         return (
             self.behind
             or bool(self.full)
-            or self._bytes >= self._bytes_due
+            or self._bytes >= self._bytes_due()
             or abs(now - self._looked_at) >= EVERY_S
         )
+
+    def _bytes_due(self) -> int:
+        """A part of the smallest budget: written, it is time to look."""
+        budgets = [budget for _, budget in self._budgeted()]
+        return min([self._keeping.size, *budgets]) // PART
 
     def _step(self, now: float) -> bool:
         """One transaction at most; False when there was nothing to delete."""
@@ -98,19 +97,22 @@ class Upkeep:
         return self._make_room()
 
     def _budgeted(self) -> Iterator[tuple[Sequence[Topic], int]]:
-        topics = self._tables.topics
-        for name, budget in (
-            ("outcomes", self._budgets.outcomes_size),
-            ("refused", self._budgets.refused_size),
-        ):
-            yield [topics[name]] if name in topics else [], budget
-        dead = [topic for topic in topics.values() if topic.name.startswith("dead.")]
-        yield dead, self._budgets.dead_size
+        """The topics that share a budget, and how many bytes it is."""
+        shared: dict[str, list[Topic]] = {}
+        budgets: dict[str, int] = {}
+        for topic in list(self._tables.topics.values()):
+            declared = self._declared(topic.name)
+            if declared.budget_bytes is not None:
+                name = declared.shares or topic.name
+                shared.setdefault(name, []).append(topic)
+                budgets[name] = declared.budget_bytes
+        for name, topics in shared.items():
+            yield topics, budgets[name]
 
     def _delete_aged(self, now: float) -> bool:
         if abs(now - self._age_checked_at) < EVERY_S:
             return False
-        before_ms = int((now - self._budgets.retention_s) * 1000)
+        before_ms = int((now - self._keeping.retention_s) * 1000)
         for topic in self._deletable():
             span = topic.first, self._floor(topic)
             oldest = self._tables.oldest(topic, *span, 1)
@@ -124,11 +126,11 @@ class Upkeep:
 
     def _make_room(self) -> bool:
         """When over size: delete something that nobody needs, or say it is full."""
-        excess = self._tables.live_bytes() - self._budgets.size
+        excess = self._tables.live_bytes() - self._keeping.size
         if excess <= 0:
             self._set_full("")
             return False
-        topics = [t for t in self._deletable() if needs_reader(t.name)]
+        topics = [t for t in self._deletable() if self._declared(t.name).holds_unread]
         if (
             self._delete_oldest(topics, excess)
             or self._delete_between(topics, excess)
@@ -143,13 +145,15 @@ class Upkeep:
 
     def _deletable(self) -> list[Topic]:
         topics = self._tables.topics.values()
-        return [topic for topic in topics if topic.name not in self._budgets.keep]
+        return [
+            each for each in topics if self._declared(each.name).kept == "retention"
+        ]
 
     def _delete_oldest(self, topics: Sequence[Topic], excess: int) -> bool:
         """Delete where the oldest deletable record is the oldest of all."""
         oldest = [
             # Of the same age the archive goes last: only then is its room free.
-            (row[2], topic.name == "events", topic)
+            (row[2], self._is_archive(topic), topic)
             for topic in topics
             for row in self._tables.oldest(topic, topic.first, self._floor(topic), 1)
         ]
@@ -164,7 +168,7 @@ class Upkeep:
     def _delete_between(self, topics: Sequence[Topic], excess: int) -> bool:
         """Delete settled records above the mark: one blocked person holds only one."""
         for topic in topics:
-            if topic.name == "events":
+            if self._is_archive(topic):
                 continue
             own, *others = self._holders(topic)
             for start, stop in own.settled() if not others else ():
@@ -192,19 +196,22 @@ class Upkeep:
 
     def _holders(self, topic: Topic) -> list[Marks]:
         """The marks that keep a topic's unsettled records from being deleted."""
-        if not needs_reader(topic.name):
+        declared = self._declared(topic.name)
+        if not declared.holds_unread:
             return []
-        archive = topic.name == "events"
-        own = topic.name.removeprefix("to.")
+        own = declared.reader
         holders = [
             marks
             for name, marks in topic.groups.items()
-            if (topic.name, name) in self._tables.subscribed
-            or (name == own and not archive)
+            if name == own or (topic.name, name) in self._tables.subscribed
         ]
-        if own not in topic.groups and not archive:
+        if own is not None and own not in topic.groups:
             holders.append(Marks(topic.first))  # nobody came yet: all of it is unread
         return holders
+
+    def _is_archive(self, topic: Topic) -> bool:
+        declared = self._declared(topic.name)
+        return declared.holds_unread and declared.reader is None
 
     def _floor(self, topic: Topic) -> int:
         """Below it, nobody needs the topic's records."""
@@ -219,14 +226,14 @@ class Upkeep:
         unread = {
             topic.name: topic.next - self._floor(topic)
             for topic in self._tables.topics.values()
-            if needs_reader(topic.name)
+            if self._declared(topic.name).holds_unread
         }
         worst = max(unread, key=lambda name: unread[name], default="")
         if not worst or not unread[worst]:
-            return f"the log is full ({self._budgets.size} bytes): raise log.size"
-        reader = worst.removeprefix("to.") if worst != "events" else "the replay"
+            return f"the log is full ({self._keeping.size} bytes): raise log.size"
+        reader = self._declared(worst).reader or "the replay"
         return (
-            f"the log is full ({self._budgets.size} bytes): {unread[worst]} unread"
+            f"the log is full ({self._keeping.size} bytes): {unread[worst]} unread"
             f" events in {worst}; raise log.size or let {reader} catch up"
         )
 

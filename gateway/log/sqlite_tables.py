@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from gateway.log.contract import Entry
 from gateway.log.marks import Marks
 from gateway.log.sqlite_rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
+from gateway.topics import Declare
 
 SCHEMA_VERSION = 1
 CHECKPOINT_PAGES = 4_000  # 16 MB: a page changed often is copied back seldom
@@ -77,7 +78,8 @@ class Change(Protocol):
 class Tables:
     """The writer's connection. After an error: ``abandon``, then ``open`` again."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float, declared: Declare) -> None:
+        self._declared = declared
         self.topics: dict[str, Topic] = {}
         self.subscribed: set[tuple[str, str]] = set()  # the event loop's to change
         self._path = path
@@ -303,7 +305,8 @@ class Tables:
                 marks = old.copy()
                 marks.skip(marks.mark, first)
                 reader = (topic.name, name) in self.subscribed
-                kept = reader or marks.top > first or topic.name == f"to.{name}"
+                own = self._declared(topic.name).reader == name
+                kept = reader or marks.top > first or own
                 carried[name] = marks if kept else None
         return carried
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
+from gateway import topics
 from gateway.errors import LogError
 from gateway.event import iso
 from gateway.log.contract import Entry, Record, Subscription
@@ -83,11 +84,11 @@ def entries_of(
         "replay": headers.get("replay"),
         "status": outcome.status,
     }
-    entry = Entry("outcomes", record.key, orjson.dumps(value), record.headers)
+    entry = Entry(topics.OUTCOMES, record.key, orjson.dumps(value), record.headers)
     if outcome.kind != "dead":
         return [entry]
     letter = dead_letter(record, outcome, attempts)
-    return [entry, Entry(f"dead.{destination}", record.key, letter, record.headers)]
+    return [entry, Entry(topics.dead(destination), record.key, letter, record.headers)]
 
 
 def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:

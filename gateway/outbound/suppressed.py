@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
+from gateway import topics
 from gateway.errors import LogError
 from gateway.event import Event
 from gateway.log.contract import EventLog, Record, Span
 from gateway.outbound.retry import pause_s
 
-TOPIC = "suppressed"
 CIO_PREFIX = "cio_"  # a userId with it is a cio_id
 ALIAS = ("userId", "previousId")  # it is about both
 EVERY = 1_000  # records until the loop may do something else
@@ -67,7 +67,7 @@ async def follow(
     while True:
         since = Span()
         try:
-            async for record in log.scan(TOPIC, Span()):
+            async for record in log.scan(topics.SUPPRESSED, Span()):
                 suppressed.take(record)
                 since = Span(from_ms=record.appended_at_ms)
                 count += 1
@@ -75,7 +75,7 @@ async def follow(
                     await asyncio.sleep(0)
             suppressed.known.set()
             failures = 0
-            async for record in log.scan(TOPIC, since, follow=True):
+            async for record in log.scan(topics.SUPPRESSED, since, follow=True):
                 suppressed.take(record)
         except LogError:
             failures += 1

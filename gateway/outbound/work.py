@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from gateway import topics
 from gateway.config import DestinationConfig
 from gateway.errors import LogError
 from gateway.event import Json, SourceKind
@@ -124,7 +125,7 @@ class Worker:
 
     async def _subscribe(self, stack: AsyncExitStack) -> Subscription | None:
         """Join the group; None when told to stop before the log let it."""
-        topic, failures = f"to.{self.name}", 0
+        topic, failures = topics.to(self.name), 0
         while not self._stop.is_set():
             try:
                 following = self._log.subscribe(topic, group=self.name)

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import orjson
 
+from gateway import topics
 from gateway.errors import ConfigError, place_of
 from gateway.event import Event, Json
 from gateway.log.contract import Entry, EventLog, Record, Span, Subscription
@@ -133,7 +134,9 @@ def check(request: Request, destinations: Mapping[str, bool]) -> None:
 
 def source_topic(request: Request) -> str:
     """Where the records come from."""
-    return f"dead.{request.to}" if request.topic == "dead" else request.topic
+    if request.topic == "dead" and request.to is not None:
+        return topics.dead(request.to)
+    return request.topic
 
 
 def end_ms(request: Request) -> int:
@@ -216,7 +219,7 @@ async def _seen(subscription: Subscription) -> set[int]:
 
 async def _is_behind(log: EventLog, destination: str) -> bool:
     """Whether a live event would have to wait; a topic nobody reads yet is not."""
-    lag = await _lag(log, f"to.{destination}", destination)
+    lag = await _lag(log, topics.to(destination), destination)
     return LAG_MAX - CHUNK < lag < float("inf")
 
 
@@ -298,7 +301,7 @@ def _routed(
         return "route"
     kept = [(name, text) for name, text in record.headers if name not in OURS]
     headers = (*kept, ("replay", request.id.encode()))
-    return [Entry(f"to.{request.to}", record.key, data, headers)]
+    return [Entry(topics.to(str(request.to)), record.key, data, headers)]
 
 
 def _is_within(record: Record, request: Request) -> bool:

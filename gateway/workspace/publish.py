@@ -11,12 +11,12 @@ import orjson
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway import topics
 from gateway.event import iso
 from gateway.log.contract import Entry
 from gateway.workspace.store import Store
 from gateway.workspace.tables import suppressed
 
-TOPIC = "suppressed"
 CHUNK = 1_000
 Append = Callable[[Sequence[Entry]], Coroutine[Any, Any, None]]
 
@@ -54,7 +54,7 @@ def _entry(row: Row[Any]) -> Entry:
         if row.cio_id:  # events of before may name this person by nothing else
             told["cioId"] = row.cio_id
         value = orjson.dumps(told)
-    return Entry(TOPIC, f"{row.kind}:{row.value}".encode(), value)
+    return Entry(topics.SUPPRESSED, f"{row.kind}:{row.value}".encode(), value)
 
 
 async def _mark(connection: AsyncConnection, row: Row[Any]) -> None:

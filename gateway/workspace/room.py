@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
+from gateway import topics
 from gateway.config import Config, DestinationConfig, Workspace
 from gateway.errors import LogError
 from gateway.event import SourceKind
@@ -66,5 +67,5 @@ class Room:
                 await self.people.catch_up()
 
     async def _reread(self) -> None:
-        topic = f"to.{self.name}"
+        topic = topics.to(self.name)
         await reread(topic, self._log, self._store, self._gate, self.people)

@@ -10,7 +10,8 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog
 from gateway.log.kafka_log import open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Budgets
+from gateway.log.sqlite_retention import Keeping
+from gateway.topics import declaring
 
 
 async def append(log: EventLog) -> None:
@@ -69,15 +70,9 @@ async def open_log(place: str) -> EventLog:
             replication_factor=1,
         )
         return await open_kafka(config, session_s=1.0)
-    gigabyte = 1_000_000_000
-    budgets = Budgets(
-        retention_s=3600,
-        size=gigabyte,
-        refused_size=gigabyte,
-        outcomes_size=gigabyte,
-        dead_size=gigabyte,
-    )
-    return await open_sqlite(Path(place), budgets)
+    declared = declaring(LogConfig())
+    keeping = Keeping(retention_s=3600, size=1_000_000_000, declared=declared)
+    return await open_sqlite(Path(place), keeping)
 
 
 async def main(job: str, place: str) -> None:

@@ -18,11 +18,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
-from gateway.log import DECLARED
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Budgets
+from gateway.log.sqlite_retention import Keeping
+from gateway.topics import declaring
 from tests.log.broker.kafka import Node
 
 MEGABYTE = 1_000_000
@@ -34,7 +34,6 @@ BUDGETS = {
     "refused_size": 100 * MEGABYTE,
     "outcomes_size": 100 * MEGABYTE,
     "dead_size": 100 * MEGABYTE,
-    "keep": ("suppressed",),
 }
 
 
@@ -50,7 +49,11 @@ class SqliteBackend:
         budgets = {name: changes.pop(name, value) for name, value in BUDGETS.items()}
         return await open_sqlite(
             self.path,
-            Budgets(**budgets),
+            Keeping(
+                retention_s=budgets["retention_s"],
+                size=budgets["size"],
+                declared=declaring(LogConfig(**budgets)),
+            ),
             tell=lambda code, **fields: self.told.append((code, fields)),
             **changes,
         )
@@ -125,7 +128,7 @@ class KafkaBackend:
         return await open_kafka(
             config,
             topics=changes.pop("topics", ["to.crm"]),
-            declared=changes.pop("declared", DECLARED),
+            declared=changes.pop("declared", None),
             session_s=changes.pop("session_s", SESSION_S),
             tell=lambda code, **fields: self.told.append((code, fields)),
             **changes,

@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaConsumer
 
 from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError
-from gateway.log import DECLARED, open_log
-from gateway.log.contract import Declared, EventLog
+from gateway.log import open_log
+from gateway.log.contract import EventLog
 from gateway.notices import Notices
+from gateway.topics import Declared, declaring, keep_all, one_queue
 from tests.log.conftest import (
     PATIENCE_S,
     Backend,
@@ -25,7 +26,7 @@ from tests.log.conftest import (
     values,
 )
 
-QUEUE = Declared(partitions=1, kept="for_ever")
+QUEUE = one_queue("people")
 TOPICS = ["outcomes", "to.people", "suppressed"]
 
 
@@ -45,7 +46,7 @@ async def declared(
         config,
         Limits(),
         topics=topics,
-        declared={**DECLARED, **queues},
+        declared=declaring(config, queues),
         notices=Notices(io.StringIO()),
     )
     try:
@@ -143,3 +144,21 @@ async def test_an_empty_value_is_a_tombstone(backend: Backend) -> None:
         finally:
             await consumer.stop()
         assert found == [b"{}", None]
+
+
+async def test_who_only_looks_into_a_log_deletes_nothing(sqlite: Backend) -> None:
+    """``gateway read`` opens the file when no gateway runs, whatever its age."""
+    async with declared(sqlite) as log:
+        await log.append([entry(topic, value="old") for topic in TOPICS])
+        async with log.subscribe("to.people", group="people") as subscription:
+            await subscription.settle(await subscription.poll(limit=1, timeout_s=30))
+    config = LogConfig(path=sqlite.path, retention_s=0.001)  # type: ignore[union-attr]  # it is SQLite's
+    looking = await open_log(
+        config, Limits(), declared=keep_all, notices=Notices(io.StringIO())
+    )
+    try:
+        await asyncio.sleep(1.2)  # upkeep has looked
+        for topic in TOPICS:
+            assert values(await scanned(looking, topic)) == ["old"]
+    finally:
+        await looking.close()

@@ -17,6 +17,7 @@ from gateway.log.contract import Entry
 from gateway.log.sqlite_rows import decode, encode, shared
 from gateway.log.sqlite_tables import Tables
 from gateway.notices import Notices
+from gateway.topics import keep_all
 from tests.log.conftest import (
     Clock,
     SqliteBackend,
@@ -103,7 +104,7 @@ async def test_the_configured_log_is_opened(sqlite: SqliteBackend) -> None:
 
 def test_a_commit_is_synced(sqlite: SqliteBackend) -> None:
     """A kill cannot tell; a power cut can."""
-    tables = Tables(sqlite.path, busy_timeout_s=1)
+    tables = Tables(sqlite.path, busy_timeout_s=1, declared=keep_all)
     for _ in range(2):
         tables.open()
         connection = tables._connection

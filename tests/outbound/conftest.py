@@ -11,17 +11,18 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from gateway.config import DeliveryConfig, DestinationConfig
+from gateway.config import DeliveryConfig, DestinationConfig, LogConfig
 from gateway.errors import LogError
 from gateway.event import Event
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.sqlite_log import open_sqlite
-from gateway.log.sqlite_retention import Budgets
+from gateway.log.sqlite_retention import Keeping
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 from gateway.outbound.contract import Delivered, Delivery, Traits, Verdict
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker
+from gateway.topics import declaring
 
 MEGABYTE = 1_000_000
 ALL = frozenset({"identify", "track", "page", "screen", "group", "alias"})
@@ -139,17 +140,14 @@ class Bench:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Bench"]:
-        budgets = Budgets(
+        keeping = Keeping(
             retention_s=3600.0,
             size=1_000 * MEGABYTE,
-            refused_size=MEGABYTE,
-            outcomes_size=100 * MEGABYTE,
-            dead_size=100 * MEGABYTE,
-            keep=(),
+            declared=declaring(LogConfig()),
         )
         self.log = await open_sqlite(
             self.folder / "log.db",
-            budgets,
+            keeping,
             topics=["to.crm", "outcomes", "dead.crm"],
             append_timeout_s=5.0,
             waiting_bytes=64 * MEGABYTE,
