@@ -6,7 +6,6 @@ place in a queue (kafka_lanes.py). What is not confirmed is sent again as it was
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -21,14 +20,14 @@ from aiokafka.errors import (
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
+from gateway.log.kafka_callers import Callers, Ticket
 from gateway.log.kafka_client import BACKOFF_MS, log_error
 from gateway.log.kafka_lanes import (
+    NOBODY,
     Broker,
     Lane,
     Lanes,
     Leaders,
-    Part,
-    Ticket,
     fill,
     weigh,
 )
@@ -40,8 +39,8 @@ REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
 NO_ANSWER = RequestTimedOutError.errno  # for a partition that no answer names
 DURABLE = (0, DuplicateSequenceNumber.errno)  # the latter: written by an earlier try
 RENEWING, ENDING, LEARNING = "kafka producer", "kafka producer's end", "kafka topics"
-TICK_S = 0.02  # deadlines are looked at this often at most
 RENEW_S = 0.5  # between attempts to make a new producer
+HEAR_S = 1.0  # for who leads a new topic; whoever is not known by then is asked for
 
 
 class Appender:
@@ -63,18 +62,22 @@ class Appender:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._producer: Producer | None = None
-        self._lanes = Lanes()
-        self._tickets: deque[Ticket] = deque()  # in the order of their deadlines
+        self._lanes = Lanes(self._wake)
+        self._callers = Callers(timeout_s, self._late)
         self._woken = False
         self._closing = False
         self._requests: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # a producer's beginning, its end
-        self._timer: asyncio.TimerHandle | None = None
-        self._failing = False
+        self._pause: asyncio.TimerHandle | None = None
+        self._failing: str | None = None
         self._sweeping = False
-        self.waiting_bytes = 0
         self.ends: dict[TopicPartition, int] = {}
         """Above the highest offset that was written from here: lag is exact at once."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Handed over, and not yet durable or given up."""
+        return self._callers.bytes
 
     async def start(self) -> None:
         """Make the producer; raises when no broker answers."""
@@ -87,22 +90,21 @@ class Appender:
 
         ``capped`` False: for settling, which drains the log, so it is never refused.
         """
-        size, waiting = weigh(entries), self.waiting_bytes
+        size, waiting = weigh(entries), self._callers.bytes
         if capped and waiting and waiting + size > self._bytes_max:
             raise LogError(f"kafka: {waiting} bytes wait to be written", "overloaded")
-        deadline = self._loop.time() + self._timeout_s
-        ticket = Ticket(self._loop.create_future(), size, deadline)
-        self.waiting_bytes += size
+        ticket = self._callers.admit(size)
         try:
             if unknown := self._lanes.unknown(entries):
-                await self._own(self._learn_until(deadline, unknown), LEARNING)
-            self._put(ticket, entries)
+                learning = self._learn_until(ticket.deadline, unknown)
+                await self._own(learning, LEARNING)
+            self._lanes.put(ticket, entries)
             # A value: an exception would hold this frame, which holds the future, and
             # such a ring keeps the entries until the collector comes.
             problem = await ticket.future
         except TimeoutError as error:
             self._give_up(ticket)
-            raise self._late() from error
+            raise self._too_late() from error
         except BaseException:
             self._give_up(ticket)
             raise
@@ -119,23 +121,17 @@ class Appender:
         """Make or find topics, and their lanes."""
         names = [name for name in names if name not in self._lanes.by_topic]
         await self._topics.ensure(names)
+        if names and self._producer is not None:
+            client = self._producer.client
+            heard = [client.add_topic(self._topics.full(name)) for name in names]
+            await asyncio.wait(heard, timeout=HEAR_S)  # one that is ended never answers
         for name in names:
-            full = self._topics.full(name)
-            if self._producer is not None:
-                await self._producer.client.add_topic(full)
             self._lanes.add(
                 name,
-                full,
+                self._topics.full(name),
                 count=self._topics.counts[name],
                 limit=self._topics.record_bytes[name],
             )
-
-    def _put(self, ticket: Ticket, entries: Sequence[Entry]) -> None:
-        if self._lanes.put(ticket, entries):
-            self._wake()
-        self._tickets.append(ticket)
-        if self._timer is None:
-            self._timer = self._loop.call_at(ticket.deadline, self._on_deadline)
 
     # Sending
 
@@ -146,82 +142,87 @@ class Appender:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """A request to each broker that is idle and has something waiting."""
         self._woken = False
-        producer, brokers = self._producer, self._lanes.brokers
-        if producer is None:
-            return
-        ready: dict[int, list[Lane]] = {}
-        leaders = Leaders(producer.client.cluster)
-        for broker in list(brokers.values()):
+        if (producer := self._producer) is None:
+            return  # the next one wakes
+        try:
+            self._send_all(producer)
+        except Exception as error:  # noqa: BLE001 -- a lane taken out of its line and not sent would be lost: the end makes an order again
+            self._end(producer, error)
+
+    def _send_all(self, producer: Producer) -> None:
+        """A request to each broker that is not busy and has something waiting."""
+        ready: dict[Broker, list[Lane]] = {}
+        leaders, unknown = Leaders(producer.client.cluster), list[Lane]()
+        for broker in list(self._lanes.brokers.values()):
             if broker.flying:
                 continue
-            lanes, broker.waiting = broker.waiting, []
-            for lane in lanes:
-                lane.queued = False
-                if (leader := self._leader(lane, leaders)) is None:
-                    continue
-                if leader.flying:
-                    lane.wait(leader)
+            for lane in broker.call():
+                leader = self._lanes.broker(self._leader(lane, leaders))
+                if leader.node == NOBODY:
+                    unknown.append(lane)
+                elif leader.flying:
+                    lane.join(leader)
                 else:
-                    lane.broker = leader
-                    ready.setdefault(leader.node, []).append(lane)
-        if leaders.unknown:
-            self._ask_later(producer, leaders.unknown)
-        for node, lanes in ready.items():
-            self._send(producer, brokers[node], lanes)
+                    ready.setdefault(leader, []).append(lane)
+        if unknown:
+            self._ask(producer, unknown)
+        for broker, lanes in ready.items():
+            self._send(producer, broker, lanes)
 
-    def _leader(self, lane: Lane, leaders: Leaders) -> Broker | None:
-        """None when the lane cannot be sent now, or must not."""
+    def _leader(self, lane: Lane, leaders: Leaders) -> int:
+        """Nobody's number when the lane cannot be sent now, or must not."""
         count = leaders.count(lane.place.topic)
         expected = len(self._lanes.by_topic[lane.topic])
         if count and count != expected:
             error = self._topics.changed(lane.topic, count, expected)
-            self._fail([part.ticket for part in lane.queue], error)
-            return None
-        node = leaders.of(lane)
-        return None if node is None else self._lanes.broker(node)
+            self._fail([part.ticket for part in (*lane.flight, *lane.queue)], error)
+            return NOBODY
+        return leaders.of(lane)
 
-    def _ask_later(self, producer: Producer, lanes: Sequence[Lane]) -> None:
-        """Ask who leads these by now, and try again after a pause."""
+    def _ask(self, producer: Producer, lanes: Sequence[Lane]) -> None:
+        """Ask who leads these by now; they are tried again after a pause."""
+        nobody = self._lanes.nobody
+        if not nobody.flying:
+            nobody.flying = True
+            self._pause = self._loop.call_later(BACKOFF_MS / 1000, nobody.land)
+        for lane in lanes:
+            # Learnt while there was no producer, its topic is news to this one.
+            producer.client.add_topic(lane.place.topic)
+            lane.join(nobody)
         producer.client.force_metadata_update()
-        self._loop.call_later(BACKOFF_MS / 1000, self._again, producer, lanes)
-
-    def _again(self, producer: Producer, lanes: Sequence[Lane]) -> None:
-        if producer is self._producer:
-            for lane in lanes:
-                lane.wait(self._lanes.nobody)
-            self._wake()
 
     def _send(self, producer: Producer, broker: Broker, lanes: Sequence[Lane]) -> None:
         """One request of what these lanes have; what is too much stays in line."""
         size, batches = 0, dict[TopicPartition, Sealed]()
         flying: list[Lane] = []
         joined = Joined()
+        broker.flying = True
         for lane in lanes:
             if size >= REQUEST_BYTES:
-                lane.wait(broker)
+                lane.join(broker)
             elif sealed := lane.sealed or self._seal(lane, producer, joined):
                 size += sealed.size
                 batches[lane.place] = sealed
-                lane.flying = True
+                lane.fly(broker)
                 flying.append(lane)
-        if flying:
-            broker.flying = True
-            work = self._deliver(producer, broker, flying, batches)
-            task = self._loop.create_task(work, name="kafka produce")
-            self._requests.add(task)
-            task.add_done_callback(partial(self._requested, producer))
+        if not flying:
+            broker.land()
+            return
+        work = self._deliver(producer, broker, flying, batches)
+        task = self._loop.create_task(work, name="kafka produce")
+        self._requests.add(task)
+        task.add_done_callback(partial(self._requested, producer))
 
     def _seal(self, lane: Lane, producer: Producer, joined: Joined) -> Sealed | None:
         """Make its next batch; None when nobody waits for one any more."""
         if not (packed := fill(lane)):
             return None
+        for part in lane.flight:
+            part.ticket.flying += 1
         records = joined.of(lane.place.partition, packed)
         lane.sealed = producer.seal(lane.place, records, len(packed))
         lane.records = len(packed)
-        for part in lane.flight:
-            part.ticket.flying += 1
         return lane.sealed
 
     async def _deliver(
@@ -240,7 +241,7 @@ class Appender:
             failed = error.with_traceback(None)  # it holds this frame
         if producer is not self._producer:
             return  # it was ended: the callers know
-        broker.flying = False
+        fatal: KafkaError | None = None
         again: list[Lane] = []
         for lane in lanes:
             code, offset = results.get(lane.place, (NO_ANSWER, -1))
@@ -248,60 +249,58 @@ class Appender:
                 self._landed(lane, offset)
                 continue
             problem = failed or for_code(code)(lane.place.topic)
-            if not problem.retriable:
-                self._end(producer, problem)
-                return
-            lane.flying = False
-            again.append(lane)
+            if problem.retriable:
+                lane.back()
+                again.append(lane)
+            else:
+                fatal = problem
+        if fatal is not None:
+            self._end(producer, fatal)
+            return
         if again:
-            self._ask_later(producer, again)
-        if broker.waiting:
-            self._wake()
+            self._ask(producer, again)
+        broker.land()
 
     def _requested(self, producer: Producer, task: "asyncio.Task[None]") -> None:
+        """It ended without an answer or an error of Kafka's: nobody knows of it."""
         self._requests.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            self._end(producer, None)
+        elif (error := task.exception()) is not None:
             self._end(producer, error)
 
     def _landed(self, lane: Lane, offset: int) -> None:
         """A batch is durable."""
         flight = lane.land()
-        lane.wait(lane.broker)
+        lane.join(lane.broker)
         if offset >= 0:  # -1: written by an earlier try
             self.ends[lane.place] = offset + lane.records
-        self._confirm(flight)
-
-    def _confirm(self, flight: Iterable[Part]) -> None:
-        for part in flight:
-            ticket = part.ticket
-            ticket.flying -= 1
-            ticket.left -= 1
-            if ticket.future.done():  # it was late, or its caller is gone
-                if not ticket.flying:
-                    self._release(ticket)
-            elif not ticket.left:
-                self._release(ticket)
-                ticket.future.set_result(None)
-        tickets = self._tickets
-        while tickets and tickets[0].future.done():
-            tickets.popleft()
-        if self._failing:
-            self._failing = False
+        self._callers.landed([part.ticket for part in flight])
+        if self._failing is not None:
+            self._failing = None
             self._tell("log_write_recovered", kafka=self._topics.place)
 
     # Failing
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written, for as long as what failed is being tried again.
+
+        None, too, when all who waited have given up: only the next append can know.
+        """
+        trying = self._producer is None or any(lane.sealed for lane in self._lanes)
+        return self._failing if trying else None
 
     def _end(self, producer: Producer, cause: BaseException | None) -> None:
         """A batch failed for good: all who wait are told, a new producer is made."""
         if producer is not self._producer:
             return
         self._producer = None
-        for part in self._lanes.ground():
-            ticket = part.ticket
-            ticket.flying -= 1
-            if ticket.future.done() and not ticket.flying:
-                self._release(ticket)
-        self._fail(list(self._tickets), log_error(self._topics.place, cause))
+        if self._pause is not None:
+            self._pause.cancel()
+        self._callers.grounded([part.ticket for part in self._lanes.ground()])
+        told = [ticket for ticket in self._callers.waiting if ticket.left]
+        self._fail(told, log_error(self._topics.place, cause))
         for request in self._requests:
             request.cancel()
         self._own(producer.stop(), ENDING)
@@ -320,7 +319,7 @@ class Appender:
             producer = Producer(self._settings)
             try:
                 await producer.start(map(self._topics.full, self._lanes.by_topic))
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is: without a producer nothing is ever written again
                 self._tell_failing(log_error(self._topics.place, error))
                 await asyncio.sleep(RENEW_S)
             else:
@@ -328,26 +327,16 @@ class Appender:
         self._wake()
 
     def _fail(self, tickets: Iterable[Ticket], error: LogError) -> None:
-        for ticket in tickets:
-            if not ticket.future.done():
-                ticket.future.set_result(str(error))
-            if not ticket.flying:
-                self._release(ticket)
+        self._callers.fail(tickets, str(error))
         self._sweep()
         self._tell_failing(error)
 
     def _give_up(self, ticket: Ticket) -> None:
         """Its caller is gone, or has its error: what is not in flight is dropped."""
-        ticket.future.cancel()
-        if not ticket.flying:
-            self._release(ticket)
+        self._callers.leave(ticket)
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_soon(self._sweep)
-
-    def _release(self, ticket: Ticket) -> None:
-        self.waiting_bytes -= ticket.size
-        ticket.size = 0
 
     def _sweep(self) -> None:
         """Memory is flat while brokers are away: nothing waits for nobody."""
@@ -356,23 +345,15 @@ class Appender:
             lane.sweep()
 
     def _tell_failing(self, error: LogError) -> None:
-        if not self._failing:
-            self._failing = True
+        if self._failing is None:
+            self._failing = str(error)
             self._tell("log_write_failed", error=str(error))
 
-    def _on_deadline(self) -> None:
-        """One timer for all callers: they expire in the order in which they came."""
-        self._timer, now = None, self._loop.time()
-        late = []
-        while self._tickets and self._tickets[0].deadline <= now:
-            late.append(self._tickets.popleft())
-        if any(not ticket.future.done() for ticket in late):
-            self._fail(late, self._late())
-        if self._tickets:
-            at = max(self._tickets[0].deadline, now + TICK_S)
-            self._timer = self._loop.call_at(at, self._on_deadline)
+    def _late(self, tickets: Iterable[Ticket]) -> None:
+        self._fail(tickets, self._too_late())
+        self._wake()  # whoever should wait for nothing does so no longer than this
 
-    def _late(self) -> LogError:
+    def _too_late(self) -> LogError:
         return LogError(
             f"kafka: {self._topics.place}: not durable within {self._timeout_s:g} s: "
             "the brokers are away, slow, or too few are in sync"
@@ -380,17 +361,15 @@ class Appender:
 
     async def close(self) -> None:
         """Finish what waits within the deadline, then end the producer."""
-        waiting = [t.future for t in self._tickets if not t.future.done()]
-        if waiting:
+        if waiting := [ticket.future for ticket in self._callers.waiting]:
             await asyncio.wait(waiting, timeout=self._timeout_s)
         self._closing = True
         for task in [t for t in self._tasks if t.get_name() != ENDING]:
             task.cancel()
-        self._failing = True  # a close is nothing to tell of
-        self._fail(list(self._tickets), LogError("kafka: the log is closed"))
+        self._failing = ""  # a close is nothing to tell of
+        self._fail(self._callers.waiting, LogError("kafka: the log is closed"))
         if self._producer is not None:
             self._end(self._producer, LogError("kafka: the log is closed"))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._callers.close()
         if ending := {*self._tasks, *self._requests}:
             await asyncio.wait(ending)

@@ -33,17 +33,21 @@ from gateway.log.contract import Entry, Record
 from gateway.log.kafka_client import Trouble, log_error, naming
 from gateway.log.kafka_ends import Ends
 from gateway.log.kafka_marks import Group, newest, restore
-from gateway.log.kafka_read import read_ranges, reading, record_of, stop_consumer
-from gateway.log.kafka_rebalance import Listener, generation_of
+from gateway.log.kafka_read import read_ranges, record_of, stop_consumer
+from gateway.log.kafka_rebalance import (
+    REBALANCE_S,
+    Listener,
+    generation_of,
+    has_ended,
+    member,
+    trouble_of,
+)
 from gateway.log.kafka_settle import Offsets, Settler
 from gateway.log.marks import Marks
 
 SESSION_S = 10.0  # a worker that is silent for so long loses its partitions
-HEARTBEAT_S = 2.0
-REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
-REVOKE_S = 15.0  # of it, for what is in flight
+REVOKE_S = 15.0  # of REBALANCE_S, for what is in flight
 JOIN_S = SESSION_S + REBALANCE_S + 10.0
-IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 HEAL_S = 1.0  # between attempts to join anew
 
 
@@ -77,17 +81,7 @@ class KafkaSubscription:
         self._settling = Trouble(group.say, "log_settle")
 
     def _made(self) -> AIOKafkaConsumer:
-        group = self._group
-        consumer = reading(
-            group.settings,
-            group_id=group.topics.full(group.name),
-            session_timeout_ms=int(group.session_s * 1000),
-            heartbeat_interval_ms=int(min(HEARTBEAT_S, group.session_s / 3) * 1000),
-            rebalance_timeout_ms=int(REBALANCE_S * 1000),
-            max_poll_interval_ms=int(IDLE_S * 1000),
-        )
-        consumer.subscribe([self._full], listener=Listener(self.revoked, self.assigned))
-        return consumer
+        return member(self._group, Listener(self.revoked, self.assigned))
 
     async def start(self) -> None:
         """Join the group; returns with partitions, or none if others have them all."""
@@ -97,7 +91,7 @@ class KafkaSubscription:
         except BaseException:
             await self.stop()
             raise
-        self._tasks["ends"] = asyncio.create_task(self._refresh_ends())
+        self._tasks["watch"] = asyncio.create_task(self._watch())
 
     async def _join(self) -> None:
         with naming(f"group {self._group.topics.full(self._group.name)}"):
@@ -154,13 +148,15 @@ class KafkaSubscription:
         self._tasks["load"] = asyncio.create_task(self._load(partitions))
 
     async def _load(self, partitions: Sequence[TopicPartition]) -> None:
+        try:
+            await self._restore(partitions)
+        except Exception as error:  # noqa: BLE001 -- whatever it is: who is not ready never polls again
+            self._break(log_error(self._full, error))
+
+    async def _restore(self, partitions: Sequence[TopicPartition]) -> None:
         kept = self._staying
         new = [tp for tp in partitions if tp.partition not in kept]
-        try:
-            restored = await restore(self._group, self._consumer, new)
-        except (KafkaError, OSError, LogError) as error:
-            self._break(log_error(self._full, error))
-            return
+        restored = await restore(self._group, self._consumer, new)
         lost = frozenset(self._marks.keys() - kept)
         self._marks = {n: self._marks[n] for n in kept} | dict(restored.marks)
         self._places = {n: self._places[n] for n in kept} | {
@@ -177,7 +173,7 @@ class KafkaSubscription:
 
     def _break(self, error: LogError) -> None:
         """The membership is over: whoever joins hears of it, who has joined heals."""
-        if "ends" not in self._tasks:
+        if "watch" not in self._tasks:
             self._error = error
             self._ready.set()
         elif (healing := self._tasks.get("heal")) is None or healing.done():
@@ -188,11 +184,12 @@ class KafkaSubscription:
     async def _heal(self) -> None:
         """Join anew until it works; what was ours is lost, as after a crash."""
         while True:
-            await stop_consumer(self._consumer)
-            self._consumer, self._generation = self._made(), -1
             try:
+                await stop_consumer(self._consumer)
+                self._consumer, self._generation = self._made(), -1
                 await self._join()
-            except LogError:
+            except Exception as error:  # noqa: BLE001 -- whatever it is: nobody else heals
+                self._reading.failed(log_error(self._full, error))
                 await asyncio.sleep(HEAL_S)
             else:
                 return
@@ -242,11 +239,7 @@ class KafkaSubscription:
         except ConsumerStoppedError as error:
             raise LogError("kafka: the log is closed") from error
         except KafkaError as error:
-            failed = log_error(self._full, error)
-            self._reading.failed(failed)
-            if self._consumer._coordinator._coordination_task.done():  # noqa: SLF001 -- aiokafka does not start it again
-                self._break(failed)
-            raise failed from error
+            raise self._failed(error) from error
         else:
             self._reading.passed()
             # Between two assignments aiokafka starts at the commit again, below what
@@ -254,6 +247,13 @@ class KafkaSubscription:
             if self._ready.is_set():
                 self._take(found)
                 await self._pass_trailing()
+
+    def _failed(self, error: KafkaError) -> LogError:
+        failed = log_error(self._full, error)
+        self._reading.failed(failed)
+        if has_ended(self._consumer):
+            self._break(failed)
+        return failed
 
     def _take(self, found: Any) -> None:
         """Leave out the settled; offsets that hold no record are passed for good."""
@@ -383,9 +383,12 @@ class KafkaSubscription:
         """What is not settled is so old that retention will soon delete it."""
         return self._ends.overdue
 
-    async def _refresh_ends(self) -> None:
+    async def _watch(self) -> None:
+        """Now and then: what fails while nobody fetches, and how far behind it is."""
         while True:
             await asyncio.sleep(kafka_ends.ENDS_S)
+            if (trouble := trouble_of(self._consumer)) is not None:
+                self._failed(trouble)
             if self._ready.is_set() and self._marks:
                 await self._ends.refresh(self._consumer, self._marks)
 

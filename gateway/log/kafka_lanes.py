@@ -1,18 +1,23 @@
 """What waits to be appended, by partition. No network here, and no clock.
 
-    Ticket   one caller: its future, its bytes, its deadline
-    Part     what one ticket has in one partition
+    Part     what one caller has in one partition
     Lane     one partition: the parts that wait, the parts in flight (one batch at most)
     Broker   a leader: its lanes that wait, and whether a request to it is out
+
+Nobody stands in a line that nobody comes for. A lane is idle, in one line or in flight,
+and only one that is idle joins a line. Who joins the line of a broker that is not busy
+wakes the appender, and so does a broker that lands while somebody stands in its line.
+Lanes whose leader is not known stand in the line of ``nobody``, which is busy for as
+long as they pause before they are tried again.
 
 A key's partition is ``crc32(key) % partitions``: fast, stable, and the same number in
 every topic, as all have the same count. (Kafka's murmur2 in Python costs more than all
 the rest; who produces to these topics with another client must use crc32 too.)
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from typing import Any
 from zlib import crc32
 
@@ -20,6 +25,7 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
+from gateway.log.kafka_callers import Ticket
 from gateway.log.kafka_record import RECORD_BYTES, Packer, Sealed
 
 NOBODY = -1  # Kafka's number of a leader that is not known
@@ -29,19 +35,19 @@ ROOM_BYTES = 2_048  # of a record's limit, for its key, headers and batch
 BAD_ENTRY = (TypeError, ValueError, AttributeError, OverflowError)
 
 
-class Ticket:
-    """One caller that waits."""
+class UnfitError(LogError):
+    """The log is well: it is these entries that it cannot take."""
 
-    __slots__ = ("deadline", "flying", "future", "left", "size")
 
-    def __init__(
-        self, future: "asyncio.Future[str | None]", size: int, deadline: float
-    ) -> None:
-        self.future = future
-        self.size = size
-        self.deadline = deadline
-        self.left = 0  # parts not yet durable
-        self.flying = 0  # parts in flight
+class At(Enum):
+    """Where a lane is."""
+
+    IDLE = "idle"
+    LINE = "in the line of its broker"
+    FLIGHT = "in a request to its broker"
+
+
+IDLE = At.IDLE
 
 
 class Part:
@@ -71,26 +77,40 @@ class Part:
 
 
 class Broker:
-    """The leader of some lanes: who stands in line, and whether a request is out."""
+    """The leader of some lanes: who stands in its line, and whether it is busy."""
 
-    __slots__ = ("flying", "node", "waiting")
+    __slots__ = ("flying", "node", "waiting", "wake")
 
-    def __init__(self, node: int) -> None:
+    def __init__(self, node: int, wake: Callable[[], None]) -> None:
         self.node = node
-        self.flying = False
+        self.wake = wake
+        self.flying = False  # a request is out; of nobody: a pause lasts
         self.waiting: list[Lane] = []
+
+    def land(self) -> None:
+        """Its request is answered, its pause over: it is asked for at once."""
+        self.flying = False
+        if self.waiting:
+            self.wake()
+
+    def call(self) -> "list[Lane]":
+        """All who stand in its line, in no line any more."""
+        lanes, self.waiting = self.waiting, []
+        for lane in lanes:
+            lane.at = IDLE
+        return lanes
 
 
 class Lane:
     """One partition of one topic.
 
     ``flight`` is what is in ``sealed``, the batch that was numbered: sent and not yet
-    answered (``flying``), or to be sent again before anything else.
+    answered, or to be sent again before anything else.
     """
 
     __slots__ = (
-        *("broker", "flight", "flying", "limit", "place"),
-        *("queue", "queued", "records", "sealed", "topic"),
+        *("at", "broker", "flight", "limit", "place"),
+        *("queue", "records", "sealed", "topic"),
     )
 
     def __init__(
@@ -99,25 +119,33 @@ class Lane:
         self.topic = topic  # without the prefix
         self.place = place
         self.limit = limit  # bytes of the largest value
-        self.broker = broker
+        self.at = IDLE
+        self.broker = broker  # whose line it is in, who it flies to, or did last
         self.queue: deque[Part] = deque()
-        self.queued = False  # among its broker's waiting
         self.flight: list[Part] = []
         self.sealed: Sealed | None = None
         self.records = 0  # in the sealed batch
-        self.flying = False
 
-    def wait(self, broker: Broker) -> None:
-        """Stand in the line of ``broker``, if anything waits here."""
-        self.broker = broker
-        if (self.sealed or self.queue) and not self.queued and not self.flying:
-            self.queued = True
+    def join(self, broker: Broker) -> None:
+        """Stand in this line, if anything waits here and it is not cared for yet."""
+        if self.at is IDLE and (self.sealed or self.queue):
+            self.at, self.broker = At.LINE, broker
             broker.waiting.append(self)
+            if not broker.flying:
+                broker.wake()
+
+    def fly(self, broker: Broker) -> None:
+        """Its sealed batch is in a request to this broker."""
+        self.at, self.broker = At.FLIGHT, broker
+
+    def back(self) -> None:
+        """The batch did not arrive: it is sent again before anything else."""
+        self.at = IDLE
 
     def land(self) -> list[Part]:
         """Nothing of it is in flight any more; returns what was."""
         flight, self.flight, self.sealed = self.flight, [], None
-        self.flying = False
+        self.at = IDLE
         return flight
 
     def sweep(self) -> None:
@@ -128,12 +156,11 @@ class Lane:
 
 
 class Leaders:
-    """Who leads what at one moment; ``unknown`` are the lanes that nobody leads."""
+    """Who leads what at one moment."""
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
         self._counts: dict[str, int] = {}
-        self.unknown: list[Lane] = []
 
     def count(self, topic: str) -> int:
         """How many partitions a topic has; 0 when it is deleted or not known yet."""
@@ -142,21 +169,19 @@ class Leaders:
             self._counts[topic] = len(found or ())
         return self._counts[topic]
 
-    def of(self, lane: Lane) -> int | None:
-        """The broker's number; None puts the lane among the unknown."""
+    def of(self, lane: Lane) -> int:
+        """The broker's number, or nobody's."""
         node: int | None = self._cluster.leader_for_partition(lane.place)
-        if node is None or node == NOBODY:
-            self.unknown.append(lane)
-            return None
-        return node
+        return NOBODY if node is None else node
 
 
 class Lanes:
     """Every lane, by topic, and every broker that leads some."""
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake  # look soon who may be sent
         self.by_topic: dict[str, list[Lane]] = {}
-        self.nobody = Broker(NOBODY)
+        self.nobody = Broker(NOBODY, wake)
         self.brokers: dict[int, Broker] = {NOBODY: self.nobody}
 
     def __iter__(self) -> Iterator[Lane]:
@@ -175,7 +200,7 @@ class Lanes:
     def broker(self, node: int) -> Broker:
         """The broker of this number, new or known."""
         if node not in self.brokers:
-            self.brokers[node] = Broker(node)
+            self.brokers[node] = Broker(node, self._wake)
         return self.brokers[node]
 
     def unknown(self, entries: Sequence[Entry]) -> set[str]:
@@ -183,12 +208,12 @@ class Lanes:
         known = self.by_topic
         return {entry[0] for entry in entries if entry[0] not in known}
 
-    def put(self, ticket: Ticket, entries: Sequence[Entry]) -> bool:
-        """Every entry into its lane; True when a broker that is idle has work now.
+    def put(self, ticket: Ticket, entries: Sequence[Entry]) -> None:
+        """Every entry into its lane.
 
-        LogError for what is no entry, or too large: its ticket fails, no other does.
+        UnfitError for what is no entry, or too large: its ticket fails, no other does.
         """
-        by_topic, packer, news = self.by_topic, Packer(), False
+        by_topic, packer = self.by_topic, Packer()
         one: Entry | None = None
         number, record, size = 0, b"", 0
         for entry in entries:
@@ -213,10 +238,8 @@ class Lanes:
                 continue
             queue.append(Part(ticket, [record], size))
             ticket.left += 1
-            if not lane.queued and not lane.flying:
-                lane.wait(lane.broker)
-                news = news or not lane.broker.flying
-        return news
+            if lane.at is IDLE:
+                lane.join(lane.broker)
 
     def ground(self) -> list[Part]:
         """Nothing is in flight any more; returns what was."""
@@ -225,8 +248,7 @@ class Lanes:
             broker.flying, broker.waiting = False, []
         for lane in self:
             parts += lane.land()
-            lane.queued = False
-            lane.wait(lane.broker)
+            lane.join(lane.broker)
         return parts
 
 
@@ -259,7 +281,7 @@ def _packed(packer: Packer, entry: Entry) -> bytes:
     try:
         return packer.pack(entry[1], entry[2], entry[3])
     except BAD_ENTRY as error:
-        raise LogError(f"kafka: not an entry: {error}") from error
+        raise UnfitError(f"kafka: not an entry: {error}") from error
 
 
 def weigh(entries: Sequence[Entry]) -> int:
@@ -272,9 +294,9 @@ def weigh(entries: Sequence[Entry]) -> int:
     return total
 
 
-def too_large(entry: Entry, lane: Lane) -> LogError:
+def too_large(entry: Entry, lane: Lane) -> UnfitError:
     """Named, because the broker's own answer would name neither topic nor size."""
-    return LogError(
+    return UnfitError(
         f"kafka: a record of {len(entry.value)} bytes for {lane.place.topic}, which "
         f"takes {lane.limit}: raise its max.message.bytes"
     )

@@ -24,6 +24,7 @@ from gateway.log.contract import (
 from gateway.log.kafka_append import Appender
 from gateway.log.kafka_client import LibraryLog, Trouble, naming, settings
 from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
+from gateway.log.kafka_lanes import UnfitError
 from gateway.log.kafka_marks import Group, decoded
 from gateway.log.kafka_read import bounds, read_span, reader
 from gateway.log.kafka_topics import Topics
@@ -98,6 +99,8 @@ class KafkaLog:
             return
         try:
             await self._appender.append(entries)
+        except UnfitError:
+            raise
         except LogError as error:
             if error.code != "overloaded":
                 self._failed = (time.monotonic(), str(error))
@@ -214,13 +217,16 @@ class KafkaLog:
     async def ping(self) -> None:
         """LogError when a topic could not be written, or is about to lose records.
 
-        An append that failed counts for a while only: who is not ready gets no traffic,
-        and would never hear that the trouble has passed.
+        An append that failed counts until one succeeds while it is still being tried;
+        else for a while only: who is not ready gets no traffic, and would never hear
+        that the trouble has passed.
         """
         self._refuse_when_closed()
         with naming(self._topics.place):
             async with asyncio.timeout(self._timeout_s):
                 await self._topics.check_running()
+        if (problem := self._appender.problem) is not None:
+            raise LogError(problem)
         if self._failed is not None and time.monotonic() - self._failed[0] < FAILED_S:
             raise LogError(self._failed[1])
         for (topic, group), subscription in self._subscriptions.items():

@@ -1,11 +1,20 @@
 """What aiokafka wants to be told of a rebalance: an object of a class of its own.
 
-And what it does not tell: the generation of the group that it belongs to.
+And what it does not tell: the generation of the group that it belongs to, and an error
+that nobody fetches.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from gateway.log.kafka_marks import Group
+from gateway.log.kafka_read import reading
+
+HEARTBEAT_S = 2.0
+REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
+IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -26,6 +35,42 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """After; nothing may be awaited here, no heartbeat is sent meanwhile."""
         self._assigned(list(assigned))
+
+
+def member(group: Group, listener: Listener) -> AIOKafkaConsumer:
+    """A consumer that will be a member of the group once it is started."""
+    consumer = reading(
+        group.settings,
+        group_id=group.topics.full(group.name),
+        session_timeout_ms=int(group.session_s * 1000),
+        heartbeat_interval_ms=int(min(HEARTBEAT_S, group.session_s / 3) * 1000),
+        rebalance_timeout_ms=int(REBALANCE_S * 1000),
+        max_poll_interval_ms=int(IDLE_S * 1000),
+    )
+    consumer.subscribe([group.topics.full(group.topic)], listener=listener)
+    return consumer
+
+
+def has_ended(consumer: AIOKafkaConsumer) -> bool:
+    """Its membership is over, for a reason nobody foresaw: it is not begun again."""
+    ended: bool = consumer._coordinator._coordination_task.done()  # noqa: SLF001 -- aiokafka does not start it again
+    return ended
+
+
+def trouble_of(consumer: AIOKafkaConsumer) -> KafkaError | None:
+    """What has failed in the group, once.
+
+    aiokafka stands still until somebody hears of it, and tells only who fetches: during
+    a rebalance, or while it is paused, nobody does.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 -- there is no public way to it
+    if coordinator is None or coordinator._coordination_task.cancelled():  # noqa: SLF001 -- as above
+        return None  # it is not begun yet, or being ended
+    try:
+        coordinator.check_errors()
+    except KafkaError as error:
+        return error
+    return None
 
 
 def generation_of(consumer: AIOKafkaConsumer) -> int:

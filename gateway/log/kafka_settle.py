@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from gateway.errors import LogError
@@ -62,21 +61,28 @@ class Settler:
     async def _run(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            error: LogError | None = None
+            place = f"commit of {self._group.name}"
+            error: LogError | None = log_error(place, None)  # until it is known better
             try:
                 async with asyncio.timeout(self._group.timeout_s) as self._deadline:
                     await self._commit([r for records, _ in waiting for r in records])
-            except (KafkaError, OSError, TimeoutError, LogError) as cause:
-                error = log_error(f"commit of {self._group.name}", cause)
+                error = None
+            except Exception as cause:  # noqa: BLE001 -- whatever it is, those who wait must hear of it
+                error = log_error(place, cause)
             finally:
                 self._deadline = None
-            for _, done in waiting:
-                if done.done():
-                    continue
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(LogError(str(error)))
+                self._tell([done for _, done in waiting], error)
+
+    def _tell(
+        self, waiting: Sequence[asyncio.Future[None]], error: LogError | None
+    ) -> None:
+        for done in waiting:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(LogError(str(error)))
 
     async def _commit(self, records: Sequence[Record]) -> None:
         """Of the partitions we have; what was polled of others is their new owner's."""

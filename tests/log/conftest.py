@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from gateway.config import LogConfig
 from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog, Record, Span
+from gateway.log.kafka_lanes import At
 from gateway.log.kafka_log import KafkaLog, open_kafka
 from gateway.log.sqlite_log import SqliteLog, open_sqlite
 from gateway.log.sqlite_retention import Keeping
@@ -152,7 +153,7 @@ class KafkaBackend:
         assert isinstance(log, KafkaLog)
         self.node.freeze()
         try:
-            yield lambda: any(lane.flying for lane in log._appender._lanes)
+            yield lambda: any(lane.at is At.FLIGHT for lane in log._appender._lanes)
         finally:
             self.node.thaw()
             self.node.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -10,6 +11,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from gateway.errors import LogError
 from gateway.log.kafka_log import KafkaLog
+from tests.log.broker.kafka import Node
 from tests.log.conftest import (
     PATIENCE_S,
     KafkaBackend,
@@ -23,6 +25,7 @@ from tests.log.conftest import (
 )
 
 pytestmark = pytest.mark.service
+RESTARTS = 3
 
 
 async def append_for_ever(log: KafkaLog, name: str, kept: list[str]) -> None:
@@ -71,6 +74,32 @@ async def test_a_killed_broker_loses_nothing_acknowledged(kafka: KafkaBackend) -
     assert codes.count("log_write_failed") == codes.count("log_write_recovered")
 
 
+@pytest.mark.parametrize("end", [Node.kill, Node.stop])
+async def test_a_lone_broker_may_be_restarted_again_and_again(
+    kafka: KafkaBackend, end: Callable[[Node], None]
+) -> None:
+    kept: list[str] = []
+    async with kafka.opened(topics=["events", "to.crm"]) as log:
+        tasks = [
+            asyncio.create_task(append_for_ever(log, f"k{n}", kept)) for n in range(12)
+        ]
+        for _ in range(RESTARTS):
+            goal = len(kept) + 200
+            await until(lambda: len(kept) >= goal)  # noqa: B023 -- waited for here
+            await asyncio.to_thread(end, kafka.node)
+            kafka.node.launch()
+            await asyncio.to_thread(kafka.node.wait)
+        goal = len(kept) + 200
+        await until(lambda: len(kept) >= goal)
+        await taken(log.ping)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await until(lambda: log.waiting_bytes == 0)
+        for topic in ("events", "to.crm"):
+            assert set(kept) <= set(values(await scanned(log, topic)))
+
+
 async def test_memory_is_flat_while_the_broker_is_away(kafka: KafkaBackend) -> None:
     async with kafka.opened(append_timeout_s=0.5, waiting_bytes=1_000_000) as log:
         with kafka.stuck(log):
@@ -85,7 +114,7 @@ async def test_memory_is_flat_while_the_broker_is_away(kafka: KafkaBackend) -> N
             assert refused >= 1_000
         await until(lambda: log.waiting_bytes == 0)
         await taken(lambda: log.append(numbered(1)))
-        assert not log._appender._tickets
+        assert not log._appender._callers.waiting
 
 
 async def refuses(kafka: KafkaBackend, topic: str, size: int) -> None:

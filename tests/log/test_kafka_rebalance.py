@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.errors import GroupAuthorizationFailedError, RequestTimedOutError
 
 from gateway.errors import LogError
-from gateway.log import kafka_follow
+from gateway.log import kafka_ends, kafka_follow
 from gateway.log.kafka_follow import KafkaSubscription
 from gateway.log.kafka_marks import Restored, restore
 from tests.log.broker.kafka import freeze
@@ -161,6 +161,45 @@ async def test_a_membership_that_broke_is_made_anew(kafka: KafkaBackend) -> None
             await subscription.settle(again)
             assert subscription.lag == 0
     assert "log_follow_failed" in dict(kafka.told)
+
+
+async def test_an_error_during_a_rebalance_is_heard_though_nobody_fetches(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka goes no further until it is; a right that was lost and came back."""
+    monkeypatch.setattr(kafka_ends, "ENDS_S", 0.1)
+    async with kafka.opened() as log, log.subscribe("to.crm", group="crm") as follower:
+        await log.append(numbered(2))
+        await follower.settle(await polled(follower, 2))
+        coordinator = follower._consumer._coordinator
+        join = coordinator._do_rejoin_group
+
+        async def refuse(_: object) -> None:
+            coordinator._do_rejoin_group = join
+            raise GroupAuthorizationFailedError("crm")
+
+        coordinator._do_rejoin_group = refuse
+        coordinator.request_rejoin()
+        await until(lambda: not follower._ready.is_set())
+        await log.append(numbered(2, start=2))
+        assert values(await polled(follower, 2)) == ["2", "3"]
+    assert "Read on the group" in dict(kafka.told)["log_read_failed"]["error"]
+    assert "log_read_recovered" in dict(kafka.told)
+
+
+async def test_marks_that_could_not_be_restored_are_restored_by_joining_anew(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> Restored:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    async with kafka.opened() as log, log.subscribe("to.crm", group="crm") as follower:
+        monkeypatch.setattr(kafka_follow, "restore", fail)
+        follower._consumer._coordinator.request_rejoin()
+        await until(lambda: "log_follow_failed" in dict(kafka.told))
+        await log.append(numbered(2))
+        assert values(await polled(follower, 2)) == ["0", "1"]
 
 
 async def test_what_is_pending_is_not_polled_again_while_marks_are_restored(

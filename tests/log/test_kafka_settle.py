@@ -72,6 +72,24 @@ async def test_a_commit_that_is_not_answered_marks_nothing() -> None:
     assert commits.seen == [1]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_who_settles_hears_of_whatever_ends_the_commit(
+    error: BaseException,
+) -> None:
+    commits = Commits()
+
+    def fail() -> None:
+        raise error
+
+    commits.begun.set = fail  # type: ignore[method-assign]
+    with pytest.raises(LogError, match="commit of crm"):
+        await commits.settle(0)
+    del commits.begun.set
+    commits.answer.set()
+    await commits.settle(0)
+    assert commits.seen == [1]
+
+
 async def test_a_rebalance_may_give_up_the_commit_under_way_even_twice() -> None:
     """The second time its deadline is over, and it has not ended yet."""
     commits = Commits()

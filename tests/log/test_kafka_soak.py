@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -117,6 +118,37 @@ async def test_a_random_broker_dies_under_load(cluster: Cluster) -> None:
                 assert mine == sorted(set(mine))
         repeats = len(load.settled) - len(set(load.settled))
         print(f"{len(load.kept)} kept, {load.refused} refused, {repeats} repeats")
+
+
+async def test_a_lone_broker_restarts_under_load(kafka: KafkaBackend) -> None:
+    """Acknowledged again within seconds of its being up, whichever way it went."""
+    took = []
+    async with kafka.opened(topics=TOPICS) as log:
+        load = Load(log)
+        tasks = [asyncio.create_task(load.append(f"k{n}")) for n in range(12)]
+        tasks.append(asyncio.create_task(load.follow()))
+        for round_ in range(ROUNDS):
+            await load.more(200)
+            end = (kafka.node.kill, kafka.node.stop)[round_ % 2]
+            await asyncio.to_thread(end)
+            await asyncio.sleep(random.choice([0.0, 1.0, 7.0]))
+            kafka.node.launch()
+            await asyncio.to_thread(kafka.node.wait)
+            began, kept = time.monotonic(), len(load.kept)
+            await until(lambda: len(load.kept) > kept)  # noqa: B023 -- waited for here
+            took.append(round(time.monotonic() - began, 2))
+        for task in tasks[:-1]:
+            task.cancel()
+        await asyncio.wait(tasks[:-1])
+        async with asyncio.timeout(60):
+            while not set(load.kept) <= set(load.settled):
+                await asyncio.sleep(0.1)
+        tasks[-1].cancel()
+        await asyncio.wait(tasks[-1:])
+        for topic in TOPICS[:2]:
+            assert set(load.kept) <= set(values(await scanned(log, topic)))
+    print({"kept": len(load.kept), "refused": load.refused, "again_after_s": took})
+    assert max(took) < 6
 
 
 async def test_two_of_three_away_is_unavailable_and_passes(cluster: Cluster) -> None:

@@ -51,6 +51,27 @@ async def test_kafka_stopped_for_60_s_under_load(tmp_path, hook, node):
         print(few_repeats(hook, losses(gateway)))
 
 
+async def test_the_broker_restarts_again_and_again(tmp_path, hook, node):
+    async with House(tmp_path, hook, node) as house:
+        intake, worker = await house.add("intake"), await house.add("worker")
+        took = []
+        async with loaded(intake) as clients:
+            for round_ in range(ROUNDS):
+                await works(worker)
+                await more(clients)
+                await asyncio.to_thread((node.kill, node.stop)[round_ % 2])
+                node.launch()
+                await asyncio.to_thread(node.wait)
+                began = time.monotonic()
+                await more(clients, 1)
+                took.append(round(time.monotonic() - began, 2))
+        await all_arrive(clients, hook)
+        assert hook.known == acknowledged(clients)
+        print({"acknowledged": len(acknowledged(clients)), "again_after_s": took})
+        print(few_repeats(hook, house.lost))
+        assert max(took) < 6
+
+
 async def test_workers_added_and_killed_again_and_again(tmp_path, hook, node):
     async with House(tmp_path, hook, node) as house:
         intake = await house.add("intake")

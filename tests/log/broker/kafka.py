@@ -194,6 +194,12 @@ class Node:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """SIGTERM, as for an upgrade."""
+        assert self.process
+        self.process.terminate()
+        self.process.wait()
+
     def freeze(self) -> None:
         assert self.process
         freeze(self.process)
