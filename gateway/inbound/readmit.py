@@ -10,7 +10,7 @@ from datetime import datetime
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
-from gateway.inbound import decode, entries, track_api
+from gateway.inbound import decode, entries, fit, track_api
 from gateway.inbound.admit import Admitted, admit, admit_outside
 from gateway.inbound.check import Plan
 from gateway.inbound.inflate import inflate
@@ -120,10 +120,11 @@ class Readmission:
         return [entry for each in found if each is not None for entry in each]
 
     def _is_fit(self, message: Json) -> bool:
-        size, deep = decode.weigh(message, self._limits.nesting)
-        if deep or size > self._limits.message_bytes:
+        limits = self._limits
+        size, _ = fit.weigh(message, limits.nesting, limits.message_bytes)
+        if size > limits.message_bytes:
             return False
-        return not decode.flaws(message, self._limits.nesting)
+        return not fit.flaws(message, limits.nesting)
 
     def _entered(self, verdict: Admitted | Refusal) -> Sequence[Entry] | None:
         if isinstance(verdict, Refusal):
