@@ -78,7 +78,8 @@ class Readmission:
     ) -> tuple[Sequence[Json], decode.Batch]:
         """A whole request that was refused is taken apart; a message stands alone."""
         whole = isinstance(parsed, dict) and "batch" in parsed and "type" not in parsed
-        if whole and (call is None or call.is_batch):
+        single = value["endpoint"] in SINGLE or (call is not None and not call.is_batch)
+        if whole and not single:
             return decode.split(parsed, None, self._limits)
         said = value.get("batch") or {}
         batch = decode.Batch(

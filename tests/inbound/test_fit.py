@@ -3,17 +3,21 @@
 import json
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from gateway.config import parse
 from gateway.errors import MessageError
 from gateway.inbound import decode, fit
 from gateway.inbound.decode import KEYLESS_BYTES, shared
 from gateway.inbound.fit import cut_deep, flaws, weigh
+from gateway.inbound.readmit import Readmission
 from gateway.inbound.refusal import POINTER_MAX, pointer
-from tests.inbound.house import GOOD
-from tests.inbound.samples import LIMITS
+from tests.inbound.house import CONFIG, GOOD
+from tests.inbound.samples import LIMITS, routes
 
 
 def peak_bytes(work: Any) -> int:
@@ -167,3 +171,30 @@ async def test_a_context_that_no_event_can_hold_is_refused_once(house):
     body["context"] = {"a": "x" * 60_000}
     body["batch"] = [GOOD] * 2
     assert (await house.post("/v1/batch", body))[0] == 200
+
+
+@pytest.mark.parametrize("depth", [65, 240, 260, 600])
+@pytest.mark.parametrize("line", ["/v1/identify", "/v1/track"])
+async def test_a_batch_inside_a_single_message_hides_no_depth(house, line, depth):
+    deep = b"[" * depth + b"]" * depth
+    body = b'{"userId":"u","event":"E","batch":%s}' % deep
+    status, said, _ = await house.post(line, body)
+    assert (status, said["code"]) == (400, "too_large")
+    assert said["errors"][0]["message"] == "nested deeper than 64"
+    assert await house.events() == []
+    fine = b'{"userId":"u","event":"E","batch":%s}' % (b"[" * 63 + b"]" * 63)
+    assert (await house.post(line, fine))[0] == 200
+
+
+async def test_a_batch_inside_a_single_message_is_not_taken_apart_later(house):
+    inner = [{"type": "identify", "userId": "inner"}]
+    body = {"userId": {}, "batch": inner}
+    assert (await house.post("/v1/identify", body))[0] == 400
+    (kept,) = [orjson.loads(each.value) for each in await house.records("refused")]
+    sources = parse(CONFIG, folder=Path()).sources
+    readmit = Readmission(sources, routes("crm"), {}, LIMITS)
+    assert readmit(kept) == "refused"
+    mended = kept["bytes"].replace("{}", '"outer"')
+    archive, _ = readmit({**kept, "bytes": mended})
+    event = orjson.loads(archive.value)
+    assert (event["userId"], event["batch"]) == ("outer", inner)
