@@ -12,7 +12,7 @@ import orjson
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
 from gateway.event import Event, Json, Normalized, Origin, Raw, iso
-from gateway.inbound import decode, track_api
+from gateway.inbound import decode, fit, track_api
 from gateway.inbound.check import check, planned, reference_errors
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import Fault, Refusal
@@ -142,12 +142,12 @@ class _Teller:
     def _unfit(self, message: Json) -> Sequence[Fault]:
         """Too large, or holding what no event can."""
         limits = self._config.limits
-        size, deep = decode.weigh(message, limits.nesting)
+        size, deep = fit.weigh(message, limits.nesting, limits.message_bytes)
         if size > limits.message_bytes:
             text = f"the message is {size} bytes, more than {limits.message_bytes}"
             return [Fault("", text, "too_large")]
         if self._suspect or deep:
-            return decode.flaws(message, limits.nesting)
+            return fit.flaws(message, limits.nesting)
         return ()
 
     def _stages(

@@ -94,15 +94,20 @@ class Acceptor:
         body = inflate(body, encoding, self.limits.request_bytes)
         if work.endpoint.type is None and await self._take_cut(work, body):
             return None
-        value, work.suspect, work.crowded = decode.decode(body, self.limits)
-        if work.source is None and isinstance(value, dict):
+        single, known = work.endpoint.type is not None, work.source is not None
+        value, work.suspect, work.crowded = decode.decode(
+            body, self.limits, batch=not single, known=known
+        )
+        if not known and isinstance(value, dict):
             work.source = self.keys.in_body(value.get("writeKey"))
-        messages, work.batch = decode.split(value, work.endpoint.type, self.limits)
-        sources = self._sources(work, messages)
+        messages = [value] if single else decode.messages_of(value, self.limits)
+        sources = self._sources(work, messages)  # nothing is walked for nobody
+        if not single:
+            work.batch = decode.shared(value, self.limits, suspect=work.suspect)
         if (late := self._spend(sources)) is not None:
             return late
         work.small = len(body) <= self.limits.message_bytes
-        if work.endpoint.type is not None:
+        if single:
             work.single = body
             self.judge.take(work, 0, value, sources[0])
         else:
@@ -119,9 +124,7 @@ class Acceptor:
         if pieces is None or source is None or source.name in self.budgets:
             return False  # a rate is about the number of messages: here, a guess
         texts = pieces.texts
-        _, work.batch = decode.split(
-            pieces.around | {"batch": texts}, None, self.limits
-        )
+        work.batch = decode.shared(pieces.around, self.limits, suspect=False)
         work.small, work.crowded = len(body) <= self.limits.message_bytes, True
         try:
             sources = [source] * len(texts)

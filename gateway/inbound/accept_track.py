@@ -143,13 +143,12 @@ class TrackAcceptor(Acceptor):
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
         value, work.suspect, work.crowded = decode.decode(
-            body.strip() or track_api.EMPTY, self.limits
+            body.strip() or track_api.EMPTY, self.limits, batch=ticket.call.is_batch
         )
         if ticket.call.is_batch:
-            messages, _ = decode.split(value, None, self.limits)
+            messages = decode.messages_of(value, self.limits)
         else:
             messages, work.single = [value], body
-            work.suspect = work.suspect or work.crowded
         sources = [source] * len(messages)
         if (late := self._spend(sources)) is not None:
             return late

@@ -18,8 +18,8 @@ import jsonschema_rs
 
 from gateway.errors import ConfigError
 from gateway.event import Checked, Json, Raw
-from gateway.inbound.decode import KINDS, TYPES, escaped
-from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
+from gateway.inbound.decode import KINDS, TYPES
+from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, escaped, pointer
 from gateway.notices import Notice
 from gateway.traits import canonical
 
@@ -173,7 +173,7 @@ def _judge(schema: Json, place: str) -> Judge:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        inner = "".join(f"/{escaped(part)}" for part in error.absolute_path)
+        inner = pointer(error.absolute_path)
         raise ConfigError(f"{place}{inner}: {error.message}") from None
     try:
         validator = jsonschema_rs.Draft202012Validator(
@@ -247,13 +247,12 @@ def _missing(kind: str) -> str:
 
 def _fault(violation: Violation) -> Fault:
     keyword, schema = violation.keyword, violation.schema
-    pointer = "".join(f"/{escaped(part)}" for part in violation.path)
     code = keyword
     if keyword == "pattern" and "format" in schema:
         code = "format"  # the pattern only spells the format out
     elif keyword == "pattern" and "number" in schema.get("type", ()):
         code = "type"  # and this one, which strings are numbers
-    return Fault(pointer, _text(violation), code)
+    return Fault(pointer(violation.path), _text(violation), code)
 
 
 LIMITS = {

@@ -15,7 +15,8 @@ import orjson
 
 from gateway.config import Limits
 from gateway.event import Json
-from gateway.inbound.decode import BOM, brackets, holds_long_integer, holds_nul
+from gateway.inbound.decode import BOM, holds_long_integer, holds_nul
+from gateway.inbound.fit import brackets
 
 NAME = b'"batch"'
 SPACE = b" \t\n\r"

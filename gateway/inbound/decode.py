@@ -16,17 +16,23 @@ import orjson
 from gateway.config import Limits
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Raw
-from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
+from gateway.inbound.fit import INTEGER_END, brackets, cut_deep, flaws, weigh
+from gateway.inbound.refusal import Fault, Refusal
 
 BOM = b"\xef\xbb\xbf"
 INTEGER_DIGITS = 19  # the shortest run of digits that may leave the 64-bit integers
-INTEGER_MIN, INTEGER_END = -(2**63), 2**64  # what orjson reads and writes exactly
 DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= each <= 0x39 else each for each in range(256))  # noqa: PLR2004 -- the digits 0 to 9
 DIGITS_MAX = 4_000  # Python refuses to read longer integers; ours are out of range
-TOKENS_MAX = 1_000_000  # of a body nested too deep to parse; bounds the search
-TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]++|[\]}]++', re.DOTALL)
+RUNS_MAX = 500_000  # of brackets, in a body nested too deep to parse
+KEYLESS_BYTES = 1_000_000  # of a body whose header names no key, for the slow reader
+# Brackets side by side, after anything else: it matches everywhere, so it is linear.
+BRACKETS = re.compile(
+    rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+([\[{]++|[\]}]++|\Z)',
+    re.DOTALL,
+)
+OPENING = (b"[", b"{")
 DEPTH_MAX = 500  # what the standard library parses on any stack; far above the limit
-ENVELOPE_DEPTH = 2  # the body's object and its batch array
+SHARED = ("context", "integrations", "timestamp", "sentAt")
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 # What only the gateway writes, and the key, which goes nowhere.
 OURS = frozenset({"writeKey", "asSent", "source", "timestampSource"}).union(
@@ -57,13 +63,17 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a batch says for each of its messages; ``faults`` if that is no use."""
+    """What a batch says for each of its messages; ``faults`` if that is no use.
+
+    ``size`` is what all of it takes as compact JSON, in bytes.
+    """
 
     context: Mapping[str, Json] | None = None
     integrations: Mapping[str, Json] | None = None
     timestamp: str | None = None
     sent_at: str | None = None
     faults: tuple[Fault, ...] = ()
+    size: int = 0
 
     def as_sent(self) -> dict[str, Json]:
         """For the record of a refused message, so that it can be admitted later."""
@@ -78,31 +88,35 @@ class Batch:
 NO_BATCH = Batch()
 
 
-def decode(body: bytes, limits: Limits) -> Decoded:
+def decode(
+    body: bytes, limits: Limits, *, batch: bool = True, known: bool = True
+) -> Decoded:
     """JSON to a value; what one message did wrong stays in it, for ``flaws`` to find.
 
     orjson decides for nearly all; it refuses NaN, Infinity, lone surrogates and very
     deep nesting, and turns large integers into floats: then the standard library
-    reads the body, keeping all of it.
+    reads the body, keeping all of it. That is slow, so it reads no more than
+    ``KEYLESS_BYTES`` for a sender who is not ``known``.
+
+    Nothing is walked here but a single message (``batch`` False) that is no larger
+    than a message may be. The messages of a batch are weighed when they are judged.
     """
     body = body.removeprefix(BOM)
     suspect = holds_nul(body)
     if holds_long_integer(body):
-        value, suspect = _read_all(body), True
+        value, suspect = _read_slowly(body, known=known), True
     else:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            value, suspect = _read_all(body), True
-    batch = value.get("batch") if isinstance(value, dict) else None
-    many = isinstance(batch, list) and len(batch) > limits.nesting
-    if not many and brackets(body) <= limits.nesting:
+            value, suspect = _read_slowly(body, known=known), True
+    messages = value.get("batch") if batch and isinstance(value, dict) else None
+    if isinstance(messages, list):
+        crowded = len(messages) > limits.nesting or brackets(body) > limits.nesting
+        return Decoded(value, suspect, crowded)
+    if len(body) > limits.message_bytes or brackets(body) <= limits.nesting:
         return Decoded(value, suspect)
-    if isinstance(batch, list):
-        rest = {name: each for name, each in value.items() if name != "batch"}
-        suspect = _bound(rest, limits.nesting) or suspect
-        return Decoded(value, suspect, crowded=True)
-    return Decoded(value, _bound(value, limits.nesting) or suspect)
+    return Decoded(value, cut_deep(value, limits.nesting) or suspect)
 
 
 def holds_nul(json_text: bytes) -> bool:
@@ -115,9 +129,14 @@ def holds_long_integer(json_text: bytes) -> bool:
     return b"0" * INTEGER_DIGITS in json_text.translate(DIGITS_TO_ZERO)
 
 
-def brackets(json_text: bytes) -> int:
-    """How many containers it has at most: no text is nested deeper than that."""
-    return json_text.count(b"{") + json_text.count(b"[")
+def _read_slowly(body: bytes, *, known: bool) -> Json:
+    if not known and len(body) > KEYLESS_BYTES:
+        message = (
+            f"the body is {len(body)} bytes, more than {KEYLESS_BYTES}, and not plain "
+            "JSON; larger ones need their key in the Authorization header"
+        )
+        raise MessageError("too_large", message)
+    return _read_all(body)
 
 
 def _read_all(body: bytes) -> Json:
@@ -126,8 +145,11 @@ def _read_all(body: bytes) -> Json:
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8: byte {error.start + 1}"
         raise MessageError("invalid_json", message) from None
+    # Being called for each integer takes three times as long as all the rest.
+    endless = b"0" * DIGITS_MAX in body.translate(DIGITS_TO_ZERO)
+    parse_int = _integer if endless else None
     try:
-        return json.loads(text, parse_int=_integer)
+        return json.loads(text, parse_int=parse_int)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         message = f"the body is not JSON: {error.msg} at {place}"
@@ -135,7 +157,7 @@ def _read_all(body: bytes) -> Json:
     except RecursionError:
         pass
     try:
-        return json.loads(_shallow(body, DEPTH_MAX), parse_int=_integer)
+        return json.loads(_shallow(body, DEPTH_MAX), parse_int=parse_int)
     except (json.JSONDecodeError, RecursionError):
         message = "the body is not JSON, and is nested very deep"
         raise MessageError("invalid_json", message) from None
@@ -148,96 +170,22 @@ def _integer(digits: str) -> int:
 def _shallow(body: bytes, depth_max: int) -> str:
     """The JSON with everything deeper than ``depth_max`` cut out of its container."""
     kept, start, depth = [], 0, 0
-    for count, token in enumerate(TOKEN.finditer(body)):
-        if count == TOKENS_MAX:
+    for count, found in enumerate(BRACKETS.finditer(body)):
+        if count == RUNS_MAX:
             raise MessageError("too_large", "the body is nested too deep to be read")
-        first, size = body[token.start()], token.end() - token.start()
-        if first in b"[{":
+        at, end = found.span(1)
+        size = end - at
+        if body[at:end][:1] in OPENING:
             if depth <= depth_max < depth + size:
-                kept.append(body[start : token.start() + depth_max + 1 - depth])
+                kept.append(body[start : at + depth_max + 1 - depth])
             depth += size
-        elif first in b"]}":
+        else:
             if depth - size <= depth_max < depth:
-                start = token.start() + depth - depth_max - 1
+                start = at + depth - depth_max - 1
             depth -= size
     if depth <= depth_max:
         kept.append(body[start:])
     return b"".join(kept).decode()
-
-
-def _bound(value: Json, nesting: int) -> bool:
-    """Whether it is nested deeper than ``nesting``; in place, what is far deeper goes.
-
-    Level by level, without recursion. A little more than the limit is kept, so that
-    ``flaws`` finds it in a message of a batch too.
-    """
-    level = [value] if isinstance(value, dict | list) else []
-    depth = 0
-    while level:
-        depth += 1
-        if depth > nesting + ENVELOPE_DEPTH + 1:
-            for container in level:
-                container.clear()
-            return True
-        level = [
-            item
-            for each in level
-            for item in (each.values() if type(each) is dict else each)
-            if type(item) is dict or type(item) is list
-        ]
-    return depth > nesting
-
-
-def flaws(value: Json, nesting: int) -> list[Fault]:
-    """What no event can hold, by pointer: in values and in keys, the first ten."""
-    faults: list[Fault] = []
-    waiting: list[tuple[Json, str, int]] = [(value, "", 1)]
-    while waiting and len(faults) < FAULTS_MAX:
-        item, pointer, depth = waiting.pop()
-        if isinstance(item, dict | list):
-            if depth > nesting:
-                text = f"nested deeper than {nesting}"
-                faults.append(Fault(pointer, text, "too_large"))
-                continue
-            pairs = item.items() if isinstance(item, dict) else enumerate(item)
-            inner = []
-            for key, each in pairs:
-                place = f"{pointer}/{escaped(key)}"
-                if isinstance(key, str) and (fault := _text_flaw(key, place, "a key")):
-                    faults.append(fault)
-                inner.append((each, place, depth + 1))
-            waiting.extend(reversed(inner))
-        elif (fault := _scalar_flaw(item, pointer)) is not None:
-            faults.append(fault)
-    return faults[:FAULTS_MAX]
-
-
-def _scalar_flaw(value: Json, pointer: str) -> Fault | None:
-    if isinstance(value, str):
-        return _text_flaw(value, pointer, "a string")
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        text = "NaN, Infinity and numbers as large are not numbers in JSON"
-        return Fault(pointer, text, "not_a_number")
-    if isinstance(value, int) and not INTEGER_MIN <= value < INTEGER_END:
-        text = "an integer must be from -2^63 to 2^64 - 1; send it as a string"
-        return Fault(pointer, text, "integer_range")
-    return None
-
-
-def _text_flaw(text: str, pointer: str, what: str) -> Fault | None:
-    if "\0" in text:
-        return Fault(pointer, f"{what} holds the character U+0000", "nul")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return Fault(pointer, f"{what} holds half a surrogate pair", "surrogate")
-    return None
-
-
-def escaped(key: str | int) -> str:
-    """A key as a part of a JSON Pointer that can always be written."""
-    part = str(key).replace("~", "~0").replace("/", "~1").replace("\0", "\ufffd")
-    return part.encode("utf-8", "replace").decode()
 
 
 def split(
@@ -249,27 +197,40 @@ def split(
     """
     if endpoint_type is not None:
         return [value], NO_BATCH
+    messages = messages_of(value, limits)
+    return messages, shared(value, limits)
+
+
+def messages_of(value: Json, limits: Limits) -> list[Json]:
+    """The messages of a batch, none of them looked at."""
     if not isinstance(value, dict) or not isinstance(value.get("batch"), list):
         text = "expected an object with an array `batch` of messages"
         raise MessageError("invalid_message", text)
-    messages = value["batch"]
+    messages: list[Json] = value["batch"]
     if not messages:
         raise MessageError("invalid_message", "`batch` is empty")
     if len(messages) > limits.batch_messages:
         text = f"{len(messages)} messages in a batch, more than {limits.batch_messages}"
         raise MessageError("too_many_messages", text)
-    return messages, _batch(value, limits.nesting)
+    return messages
 
 
-def _batch(value: dict[str, Json], nesting: int) -> Batch:
+def shared(value: Mapping[str, Json], limits: Limits, *, suspect: bool = True) -> Batch:
+    """What a batch says for each of its messages.
+
+    It becomes a part of every event, so what is larger than an event may be is too
+    large for the request as a whole. ``suspect`` False: ``flaws`` need not look.
+    """
     said: dict[str, Any] = {
-        name: value[name]
-        for name in ("context", "integrations", "timestamp", "sentAt")
-        if value.get(name) is not None
+        name: value[name] for name in SHARED if value.get(name) is not None
     }
     if not said:
         return NO_BATCH
-    faults = flaws(said, nesting)
+    size, deep = weigh(said, limits.nesting, limits.event_bytes)
+    if size > limits.event_bytes:
+        text = f"{size} bytes, more than {limits.event_bytes}: no event may be as large"
+        raise MessageError("too_large", f"{', '.join(said)} of the batch: {text}")
+    faults = flaws(said, limits.nesting) if suspect or deep else []
     for name, each in said.items():
         wanted = dict if name in ("context", "integrations") else str
         if type(each) is not wanted:
@@ -281,6 +242,7 @@ def _batch(value: dict[str, Json], nesting: int) -> Batch:
         timestamp=said.get("timestamp"),
         sent_at=said.get("sentAt"),
         faults=tuple(faults),
+        size=size,
     )
 
 
@@ -335,27 +297,3 @@ def _from_batch(message: dict[str, Json], batch: Batch) -> dict[str, Json]:
     ):
         fill["timestamp"] = batch.timestamp
     return fill
-
-
-def weigh(message: Json, nesting: int) -> tuple[int, bool]:
-    """Its length as compact UTF-8 JSON, and whether ``flaws`` must look how deep it is.
-
-    What is far too deep is cut out in place, so that it can be written at all.
-    """
-    try:
-        compact = orjson.dumps(message)
-    except TypeError:  # too deep to be written, or what only ``flaws`` can name
-        return message_bytes(message) if not _bound(message, nesting) else 0, True
-    if brackets(compact) <= nesting:
-        return len(compact), False
-    return len(compact), _bound(message, nesting)
-
-
-def message_bytes(message: Json) -> int:
-    """Its length as compact UTF-8 JSON: what the limit of a message is about."""
-    try:
-        return len(orjson.dumps(message))
-    except TypeError:
-        # A lone surrogate is as long as its escape; integers may be of any size.
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        return len(text.encode("utf-8", "backslashreplace"))

@@ -5,6 +5,7 @@ archive's entry carries the routing decision.
 """
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -12,7 +13,7 @@ from functools import lru_cache, partial
 import orjson
 
 from gateway.event import Event, Json, Origin
-from gateway.inbound import decode
+from gateway.inbound import fit
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Route
 from gateway.log.contract import Entry, Headers
@@ -80,9 +81,10 @@ def of_refused(
 
 def as_json(value: Json, *, suspect: bool) -> bytes:
     """JSON again; of a ``suspect`` message also what JSON cannot hold (NaN)."""
-    if suspect:  # orjson would write null for NaN
-        return json.dumps(value, separators=(",", ":")).encode()
-    return orjson.dumps(value)
+    if not suspect:  # orjson would write null for NaN
+        with contextlib.suppress(TypeError):  # too large, and too deep besides
+            return orjson.dumps(value)
+    return fit.written(value, ascii_only=True).encode()
 
 
 def _writable(value: Json) -> Json:
@@ -93,7 +95,7 @@ def _writable(value: Json) -> Json:
 
 def _integer(digits: str) -> int | None:
     number = int(digits)
-    return number if decode.INTEGER_MIN <= number < decode.INTEGER_END else None
+    return number if fit.INTEGER_MIN <= number < fit.INTEGER_END else None
 
 
 def message_id_of(message: Json) -> str | None:

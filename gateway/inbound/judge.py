@@ -16,7 +16,7 @@ from aiohttp import hdrs
 from gateway.config import Limits, Source
 from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json, Origin, iso
-from gateway.inbound import answer, decode, entries
+from gateway.inbound import answer, decode, entries, fit
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.answer import Rejected
 from gateway.inbound.check import Plan
@@ -193,7 +193,7 @@ class Judge:
         return (
             (work.small or len(value) + SHRINKS_BY <= self.limits.message_bytes)
             and OURS.isdisjoint(message)
-            and decode.brackets(value) <= self.limits.nesting
+            and fit.brackets(value) <= self.limits.nesting
         )
 
     def _unfit(self, work: Work, message: Json) -> Refusal | None:
@@ -204,11 +204,11 @@ class Judge:
         elif work.small and not work.crowded:
             size = 0
         else:
-            size, deep = decode.weigh(message, self.limits.nesting)
+            size, deep = fit.weigh(message, self.limits.nesting, limit)
             suspect = suspect or deep
         if size > limit:
             return _too_large("the message", size, limit)
-        if suspect and (faults := decode.flaws(message, self.limits.nesting)):
+        if suspect and (faults := fit.flaws(message, self.limits.nesting)):
             return Refusal.of(faults)
         return None
 

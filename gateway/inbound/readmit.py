@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
-from gateway.inbound import decode, entries, track_api
+from gateway.inbound import decode, entries, fit, track_api
 from gateway.inbound.admit import Admitted, admit, admit_outside
 from gateway.inbound.check import Plan
 from gateway.inbound.inflate import inflate
@@ -102,7 +102,8 @@ class Readmission:
     ) -> tuple[Sequence[Json], decode.Batch]:
         """A whole request that was refused is taken apart; a message stands alone."""
         whole = isinstance(parsed, dict) and "batch" in parsed and "type" not in parsed
-        if whole and (call is None or call.is_batch):
+        single = value["endpoint"] in SINGLE or (call is not None and not call.is_batch)
+        if whole and not single:
             return decode.split(parsed, None, self._limits)
         said = value.get("batch") or {}
         batch = decode.Batch(
@@ -144,10 +145,11 @@ class Readmission:
         return [entry for each in found if each is not None for entry in each]
 
     def _is_fit(self, message: Json) -> bool:
-        size, deep = decode.weigh(message, self._limits.nesting)
-        if deep or size > self._limits.message_bytes:
+        limits = self._limits
+        size, _ = fit.weigh(message, limits.nesting, limits.message_bytes)
+        if size > limits.message_bytes:
             return False
-        return not decode.flaws(message, self._limits.nesting)
+        return not fit.flaws(message, limits.nesting)
 
     def _entered(self, verdict: Admitted | Refusal) -> Sequence[Entry] | None:
         if isinstance(verdict, Refusal):

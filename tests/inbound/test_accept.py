@@ -171,9 +171,13 @@ async def test_the_batch_is_merged_under_each_message(house):
 async def test_a_merged_event_and_a_merged_request_have_limits_too(tmp_path):
     limits = replace(Limits(), event_bytes=2_000, request_canonical_bytes=5_000)
     async with running(tmp_path, limits) as house:
-        context = {"context": {"big": "x" * 2_000}}
+        context = {"context": {"big": "x" * 1_950}}
         status, body, _ = await house.post("/v1/batch", {**context, "batch": [GOOD]})
         assert (status, body["errors"][0]["code"]) == (400, "too_large")
+        context = {"context": {"big": "x" * 2_000}}  # no event can be as large
+        status, body, _ = await house.post("/v1/batch", {**context, "batch": [GOOD]})
+        assert (status, body["code"]) == (400, "too_large")
+        assert "context of the batch: 2022 bytes, more than 2000" in body["message"]
         context = {"context": {"big": "x" * 1_500}}
         many = {**context, "batch": [GOOD] * 5}
         status, body, _ = await house.post("/v1/batch", many)

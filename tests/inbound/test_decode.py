@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import MessageError
 from gateway.inbound import decode
-from gateway.inbound.decode import flaws, message_bytes, weigh
+from gateway.inbound.fit import flaws, message_bytes, weigh
 from gateway.inbound.inflate import inflate
 from gateway.inbound.refusal import Fault
 from tests.inbound.samples import LIMITS, recordings

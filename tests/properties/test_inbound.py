@@ -14,15 +14,8 @@ from gateway.errors import MessageError
 from gateway.event import Event
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.check import VALIDATORS, check, reference, reference_errors
-from gateway.inbound.decode import (
-    Batch,
-    decode,
-    flaws,
-    message_bytes,
-    prepare,
-    split,
-    weigh,
-)
+from gateway.inbound.decode import Batch, decode, prepare, split
+from gateway.inbound.fit import flaws, message_bytes, weigh
 from gateway.inbound.inflate import inflate
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
