@@ -23,6 +23,7 @@ GAUGES: Mapping[Gauge, tuple[str, str]] = {
     "gateway_log_bytes": ("topic", "Bytes the topic holds, estimated"),
 }
 Reading: TypeAlias = Callable[[], float]
+Known: TypeAlias = Callable[[], float | None]  # None: not known now, so not told
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -61,7 +62,7 @@ class Metrics:
         self.append_seconds = Histogram()
         self.delivery_seconds: dict[str, Histogram] = {}
         """destination -> duration of one attempt"""
-        self.gauges: dict[Gauge, dict[str, Reading]] = {name: {} for name in GAUGES}
+        self.gauges: dict[Gauge, dict[str, Known]] = {name: {} for name in GAUGES}
         self.waiting_bytes: Reading = lambda: 0
         self.notices: Mapping[str, int] = {}
 
@@ -102,5 +103,6 @@ class Metrics:
         for name, (label, text) in GAUGES.items():
             family = family_of(name, text, labels=[label])  # type: ignore[call-arg]  # a GaugeMetricFamily
             for value, reading in self.gauges[name].items():
-                family.add_metric([value], reading())  # type: ignore[attr-defined]  # a GaugeMetricFamily
+                if (now := reading()) is not None:
+                    family.add_metric([value], now)  # type: ignore[attr-defined]  # a GaugeMetricFamily
             yield family

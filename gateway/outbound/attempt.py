@@ -146,7 +146,7 @@ async def deliver(
                 verdicts = await destination.deliver(deliveries)
             finally:
                 under_way.discard(deadline)
-        return [verdict for _, verdict in zip(deliveries, verdicts, strict=True)]
+        return [_known(said) for _, said in zip(deliveries, verdicts, strict=True)]
     except TimeoutError:
         return [Retry("TimeoutError")] * len(deliveries)
     except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
@@ -158,6 +158,13 @@ async def deliver(
             destination, [delivery], timeout_s=timeout_s, under_way=under_way
         ),
     )
+
+
+def _known(said: Verdict) -> Verdict:
+    """The verdict; TypeError for what is none, as a module of yours may return it."""
+    if isinstance(said, Verdict):
+        return said
+    raise TypeError(type(said).__name__)
 
 
 async def one_by_one(

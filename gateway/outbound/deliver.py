@@ -253,5 +253,5 @@ def replay_of(record: Record) -> str | None:
     """The id of the replay that appended this record; None for the first time."""
     for name, value in record.headers:
         if name == "replay":
-            return value.decode()
+            return value.decode(errors="replace")
     return None

@@ -20,7 +20,7 @@ from gateway.outbound.breaker import Breaker
 from gateway.outbound.contract import Outcome, Traits
 from gateway.outbound.lanes import Lanes, Pending, lane_of
 from gateway.outbound.seen import Seen
-from gateway.outbound.settle import Attempts, Settled, Settler, entries_of
+from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
 PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
 PENDING_BYTES = 67_108_864
@@ -168,10 +168,14 @@ class Held:
         attempts = Attempts(
             pending.attempts, pending.first_attempt_ms, pending.last_attempt_ms
         )
-        entries = entries_of(
-            self.name, pending.record, outcome, attempts, self.clock.wall_ms()
-        )
-        self.settler.add(pending.record, entries)
+        record, at_ms = pending.record, self.clock.wall_ms()
+        try:
+            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+        except Exception as error:  # noqa: BLE001 -- one event's end ends no worker
+            outcome = plainly(outcome, error)
+            self.post("bug", outcome.detail)
+            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+        self.settler.add(record, entries)
 
     def _let_go(self, group: Sequence[Settled]) -> None:
         self.events -= len(group)

@@ -19,7 +19,7 @@ def delay_s(
     ceiling = min(cap_s, base_s * 2.0 ** min(attempts - 1, EXPONENT_MAX))
     if after_s is None:
         return ceiling * chance
-    asked = min(max(after_s, 0.0), RETRY_AFTER_MAX_S)
+    asked = min(max(0.0, after_s), RETRY_AFTER_MAX_S)  # not a number: at once
     return max(ceiling * chance, asked + base_s * chance)
 
 

@@ -1,7 +1,8 @@
-"""``Send`` on aiohttp: one request out, at most 8 KB back, within the timeout.
+"""``Send`` on aiohttp: one request out, 8 KB of headers and of body back, in time.
 
 Redirects are not followed, proxies in the environment are not believed, no cookies are
 kept, nothing is decompressed: a few bytes of answer cannot become many in memory.
+What comes back can be written: bytes of a header that are no UTF-8 are replaced.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,11 @@ import aiohttp
 from aiohttp import hdrs
 
 from gateway import __version__
+from gateway.outbound.answer import Connector
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import PrivateAddressError, Reach
+
+HEADERS_BYTES = 8_192  # of a response, names and values
 
 HEADERS: Mapping[str, str] = {
     hdrs.ACCEPT_ENCODING: "identity",
@@ -22,9 +26,7 @@ HEADERS: Mapping[str, str] = {
 def open_session(reach: Reach) -> aiohttp.ClientSession:
     """The connections of all HTTP destinations; the senders of each bound its own."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, ttl_dns_cache=60, socket_factory=reach.socket
-        ),
+        connector=Connector(limit=0, ttl_dns_cache=60, socket_factory=reach.socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=HEADERS,
         auto_decompress=False,
@@ -52,7 +54,7 @@ class AiohttpSend:
             ) as response:
                 return Response(
                     status=response.status,
-                    headers={k.lower(): v for k, v in response.headers.items()},
+                    headers=_headers(response.headers),
                     body=await _beginning(response.content, request.answer_bytes),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -63,6 +65,26 @@ def _reason(error: Exception) -> str:
     """The name of the error, or of the one of ours that aiohttp wrapped."""
     cause = getattr(error, "os_error", error)
     return type(cause if isinstance(cause, PrivateAddressError) else error).__name__
+
+
+def _headers(received: Mapping[str, str]) -> dict[str, str]:
+    """By lower-case name, several lines of one name joined; 8 KB, the rest left out."""
+    headers: dict[str, str] = {}
+    room = HEADERS_BYTES
+    for raw_name, raw_value in received.items():
+        name, value = _text(raw_name).lower(), _text(raw_value)
+        size = len(name) + len(value)
+        if size <= room:
+            room -= size
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _text(received: str) -> str:
+    """What aiohttp read with surrogates in place of bytes, as text that has none."""
+    if received.isascii():
+        return received
+    return received.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 async def _beginning(content: aiohttp.StreamReader, most: int) -> bytes:

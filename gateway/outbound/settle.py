@@ -10,13 +10,14 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
 from gateway import topics
-from gateway.errors import LogError
+from gateway.errors import LogError, place_of
 from gateway.event import iso
 from gateway.log.contract import Entry, Record, Subscription
 from gateway.notices import Notice, Notices
@@ -25,6 +26,9 @@ from gateway.outbound.retry import pause_s
 
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
+DETAIL_CHARS = 1_000  # of a text that could not be written as it was
+STATUS_MAX = 999
+LETTER_BYTES = 1_000_000  # of a dead letter: Kafka takes no record above 2 MB
 _time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
 
 
@@ -69,13 +73,17 @@ def given_up(reason: str, last: Retry | None) -> Outcome:
 def entries_of(
     destination: str, record: Record, outcome: Outcome, attempts: Attempts, at_ms: int
 ) -> list[Entry]:
-    """What the log keeps of an end: the outcome, and the dead letter if it is one."""
-    headers = {name: value.decode() for name, value in record.headers}
+    """What the log keeps of an end: the outcome, and the dead letter if it is one.
+
+    Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
+    entries for that.
+    """
+    headers = {name: value.decode(errors="replace") for name, value in record.headers}
     value = {
         "messageId": headers.get("messageId"),
         "source": headers.get("source"),
         "destination": destination,
-        "personKey": record.key.decode(),
+        "personKey": record.key.decode(errors="replace"),
         "kind": outcome.kind,
         "reason": outcome.reason,
         "attempts": attempts.made,
@@ -91,24 +99,49 @@ def entries_of(
     return [entry, Entry(topics.dead(destination), record.key, letter, record.headers)]
 
 
+def plainly(outcome: Outcome, error: Exception) -> Outcome:
+    """An end that could not be written, as it can be: without what was said.
+
+    A delivered event stays delivered. A dead letter names the error in its detail.
+    """
+    problem = f"not written: {type(error).__name__} in {place_of(error)}"
+    status = outcome.status if type(outcome.status) is int else None
+    return replace(
+        outcome,
+        reason=None if outcome.reason is None else _writable(outcome.reason),
+        status=None if status is None or abs(status) > STATUS_MAX else status,
+        detail=f"{_writable(outcome.detail)} ({problem})".lstrip(),
+        exchange=None,
+    )
+
+
+def _writable(text: object) -> str:
+    """A text without the halves of characters that UTF-8 cannot hold."""
+    return str(text)[:DETAIL_CHARS].encode(errors="replace").decode()
+
+
 def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
     """The event, why it was given up, the last request (secrets masked) and its answer.
 
     ``detail`` is beyond INTERFACE: which error, where no response says it.
     """
     exchange = outcome.exchange
-    return orjson.dumps(
-        {
-            "event": _event(record.value),
-            "reason": outcome.reason,
-            "detail": outcome.detail,
-            "attempts": attempts.made,
-            "firstAttemptAt": _at(attempts.first_ms),
-            "lastAttemptAt": _at(attempts.last_ms),
-            "request": exchange and exchange.request,
-            "response": exchange and exchange.response,
-        }
-    )
+    letter = {
+        "event": _event(record.value),
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "attempts": attempts.made,
+        "firstAttemptAt": _at(attempts.first_ms),
+        "lastAttemptAt": _at(attempts.last_ms),
+        "request": exchange and exchange.request,
+        "response": exchange and exchange.response,
+    }
+    written = orjson.dumps(letter)
+    if len(written) <= LETTER_BYTES or exchange is None:
+        return written
+    note = f"request and response left out: {len(written)} bytes"
+    detail = f"{_writable(outcome.detail)} ({note})".lstrip()
+    return orjson.dumps(letter | {"detail": detail, "request": None, "response": None})
 
 
 def _at(at_ms: int | None) -> str | None:

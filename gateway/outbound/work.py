@@ -59,6 +59,7 @@ class Worker:
         )
         self._stop = asyncio.Event()
         self._held: Held | None = None
+        self._subscription: Subscription | None = None
         gauges = metrics.gauges
         gauges["gateway_lag"][self.name] = lambda: self._state().lag
         gauges["gateway_pending"][self.name] = lambda: self._state().pending
@@ -67,7 +68,10 @@ class Worker:
         )
 
     def state(self) -> Mapping[str, Json]:
-        """How it stands, for /readyz; ``breaker`` is why it is open, else null."""
+        """How it stands, for /readyz; ``breaker`` is why it is open, else null.
+
+        ``lag`` is null while it is unknown: no worker follows the topic.
+        """
         state = self._state()
         return {
             "running": state.running,
@@ -78,14 +82,15 @@ class Worker:
         }
 
     def _state(self) -> "State":
-        held = self._held
+        held, subscription = self._held, self._subscription
+        lag = None if subscription is None else subscription.lag
         if held is None:
-            return State()
+            return State(lag=lag)
         return State(
             running=True,
             breaker=held.breaker.cause,
             pending=held.events,
-            lag=held.subscription.lag,
+            lag=lag,
         )
 
     def request_stop(self) -> None:
@@ -106,6 +111,8 @@ class Worker:
             subscription = await self._subscribe(stack)
             if subscription is None:
                 return
+            self._subscription = subscription
+            stack.callback(self._forget)
             held = Held(
                 self._config,
                 self._destination.traits,
@@ -117,11 +124,10 @@ class Worker:
             )
             if await self._remember(held):
                 self._held = held
-                stack.callback(self._forget)
                 await self._work(held)
 
     def _forget(self) -> None:
-        self._held = None
+        self._held = self._subscription = None
 
     async def _subscribe(self, stack: AsyncExitStack) -> Subscription | None:
         """Join the group; None when told to stop before the log let it."""
@@ -195,12 +201,12 @@ class Worker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the metrics and /readyz tell of a run; of none, nothing is known."""
+    """What the metrics and /readyz tell of a run; of none, the lag is not known."""
 
     running: bool = False
     breaker: str | None = None
     pending: int = 0
-    lag: int = 0
+    lag: int | None = None
 
 
 async def tend(held: Held) -> None:

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.test_utils import TestServer
 
+from gateway.outbound.answer import OneAnswer
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
@@ -46,6 +49,109 @@ async def ask_raw(send: AiohttpSend, answer: bytes | None) -> Any:
     async with server:
         port = server.sockets[0].getsockname()[1]
         return await send(Request(url=f"http://127.0.0.1:{port}/", body=b"x"))
+
+
+def found(answer: Any) -> Response:
+    assert isinstance(answer, Response)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (b"X-Err: caf\xe9", {"x-err": "caf\ufffd"}),
+        (b"X-Err: caf\xc3\xa9", {"x-err": "caf\u00e9"}),
+        (b"X-Err: \xed\xa0\x80", {"x-err": "\ufffd\ufffd\ufffd"}),
+        (b"X-Err: \xff\xfe", {"x-err": "\ufffd\ufffd"}),
+    ],
+)
+async def test_whatever_bytes_a_header_has_it_can_be_written(
+    send: AiohttpSend, line: bytes, wanted: dict[str, str]
+) -> None:
+    head = b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n"
+    response = found(await ask_raw(send, head + line + b"\r\n\r\n"))
+    assert response.status == 400
+    assert wanted.items() <= response.headers.items()
+    orjson.dumps(response.headers)
+
+
+async def test_several_lines_of_a_header_are_joined(send: AiohttpSend) -> None:
+    head = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n"
+    lines = b"Retry-After: 7\r\nRetry-After: 60\r\n\r\n"
+    response = found(await ask_raw(send, head + lines))
+    assert response.headers["retry-after"] == "7, 60"
+
+
+async def test_of_headers_as_much_is_kept_as_of_a_body(send: AiohttpSend) -> None:
+    lines = b"".join(b'X-%d: "%s"\r\n' % (n, b'"' * 8_000) for n in range(100))
+    head = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n" + lines
+    response = found(await ask_raw(send, head + b"Retry-After: 7\r\n\r\n"))
+    assert response.status == 503
+    assert sum(len(k) + len(v) for k, v in response.headers.items()) <= 8_192
+    assert response.headers["retry-after"] == "7"  # a small one still fits
+
+
+class Late:
+    """A server that keeps connections and sends one answer more, when it is told."""
+
+    def __init__(self, first: bytes, more: bytes, then: bytes) -> None:
+        self.first, self.more, self.then = first, more, then
+        self.connections = 0
+        self.writer: Any = None
+        self.gone = asyncio.Event()
+
+    async def talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.connections += 1
+        self.writer = writer
+        answer = self.first if self.connections == 1 else self.then
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+                answer = self.then
+        self.gone.set()
+        writer.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+NO = b"HTTP/1.1 422 No\r\nContent-Length: 2\r\n\r\nno"
+
+
+@pytest.mark.parametrize("more", [OK, OK + OK, b"\r\n", b"ok", b"HTTP/1.1 200 "])
+async def test_an_answer_that_nobody_asked_for_judges_no_later_request(
+    send: AiohttpSend, more: bytes
+) -> None:
+    late = Late(OK, more, NO)
+    server = await asyncio.start_server(late.talk, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        request = Request(url=f"http://127.0.0.1:{port}/", method="GET")
+        assert found(await send(request)).status == 200
+        late.writer.write(late.more)
+        await asyncio.wait_for(late.gone.wait(), 5.0)  # the connection is closed
+        response = found(await send(request))
+        assert (response.status, response.body) == (422, b"no")
+        assert late.connections == 2
+
+
+async def test_connections_are_kept_for_the_next_request(send: AiohttpSend) -> None:
+    late = Late(OK, b"", NO)
+    server = await asyncio.start_server(late.talk, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        request = Request(url=f"http://127.0.0.1:{port}/", method="GET")
+        statuses = [found(await send(request)).status for _ in range(3)]
+    assert statuses == [200, 422, 422]
+    assert late.connections == 1
+
+
+async def test_what_is_borrowed_from_aiohttp_is_there(send: AiohttpSend) -> None:
+    made = send._session.connector._factory()  # type: ignore[union-attr]
+    assert isinstance(made, OneAnswer)
+    for name in ("set_response_params", "feed_data", "set_exception", "force_close"):
+        assert callable(getattr(ResponseHandler, name))
 
 
 async def test_the_request_arrives_as_it_is(send: AiohttpSend) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -10,7 +11,13 @@ from gateway.log.contract import Entry, Record
 from gateway.notices import Notices
 from gateway.outbound import settle
 from gateway.outbound.contract import Delivered, Exchange, Outcome, Rejected, Skipped
-from gateway.outbound.settle import Attempts, Settler, entries_of, outcome_of
+from gateway.outbound.settle import (
+    Attempts,
+    Settler,
+    entries_of,
+    outcome_of,
+    plainly,
+)
 
 AT_MS = 1_768_472_000_123
 AT = "2026-01-15T10:13:20.123Z"
@@ -69,6 +76,68 @@ def test_a_dead_letter_of_what_is_no_json_keeps_it_as_text(record: Any) -> None:
     found = orjson.loads(letter.value)
     assert found["event"] == "xxxxx"
     assert found["request"] is found["response"] is found["firstAttemptAt"] is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Exchange({"method": "POST"}, {"headers": {"x-err": "caf\udce9"}}),
+        Exchange({"headers": {"caf\udce9": "x"}}),
+        Exchange({"body": b"bytes"}),
+        Exchange({"number": 2**70}),
+    ],
+)
+def test_what_no_json_can_hold_is_left_out_and_the_detail_says_so(
+    record: Any, said: Exchange
+) -> None:
+    outcome = Outcome(kind="dead", reason="rejected", detail="422", exchange=said)
+    with pytest.raises(TypeError) as raised:
+        entries_of("crm", record(7), outcome, Attempts(), AT_MS)
+    plain = plainly(outcome, raised.value)
+    _, letter = entries_of("crm", record(7), plain, Attempts(), AT_MS)
+    found = orjson.loads(letter.value)
+    assert found["event"]["messageId"] == "m7"
+    assert (found["reason"], found["request"]) == ("rejected", None)
+    assert found["detail"].startswith("422 (not written: ")
+    assert "Error in " in found["detail"]
+
+
+def test_a_text_of_half_characters_is_written_too(record: Any) -> None:
+    outcome = Outcome(kind="dead", reason="max_age", detail="Err: caf\udce9")
+    plain = plainly(outcome, ValueError())
+    _, letter = entries_of("crm", record(7), plain, Attempts(), AT_MS)
+    assert orjson.loads(letter.value)["detail"].startswith("Err: caf? (not written: ")
+
+
+def test_a_delivered_event_stays_delivered_whatever_its_status_is(record: Any) -> None:
+    for status in ("\ud800", 2**70, object()):
+        outcome = Outcome(kind="delivered", status=cast("int", status))
+        with pytest.raises(TypeError):
+            entries_of("crm", record(7), outcome, Attempts(), AT_MS)
+        plain = plainly(outcome, ValueError())
+        (told,) = entries_of("crm", record(7), plain, Attempts(), AT_MS)
+        assert orjson.loads(told.value)["kind"] == "delivered"
+
+
+def test_a_record_whose_key_and_headers_are_no_utf_8_has_its_outcome(
+    record: Any,
+) -> None:
+    given = replace(record(7), key=b"caf\xe9", headers=(("messageId", b"\xff"),))
+    told, letter = entries_of("crm", given, Outcome(kind="dead"), Attempts(), AT_MS)
+    found = orjson.loads(told.value)
+    assert (found["personKey"], found["messageId"]) == ("caf\ufffd", "\ufffd")
+    assert told.key == letter.key == b"caf\xe9"
+
+
+def test_no_dead_letter_is_larger_than_a_log_takes(record: Any) -> None:
+    headers = {f"x-{number}": '"' * 8_000 for number in range(200)}
+    said = Exchange({"method": "POST"}, {"status": 422, "headers": headers})
+    outcome = Outcome(kind="dead", reason="rejected", detail="422", exchange=said)
+    _, letter = entries_of("crm", record(7), outcome, Attempts(), AT_MS)
+    assert len(letter.value) <= settle.LETTER_BYTES
+    found = orjson.loads(letter.value)
+    assert found["event"]["messageId"] == "m7"
+    assert found["detail"].startswith("422 (request and response left out: ")
 
 
 class Log:

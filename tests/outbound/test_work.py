@@ -5,12 +5,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, exposition
 
 from gateway.outbound.contract import (
     Delivered,
     Exchange,
     Rejected,
     Retry,
+    Skipped,
 )
 from gateway.outbound.held import Clock
 
@@ -261,6 +263,82 @@ async def test_a_worker_may_run_again(
         worker.request_stop()
         await task
         assert crm.ids() == ["m1", "m2"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Rejected("rejected", "400", 400, Exchange({}, {"x-err": "caf\udce9"})),
+        Rejected("rejected", "caf\udce9", 400),
+        Delivered(2**70),
+        Skipped("caf\udce9"),
+        None,
+        "delivered",
+    ],
+)
+async def test_one_answer_that_cannot_be_written_harms_no_other_event(
+    bench: Any, recorder: Any, entry: Any, said: Any
+) -> None:
+    """Of S6: each second anew, until somebody looked, for every event."""
+    crm = recorder()
+    crm.answer = lambda each: said if each.event.key == "bad" else Delivered(200)
+    async with bench.open():
+        users = ["bad" if number == 7 else f"u{number}" for number in range(40)]
+        await bench.log.append([entry(n, user) for n, user in enumerate(users)])
+        async with bench.running(crm) as worker:
+            await bench.settled(40)
+            assert worker.state()["running"]
+        kinds = await bench.kinds()
+        kind = kinds.pop("m7")
+        assert set(kinds.values()) == {"delivered"}
+        assert kind == {Delivered: "delivered", Skipped: "skipped"}.get(
+            type(said), "dead"
+        )
+        assert crm.ids().count("m7") == 1
+        assert bench.notices.counts["bug"] == 1
+
+
+async def test_a_record_that_is_no_utf_8_harms_no_other_event(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    odd = entry(1, "u1", replay="r1")
+    odd = odd._replace(
+        key=b"caf\xe9",
+        headers=tuple((name, value + b"\xff") for name, value in odd.headers),
+    )
+    crm = recorder()
+    async with bench.open():
+        await bench.log.append([entry(0, "u0"), odd, entry(2, "u2")])
+        async with bench.running(crm):
+            await bench.settled(3)
+        assert sorted(crm.ids()) == ["m0", "m1", "m2"]
+
+
+async def test_the_lag_of_a_worker_that_does_not_run_is_unknown(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, away: Any
+) -> None:
+    gauges = bench.metrics.gauges["gateway_lag"]
+    async with bench.open():
+        await bench.log.append([entry(number, f"u{number}") for number in range(9)])
+        log = away(bench.log)
+        async with bench.running(recorder(), log=log) as worker:
+            await wait_until(lambda: log.asked["subscribe"] >= 1)
+            assert (worker.state()["running"], worker.state()["lag"]) == (False, None)
+            assert 'gateway_lag{destination="crm"}' not in told(bench)
+            log.away = "remember"  # its dedupe window is not rebuilt yet
+            await wait_until(lambda: log.asked["remember"] >= 1)
+            assert (worker.state()["running"], worker.state()["lag"]) == (False, 9)
+            log.away = False
+            await bench.settled(9)
+            await wait_until(lambda: gauges["crm"]() == 0)
+            assert 'gateway_lag{destination="crm"} 0' in told(bench)
+        assert worker.state()["lag"] is None
+
+
+def told(bench: Any) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(bench.metrics)
+    return exposition.generate_latest(registry).decode()
 
 
 async def overdue(worker: Any) -> Any:
