@@ -12,11 +12,12 @@ unread queue refers to it), then outcomes, refused and dead letters. When that i
 enough the log is full: ``full`` says for whom.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.log.marks import Marks
 from gateway.log.sqlite_tables import Tables, Topic
+from gateway.notices import Say
 
 STEP_ROWS = 1_000  # one transaction's deletes: an append waits no longer than that
 EVERY_S = 1.0  # how often it looks, if not a part of the smallest budget was written
@@ -44,9 +45,7 @@ def needs_reader(topic: str) -> bool:
 class Upkeep:
     """``behind``: call ``run`` again soon. ``full``: why, empty when there is room."""
 
-    def __init__(
-        self, tables: Tables, budgets: Budgets, tell: Callable[..., None]
-    ) -> None:
+    def __init__(self, tables: Tables, budgets: Budgets, tell: Say) -> None:
         self.behind = False
         self.full = ""
         self._tables = tables
