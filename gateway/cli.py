@@ -15,6 +15,7 @@ from gateway.errors import ConfigError, GatewayError
 
 FILE = Path("gateway.toml")
 DONE, FAILED, USAGE = 0, 1, 2
+FROM, UNTIL = "received then or later", "received before then"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,42 +45,61 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument("--role", choices=["all", "intake", "worker"], default="all")
     serve.add_argument(
-        "--destination", action="append", metavar="NAME", help="of a worker; repeat it"
+        "--role",
+        choices=["all", "intake", "worker"],
+        default="all",
+        help="what this process does; on Kafka several share the work",
+    )
+    serve.add_argument(
+        "--destination",
+        action="append",
+        metavar="NAME",
+        help="whom this worker delivers to, repeatable; default: all",
     )
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check", help="lint a configuration")
-    check.add_argument("file", nargs="?", type=Path)
+    check.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="default: as for every command",
+    )
     check.set_defaults(run=_check)
 
     topics = commands.add_parser("topics", help="list topics, sizes, groups, lag")
-    topics.add_argument("--json", action="store_true")
+    topics.add_argument("--json", action="store_true", help="as one JSON array")
     topics.set_defaults(run=_topics)
 
     read = commands.add_parser("read", help="print the records of a topic")
     read.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
-    read.add_argument("--from", dest="start", type=_time, metavar="T")
-    read.add_argument("--until", type=_time, metavar="T")
+    read.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    read.add_argument("--until", type=_time, metavar="T", help=UNTIL)
     read.add_argument("--follow", action="store_true", help="wait for more")
     read.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
     read.set_defaults(run=_read)
 
     explain = commands.add_parser("explain", help="show what becomes of a message")
     explain.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
-    explain.add_argument("--source", metavar="NAME")
-    explain.add_argument("--json", action="store_true")
+    explain.add_argument(
+        "--source", metavar="NAME", help="who sends it; default: the first in the file"
+    )
+    explain.add_argument("--json", action="store_true", help="as one JSON object")
     explain.set_defaults(run=_explain)
 
     replay = commands.add_parser("replay", help="send the past again")
     replay.add_argument("--to", metavar="NAME", help="the destination")
-    replay.add_argument("--from", dest="start", type=_time, metavar="T")
-    replay.add_argument("--until", type=_time, metavar="T")
+    replay.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    replay.add_argument("--until", type=_time, metavar="T", help=UNTIL)
     replay.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
     replay.add_argument("--rate", type=_rate, metavar="N", help="events a second")
     replay.add_argument(
-        "--topic", choices=["events", "dead", "refused"], default="events"
+        "--topic",
+        choices=["events", "dead", "refused"],
+        default="events",
+        help="what is sent again; refused messages are judged anew, without --to",
     )
     replay.add_argument("--dry-run", action="store_true", help="print, send nothing")
     replay.add_argument("--id", help="resume an interrupted replay")
