@@ -2,27 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SDKS := tests/path/sdks/python/requirements
+PYTHONS := gateway tests bench reference docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run check test soak bench lock clean
+.PHONY: run check test soak bench docs reference dist lock clean
 
 run: .venv/run  ## start the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway serve
 
 check: .venv/test  ## the fast loop: lint, types, import contracts, tests without services
-	$(BIN)/ruff format --check gateway tests bench
-	$(BIN)/ruff check gateway tests bench
+	$(BIN)/ruff format --check $(PYTHONS)
+	$(BIN)/ruff check $(PYTHONS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas bench deploy *.md
+	$(BIN)/codespell $(PYTHONS) schemas deploy *.md
 	$(BIN)/python -m pytest -q -m "not service and not soak"
 
 test: .venv/test  ## everything, real parts included
-	$(BIN)/ruff format --check gateway tests bench
-	$(BIN)/ruff check gateway tests bench
+	$(BIN)/ruff format --check $(PYTHONS)
+	$(BIN)/ruff check $(PYTHONS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell gateway tests schemas bench deploy *.md
+	$(BIN)/codespell $(PYTHONS) schemas deploy *.md
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not soak"
 
@@ -31,6 +32,16 @@ soak: .venv/test  ## long fault rounds and timed promises
 
 bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap HOST:PORT"
 	$(BIN)/python -m bench $(BENCH)
+
+reference: .venv/run  ## write the pages of docs/reference that are made from the code
+	$(BIN)/python -m reference
+
+docs: .venv/docs  ## the site of docs/, in docs/_build: a broken link or anchor fails
+	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build
+
+dist: .venv/run  ## one wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --wheel-dir dist .
 
 .venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
 	$(PIP) --require-hashes -r requirements/run.txt
@@ -41,16 +52,20 @@ bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap
 	$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
+.venv/docs: requirements/docs.txt .venv/run
+	$(PIP) --require-hashes -r requirements/docs.txt
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 lock:  ## pin what requirements/*.in name, with hashes and without addresses
-	for name in requirements/run requirements/test $(SDKS); do \
+	for name in requirements/run requirements/test requirements/docs $(SDKS); do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
 	    $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
 FILE = Path("gateway.toml")
 DONE, FAILED, USAGE = 0, 1, 2
+FROM, UNTIL = "received then or later", "received before then"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,53 +40,93 @@ def _failed(error: GatewayError, code: int) -> int:
     return code
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 -- it has no other name
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="gateway.toml")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _serve_parser(commands)
+    _check_parser(commands)
+    _topics_parser(commands)
+    _read_parser(commands)
+    _explain_parser(commands)
+    _replay_parser(commands)
+    return parser
 
+
+def _serve_parser(commands: Commands) -> None:
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument("--role", choices=["all", "intake", "worker"], default="all")
     serve.add_argument(
-        "--destination", action="append", metavar="NAME", help="of a worker; repeat it"
+        "--role",
+        choices=["all", "intake", "worker"],
+        default="all",
+        help="what this process does; on Kafka several share the work",
+    )
+    serve.add_argument(
+        "--destination",
+        action="append",
+        metavar="NAME",
+        help="whom this worker delivers to, repeatable; default: all",
     )
     serve.set_defaults(run=_serve)
 
+
+def _check_parser(commands: Commands) -> None:
     check = commands.add_parser("check", help="lint a configuration")
-    check.add_argument("file", nargs="?", type=Path)
+    check.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="default: as for every command",
+    )
     check.set_defaults(run=_check)
 
+
+def _topics_parser(commands: Commands) -> None:
     topics = commands.add_parser("topics", help="list topics, sizes, groups, lag")
-    topics.add_argument("--json", action="store_true")
+    topics.add_argument("--json", action="store_true", help="as one JSON array")
     topics.set_defaults(run=_topics)
 
+
+def _read_parser(commands: Commands) -> None:
     read = commands.add_parser("read", help="print the records of a topic")
     read.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
-    read.add_argument("--from", dest="start", type=_time, metavar="T")
-    read.add_argument("--until", type=_time, metavar="T")
+    read.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    read.add_argument("--until", type=_time, metavar="T", help=UNTIL)
     read.add_argument("--follow", action="store_true", help="wait for more")
     read.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
     read.set_defaults(run=_read)
 
+
+def _explain_parser(commands: Commands) -> None:
     explain = commands.add_parser("explain", help="show what becomes of a message")
     explain.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
-    explain.add_argument("--source", metavar="NAME")
-    explain.add_argument("--json", action="store_true")
+    explain.add_argument(
+        "--source", metavar="NAME", help="who sends it; default: the first in the file"
+    )
+    explain.add_argument("--json", action="store_true", help="as one JSON object")
     explain.set_defaults(run=_explain)
 
+
+def _replay_parser(commands: Commands) -> None:
     replay = commands.add_parser("replay", help="send the past again")
     replay.add_argument("--to", metavar="NAME", help="the destination")
-    replay.add_argument("--from", dest="start", type=_time, metavar="T")
-    replay.add_argument("--until", type=_time, metavar="T")
+    replay.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    replay.add_argument("--until", type=_time, metavar="T", help=UNTIL)
     replay.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
     replay.add_argument("--rate", type=_rate, metavar="N", help="events a second")
     replay.add_argument(
-        "--topic", choices=["events", "dead", "refused"], default="events"
+        "--topic",
+        choices=["events", "dead", "refused"],
+        default="events",
+        help="what is sent again; refused messages are judged anew, without --to",
     )
     replay.add_argument("--dry-run", action="store_true", help="print, send nothing")
     replay.add_argument("--id", help="resume an interrupted replay")
     replay.set_defaults(run=_replay)
-    return parser
 
 
 def _rate(text: str) -> int:

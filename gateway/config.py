@@ -93,8 +93,9 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """``[sources.NAME]``: who sends. ``rate`` is messages a second; None: any.
+    """``[sources.NAME]``: who sends.
 
+    ``rate`` is messages a second; None: any.
     ``forms``: form id -> field -> the attribute it is (Track API).
     """
 
@@ -114,7 +115,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryConfig:
-    """``delivery = {...}`` of a destination; ``rate`` is events a second; None: any."""
+    """``[destinations.NAME.delivery]``: how fast, how often, for how long.
+
+    ``rate`` is events a second; None: any.
+    """
 
     concurrency: int = 32
     retry_base_s: float = in_seconds("1s", "retry_base")
@@ -129,7 +133,10 @@ class DeliveryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationConfig:
-    """``[destinations.NAME]``: who receives. ``types`` None: all the type takes."""
+    """``[destinations.NAME]``: who receives.
+
+    ``types`` None: all the type takes.
+    """
 
     name: str = named("")
     type: str

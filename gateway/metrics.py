@@ -6,9 +6,9 @@ known elsewhere (lag, open breakers, sizes) is a callback, read at the same mome
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -16,14 +16,57 @@ if TYPE_CHECKING:
 Gauge = Literal[
     "gateway_lag", "gateway_breaker_open", "gateway_pending", "gateway_log_bytes"
 ]
-GAUGES: Mapping[Gauge, tuple[str, str]] = {
-    "gateway_lag": ("destination", "Events routed here and not settled yet"),
-    "gateway_breaker_open": ("destination", "1 while the breaker is open"),
-    "gateway_pending": ("destination", "Events the worker holds"),
-    "gateway_log_bytes": ("topic", "Bytes the topic holds, estimated"),
+
+
+class Known(NamedTuple):
+    """What a metric is: its kind, its labels, and what it tells an operator."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    text: str
+
+
+METRICS: Mapping[str, Known] = {
+    "gateway_messages_total": Known(
+        "counter",
+        ("source", "type", "result"),
+        "Messages that were judged; result is accepted or refused",
+    ),
+    "gateway_requests_total": Known(
+        "counter", ("endpoint", "status"), "Requests that were answered"
+    ),
+    "gateway_append_seconds": Known(
+        "histogram", (), "From an append to the log until it was durable"
+    ),
+    "gateway_waiting_bytes": Known(
+        "gauge", (), "Appended and not yet durable; at limits.waiting_bytes comes 503"
+    ),
+    "gateway_outcomes_total": Known(
+        "counter",
+        ("destination", "kind"),
+        "Ends of events: delivered, filtered, skipped, duplicate, suppressed, dead",
+    ),
+    "gateway_attempts_total": Known(
+        "counter",
+        ("destination", "result"),
+        "Attempts to deliver an event: delivered, skipped, retry, rejected",
+    ),
+    "gateway_delivery_seconds": Known(
+        "histogram", ("destination",), "One attempt, until its answer"
+    ),
+    "gateway_lag": Known(
+        "gauge", ("destination",), "Events routed here and not settled yet"
+    ),
+    "gateway_breaker_open": Known(
+        "gauge", ("destination",), "1 while the breaker is open"
+    ),
+    "gateway_pending": Known("gauge", ("destination",), "Events the worker holds"),
+    "gateway_notices_total": Known("counter", ("code",), "Notices by code"),
+    "gateway_log_bytes": Known("gauge", ("topic",), "Bytes the topic holds, estimated"),
 }
+"""The closed list, by the names that Prometheus shows."""
 Reading: TypeAlias = Callable[[], float]
-Known: TypeAlias = Callable[[], float | None]  # None: not known now, so not told
+MaybeReading: TypeAlias = Callable[[], float | None]  # None: not known now, not told
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -62,7 +105,9 @@ class Metrics:
         self.append_seconds = Histogram()
         self.delivery_seconds: dict[str, Histogram] = {}
         """destination -> duration of one attempt"""
-        self.gauges: dict[Gauge, dict[str, Known]] = {name: {} for name in GAUGES}
+        self.gauges: dict[Gauge, dict[str, MaybeReading]] = {
+            name: {} for name in get_args(Gauge)
+        }
         self.waiting_bytes: Reading = lambda: 0
         self.notices: Mapping[str, int] = {}
 
@@ -70,39 +115,44 @@ class Metrics:
         """Every metric, for a prometheus_client registry."""
         from prometheus_client import core  # noqa: PLC0415 -- costs start-up time
 
-        def counter(
-            name: str, labels: str, counts: Mapping[Any, int]
-        ) -> core.CounterMetricFamily:
-            family = core.CounterMetricFamily(name, name, labels=labels.split())
+        def made(family: "type[Metric]", name: str) -> "Any":
+            known = METRICS[name]
+            return family(name, known.text, labels=known.labels)  # type: ignore[call-arg]  # a family of one kind
+
+        def counter(name: str, counts: Mapping[Any, int]) -> "Metric":
+            family = made(core.CounterMetricFamily, name)
             for values, count in list(counts.items()):
                 family.add_metric([str(value) for value in values], count)
-            return family
+            return cast("Metric", family)
 
-        yield counter("gateway_messages", "source type result", self.messages)
-        yield counter("gateway_requests", "endpoint status", self.requests)
-        yield counter("gateway_outcomes", "destination kind", self.outcomes)
-        yield counter("gateway_attempts", "destination result", self.attempts)
-        notices = {(code,): count for code, count in list(self.notices.items())}
-        yield counter("gateway_notices", "code", notices)
-        yield core.GaugeMetricFamily(
-            "gateway_waiting_bytes", "Appended, not yet durable", self.waiting_bytes()
-        )
-        append = core.HistogramMetricFamily("gateway_append_seconds", "Until durable")
-        seconds = self.append_seconds
-        append.add_metric([], seconds.cumulative(), seconds.sum_s)
-        yield append
-        delivery = core.HistogramMetricFamily(
-            "gateway_delivery_seconds", "One attempt", labels=["destination"]
-        )
-        for name, histogram in self.delivery_seconds.items():
-            delivery.add_metric([name], histogram.cumulative(), histogram.sum_s)
-        yield delivery
-        yield from self._gauges(core.GaugeMetricFamily)
-
-    def _gauges(self, family_of: "type[Metric]") -> "Iterable[Metric]":
-        for name, (label, text) in GAUGES.items():
-            family = family_of(name, text, labels=[label])  # type: ignore[call-arg]  # a GaugeMetricFamily
-            for value, reading in self.gauges[name].items():
+        def gauge(
+            name: str, readings: Mapping[tuple[str, ...], MaybeReading]
+        ) -> "Metric":
+            family = made(core.GaugeMetricFamily, name)
+            for values, reading in readings.items():
                 if (now := reading()) is not None:
-                    family.add_metric([value], now)  # type: ignore[attr-defined]  # a GaugeMetricFamily
-            yield family
+                    family.add_metric(values, now)
+            return cast("Metric", family)
+
+        def seconds(
+            name: str, histograms: Mapping[tuple[str, ...], Histogram]
+        ) -> "Metric":
+            family = made(core.HistogramMetricFamily, name)
+            for values, each in histograms.items():
+                family.add_metric(values, each.cumulative(), each.sum_s)
+            return cast("Metric", family)
+
+        yield counter("gateway_messages_total", self.messages)
+        yield counter("gateway_requests_total", self.requests)
+        yield counter("gateway_outcomes_total", self.outcomes)
+        yield counter("gateway_attempts_total", self.attempts)
+        notices = {(code,): count for code, count in list(self.notices.items())}
+        yield counter("gateway_notices_total", notices)
+        yield gauge("gateway_waiting_bytes", {(): self.waiting_bytes})
+        yield seconds("gateway_append_seconds", {(): self.append_seconds})
+        delivery: dict[tuple[str, ...], Histogram] = {
+            (name,): each for name, each in self.delivery_seconds.items()
+        }
+        yield seconds("gateway_delivery_seconds", delivery)
+        for name, readings in self.gauges.items():
+            yield gauge(name, {(value,): each for value, each in readings.items()})

@@ -1,22 +1,140 @@
-"""Notices: what happened that nobody must act on at once.
+"""Notices: what happened in the gateway that an operator may want to know.
 
 A stage returns notices beside its value and knows neither clock nor log; the edges
 post them here, where repeats are counted by (code, where, name) and written to the
 log once a minute. A name is a trait, a destination, an exception type: never a value
 of a payload.
+
+The codes are a closed list. The type checker holds every call to it, a test holds it
+to the calls, and the reference page is made from it.
 """
 
 import json
 import sys
 import time
 from collections import Counter
-from typing import IO, Any, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import IO, Any, Literal, NamedTuple, Protocol
+
+NoticeCode = Literal[
+    # what senders wrote
+    "both_spellings",
+    "clock_corrected",
+    "clock_not_corrected",
+    "plan_violation",
+    "refused",
+    "unknown_integration",
+    "unreadable_trait",
+    # what destinations do
+    "breaker_closed",
+    "breaker_open",
+    "key_crowded",
+    "pressure",
+    "stopped_unsettled",
+    # what the log does
+    "log_close_timeout",
+    "log_full",
+    "log_gap",
+    "log_has_room",
+    "log_unavailable",
+    "log_write_failed",
+    "log_write_recovered",
+    # what Kafka does
+    "kafka_client",
+    "log_check_failed",
+    "log_check_recovered",
+    "log_follow_failed",
+    "log_group_lost",
+    "log_marks_unreadable",
+    "log_read_failed",
+    "log_read_recovered",
+    "log_revoke_timeout",
+    "log_settle_failed",
+    "log_settle_recovered",
+    "log_weak_topic",
+    # what is wrong with the gateway itself
+    "bug",
+    "worker_failed",
+]
+
+CODES: Mapping[NoticeCode, str] = MappingProxyType(
+    {
+        "both_spellings": "A message had a reserved trait in both spellings, such as "
+        "`firstName` and `first_name`; the camelCase one was kept.",
+        "clock_corrected": "A sender's clock is ahead; the event's time was corrected.",
+        "clock_not_corrected": "A sender's clock is so wrong that no time could be "
+        "corrected with it; the event's time stayed as it was sent.",
+        "plan_violation": "A message does not fit its source's tracking plan and was "
+        'let through (`violation = "flag"`); the name is the place.',
+        "refused": "A message was refused and is kept in `refused`; the name is the "
+        "code of the error.",
+        "unknown_integration": "A message's `integrations` names no destination of "
+        "this gateway.",
+        "unreadable_trait": "A date could not be read; it was passed on as it is.",
+        "breaker_closed": "A destination answers again; deliveries go on.",
+        "breaker_open": "A destination does not answer, or rejects everything: only a "
+        "probe is sent until one succeeds. `cause` says which.",
+        "key_crowded": "More than 1,000 events of one person wait for a destination.",
+        "pressure": "A worker held all that it may hold, and gave up the event that "
+        "was blocked the longest (`dead.NAME`, reason `pressure`) so that the rest "
+        "could go on.",
+        "stopped_unsettled": "A worker stopped before the log had taken all its marks: "
+        "a few events will be sent again.",
+        "log_close_timeout": "The log's writer did not end in time at a stop.",
+        "log_full": "The log is as large as `log.size` and nothing may be deleted: "
+        "intake answers 503. `why` says whose unread events fill it.",
+        "log_gap": "Records were deleted before a group had read them: events were "
+        "lost to it. `records` says how many.",
+        "log_has_room": "The log can take events again.",
+        "log_unavailable": "A worker could not read or write the log; it tries again.",
+        "log_write_failed": "The log cannot be written (a full disk, a locked file, no "
+        "broker): intake answers 503. `error` says why.",
+        "log_write_recovered": "The log can be written again.",
+        "kafka_client": "The Kafka library warned of something; the name is its text "
+        "without the values.",
+        "log_check_failed": "The topics could not be looked at for weaknesses.",
+        "log_check_recovered": "The topics can be looked at again.",
+        "log_follow_failed": "A worker could not go on reading as it was, and joins "
+        "its group anew.",
+        "log_group_lost": "A worker was silent for so long that others have its "
+        "partitions; what it had in flight may be sent twice.",
+        "log_marks_unreadable": "The marks of a group are not the gateway's, or "
+        "damaged: everything above the committed offset is read again.",
+        "log_read_failed": "A worker cannot read its topic.",
+        "log_read_recovered": "A worker can read its topic again.",
+        "log_revoke_timeout": "A rebalance waited as long as it may for requests in "
+        "flight, and ended them.",
+        "log_settle_failed": "A worker cannot commit how far it is.",
+        "log_settle_recovered": "A worker can commit again.",
+        "log_weak_topic": "A topic is made so that it cannot keep every promise; "
+        "`weakness` says how.",
+        "bug": "The gateway failed on one message or event, which was set aside; the "
+        "place says where. Please report it.",
+        "worker_failed": "The gateway failed in a worker, which starts again after a "
+        "second; the place says where. Please report it.",
+    }
+)
+"""Every code with what it tells an operator."""
+
+
+class Say(Protocol):
+    """How a part that has no ``Notices`` tells something at once: ``Notices.say``."""
+
+    def __call__(self, code: NoticeCode, /, **fields: Any) -> None:
+        """Count it and write one line."""
+        ...
+
+
+def untold(code: NoticeCode, /, **fields: Any) -> None:
+    """Say nothing: for who opens a log and has nobody to tell."""
+    del code, fields
 
 
 class Notice(NamedTuple):
     """``code`` says what happened, ``name`` to which trait, integration or part."""
 
-    code: str
+    code: NoticeCode
     name: str = ""
 
 
@@ -29,7 +147,7 @@ class Notices:
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self._stream = stream or sys.stderr
-        self._unwritten: Counter[tuple[str, str, str]] = Counter()
+        self._unwritten: Counter[tuple[NoticeCode, str, str]] = Counter()
 
     def post(self, where: str, notice: Notice, times: int = 1) -> None:
         """Count a notice of a source or destination; the next flush writes it."""
@@ -41,7 +159,7 @@ class Notices:
             count = unwritten[key]
         unwritten[key] = count + times
 
-    def say(self, code: str, **fields: Any) -> None:
+    def say(self, code: NoticeCode, /, **fields: Any) -> None:
         """Count and write one line now: for what an operator wants to see at once."""
         self.counts[code] += 1
         self._write(code, fields)
@@ -52,7 +170,7 @@ class Notices:
         for (code, where, name), count in unwritten.items():
             self._write(code, {"where": where, "name": name, "count": count})
 
-    def _write(self, code: str, fields: dict[str, Any]) -> None:
+    def _write(self, code: NoticeCode, fields: dict[str, Any]) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = json.dumps({"at": at, "notice": code, **fields}, default=str)
         print(line, file=self._stream, flush=True)

@@ -13,6 +13,7 @@ from gateway.event import Json
 
 Spelling: TypeAlias = Literal["camelCase", "snake_case", "as_sent"]
 Values: TypeAlias = dict[str, Json]
+Remark: TypeAlias = Literal["both_spellings", "unreadable_trait"]
 
 ISO = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
@@ -46,7 +47,7 @@ class Canonical(NamedTuple):
 
     traits: Values
     as_sent: dict[str, Json]
-    remarks: list[tuple[str, str]]
+    remarks: list[tuple[Remark, str]]
 
 
 def read_number(value: Json) -> Json:
@@ -159,7 +160,7 @@ def canonical(traits: Values) -> Canonical:
     Both spellings in one call: camelCase wins (P103), and a remark says so.
     """
     as_sent: dict[str, Json] = {}
-    remarks: list[tuple[str, str]] = []
+    remarks: list[tuple[Remark, str]] = []
     changed = _level(traits, PERSON, "traits.", as_sent, remarks)
     for name, rules in NESTED.items():
         inner = traits.get(name)
@@ -175,7 +176,7 @@ def _level(
     rules: Mapping[str, Rule],
     path: str,
     as_sent: dict[str, Json],
-    remarks: list[tuple[str, str]],
+    remarks: list[tuple[Remark, str]],
 ) -> Values:
     changes: dict[str, tuple[str, Json] | None] = {}
     for sent, (name, reader, fine, rival) in rules.items():

@@ -6,7 +6,7 @@ place in a queue (kafka_lanes.py). What is not confirmed is sent again as it was
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from gateway.log.kafka_lanes import (
 from gateway.log.kafka_produce import Producer
 from gateway.log.kafka_record import Joined, Sealed
 from gateway.log.kafka_topics import Topics
+from gateway.notices import Say
 
 REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next
 NO_ANSWER = RequestTimedOutError.errno  # for a partition that no answer names
@@ -53,7 +54,7 @@ class Appender:
         *,
         timeout_s: float,
         bytes_max: int,
-        tell: Callable[..., None],
+        tell: Say,
     ) -> None:
         self._topics = topics
         self._settings = settings

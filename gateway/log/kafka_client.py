@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
-from gateway.notices import Notice
+from gateway.notices import Notice, NoticeCode, Say
 
 METADATA_AGE_MS = 30_000  # how soon a changed cluster is seen when nothing fails
 BACKOFF_MS = 100
@@ -112,22 +112,22 @@ def log_error(place: str, error: BaseException | None) -> LogError:
 class Trouble:
     """What fails again and again: told when it begins, and when it has passed."""
 
-    def __init__(self, say: Callable[..., None], code: str) -> None:
-        self._say, self._code = say, code
+    def __init__(self, say: Say, failed: NoticeCode, recovered: NoticeCode) -> None:
+        self._say, self._codes = say, (failed, recovered)
         self.error: str | None = None
         """What is wrong now."""
 
     def failed(self, error: LogError) -> None:
         """It failed, perhaps again; the newest cause is kept."""
         if self.error is None:
-            self._say(f"{self._code}_failed", error=str(error))
+            self._say(self._codes[0], error=str(error))
         self.error = str(error)
 
     def passed(self) -> None:
         """It worked."""
         if self.error is not None:
             self.error = None
-            self._say(f"{self._code}_recovered")
+            self._say(self._codes[1])
 
 
 @contextmanager

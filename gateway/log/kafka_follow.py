@@ -77,8 +77,8 @@ class KafkaSubscription:
         self._held: list[Record] = []  # taken from the consumer, not yet yielded
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._error: LogError | None = None
-        self._reading = Trouble(group.say, "log_read")
-        self._settling = Trouble(group.say, "log_settle")
+        self._reading = Trouble(group.say, "log_read_failed", "log_read_recovered")
+        self._settling = Trouble(group.say, "log_settle_failed", "log_settle_recovered")
 
     def _made(self) -> AIOKafkaConsumer:
         return member(self._group, Listener(self.revoked, self.assigned))

@@ -29,7 +29,7 @@ from gateway.log.kafka_marks import Group, decoded
 from gateway.log.kafka_read import bounds, read_span, reader
 from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
-from gateway.notices import Notice
+from gateway.notices import Notice, Say, untold
 from gateway.topics import Declare, declaring
 
 FAILED_S = 10.0  # how long an append that failed is told by /readyz
@@ -48,7 +48,7 @@ class KafkaLog:
         append_timeout_s: float,
         waiting_bytes: int,
         session_s: float,
-        tell: Callable[..., None],
+        tell: Say,
         post: Callable[[str, Notice], None],
     ) -> None:
         self._settings = settings(config)
@@ -69,7 +69,7 @@ class KafkaLog:
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
         self._failed: tuple[float, str] | None = None
         """When an append failed and why, if none has succeeded since."""
-        self._cause = Trouble(tell, "log_check")
+        self._cause = Trouble(tell, "log_check_failed", "log_check_recovered")
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -288,7 +288,7 @@ async def open_kafka(
     append_timeout_s: float = 5.0,
     waiting_bytes: int = 67_108_864,
     session_s: float = SESSION_S,
-    tell: Callable[..., None] = lambda _code, **_fields: None,
+    tell: Say = untold,
     post: Callable[[str, Notice], None] = lambda _where, _notice: None,
 ) -> KafkaLog:
     """Open the log on the configured cluster; LogError when nobody answers."""

@@ -6,7 +6,7 @@ mark that points to records which are no longer there is a gap, and gaps are lou
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +17,7 @@ from gateway.log.kafka_append import Appender
 from gateway.log.kafka_read import Ranges
 from gateway.log.kafka_topics import Topics
 from gateway.log.marks import Marks
+from gateway.notices import NoticeCode, Say
 
 METADATA_BYTES = 4_000  # offset.metadata.max.bytes is 4,096 by default
 RETRY_S = 0.1
@@ -33,9 +34,9 @@ class Group(NamedTuple):
     timeout_s: float
     session_s: float
     retention_s: float | None  # None: nothing is deleted by its age
-    tell: Callable[..., None]
+    tell: Say
 
-    def say(self, code: str, **fields: Any) -> None:
+    def say(self, code: NoticeCode, /, **fields: Any) -> None:
         """Tell the operator, naming topic and group."""
         self.tell(code, topic=self.topic, group=self.name, **fields)
 

@@ -20,6 +20,7 @@ from gateway.log.sqlite_read import Ranges, Reader
 from gateway.log.sqlite_retention import Keeping, Upkeep
 from gateway.log.sqlite_rows import weigh
 from gateway.log.sqlite_tables import Tables, Topic
+from gateway.notices import NoticeCode, Say, untold
 
 OFFSET_BYTES = 32  # what a settled offset holds while it waits: an estimate
 
@@ -34,7 +35,7 @@ class SqliteLog:
         *,
         append_timeout_s: float,
         waiting_bytes: int,
-        tell: Callable[..., None],
+        tell: Say,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path = path.resolve()
@@ -258,7 +259,7 @@ class SqliteLog:
             raise LogError(message)
         return self._reader
 
-    def _tell_from_thread(self, code: str, **fields: Any) -> None:
+    def _tell_from_thread(self, code: NoticeCode, /, **fields: Any) -> None:
         self._loop.call_soon_threadsafe(lambda: self._tell(code, **fields))
 
 
@@ -269,7 +270,7 @@ async def open_sqlite(
     topics: Iterable[str] = (),
     append_timeout_s: float = 5.0,
     waiting_bytes: int = 67_108_864,
-    tell: Callable[..., None] = lambda _code, **_fields: None,
+    tell: Say = untold,
     clock: Callable[[], float] = time.time,
 ) -> SqliteLog:
     """Open the log file, made if missing; LogError when another process has it."""

@@ -14,11 +14,12 @@ unread queue refers to it), then of what has a budget. When that is not enough t
 is full: ``full`` says for whom.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.log.marks import Marks
 from gateway.log.sqlite_tables import Tables, Topic
+from gateway.notices import Say
 from gateway.topics import Declare
 
 STEP_ROWS = 1_000  # one transaction's deletes: an append waits no longer than that
@@ -39,9 +40,7 @@ class Keeping:
 class Upkeep:
     """``behind``: call ``run`` again soon. ``full``: why, empty when there is room."""
 
-    def __init__(
-        self, tables: Tables, keeping: Keeping, tell: Callable[..., None]
-    ) -> None:
+    def __init__(self, tables: Tables, keeping: Keeping, tell: Say) -> None:
         self.behind = False
         self.full = ""
         self._tables = tables

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from gateway.config import DestinationConfig
 from gateway.log.contract import Record, Subscription
 from gateway.metrics import Metrics
-from gateway.notices import Notice, Notices
+from gateway.notices import Notice, NoticeCode, Notices
 from gateway.outbound.breaker import Breaker
 from gateway.outbound.contract import Outcome, Traits
 from gateway.outbound.lanes import Lanes, Pending, lane_of
@@ -250,11 +250,11 @@ class Held:
         if at_s < self.alarm_at_s:
             self.alarm.set()
 
-    def post(self, code: str, name: str = "") -> None:
+    def post(self, code: NoticeCode, name: str = "") -> None:
         """Post a notice of this destination."""
         self._notices.post(self.name, Notice(code, name))
 
-    def say(self, code: str, **fields: object) -> None:
+    def say(self, code: NoticeCode, /, **fields: object) -> None:
         """Write a line about this destination now."""
         self._notices.say(code, destination=self.name, **fields)
 

@@ -14,7 +14,18 @@ error before anything runs.
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from types import UnionType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from gateway.errors import ConfigError
 from gateway.event import Json
@@ -50,9 +61,13 @@ def setting(
 
 
 class Setting(NamedTuple):
-    """One setting as the pages show it; ``default`` None: it must be given."""
+    """One setting as the pages show it; ``default`` None: it must be given.
+
+    ``value`` is what it is in words, ``example`` as it stands in TOML.
+    """
 
     name: str
+    value: str
     doc: str
     example: str
     default: str | None
@@ -76,11 +91,17 @@ class Schema(Generic[S]):
 
         return cls(
             read_as_declared,
-            tuple(_setting(each) for each in fields(cast("Any", declared))),
+            tuple(
+                _setting(each, get_type_hints(declared)[each.name])
+                for each in fields(cast("Any", declared))
+            ),
         )
 
 
-def _setting(declared: Any) -> Setting:
+VALUES = {str: "text", int: "whole number", bool: "true or false", float: "number"}
+
+
+def _setting(declared: Any, hint: Any) -> Setting:
     default: str | None = None
     if declared.default is not MISSING:
         default = "" if declared.default is None else str(declared.default)
@@ -88,8 +109,24 @@ def _setting(declared: Any) -> Setting:
         default = str(declared.default_factory())
     said = declared.metadata
     return Setting(
-        declared.name, said["doc"], said["example"], default, bool(said["secret"])
+        declared.name,
+        said.get("unit") or _value(hint),
+        said["doc"],
+        said["example"],
+        default,
+        bool(said["secret"]),
     )
+
+
+def _value(hint: Any) -> str:
+    """What a value is, in an operator's words."""
+    if isinstance(hint, UnionType):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is Literal:
+        return " or ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return "list"
+    return VALUES.get(hint, "table")
 
 
 class Context(NamedTuple):

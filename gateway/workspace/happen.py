@@ -1,4 +1,4 @@
-"""What people do, and the phones they do it on (seeds 000 and 001). Pure."""
+"""What people do, and the phones they do it on (F001-F024, E001-E016). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Add or update a person: R01-R23 of seed 003 and the decisions on them. Pure."""
+"""Add or update a person: R01-R23 and the decisions D00-D30 on them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

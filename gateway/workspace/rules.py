@@ -1,6 +1,6 @@
 """The one decision: people concerned + request + settings -> what changes. Pure.
 
-Every rule (R..) and decision (D..) of seed 003 that needs no I/O is in here, in
+Every rule (R..) and decision (D..) of the statements that needs no I/O is in here, in
 ``identify`` and in the two files beside: ``erase`` and ``happen``.
 """
 

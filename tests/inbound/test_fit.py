@@ -192,9 +192,9 @@ async def test_a_batch_inside_a_single_message_is_not_taken_apart_later(house):
     assert (await house.post("/v1/identify", body))[0] == 400
     (kept,) = [orjson.loads(each.value) for each in await house.records("refused")]
     sources = parse(CONFIG, folder=Path()).sources
-    readmit = Readmission(sources, routes("crm"), {}, LIMITS)
-    assert readmit(kept) == "refused"
+    again = Readmission(sources, routes("crm"), {}, LIMITS)
+    assert again.judge(again.read(kept)) == "refused"
     mended = kept["bytes"].replace("{}", '"outer"')
-    archive, _ = readmit({**kept, "bytes": mended})
+    archive, _ = again.judge(again.read({**kept, "bytes": mended}))
     event = orjson.loads(archive.value)
     assert (event["userId"], event["batch"]) == ("outer", inner)

@@ -1,6 +1,6 @@
 """What each request of the Track API becomes: a table, and what is refused.
 
-Rows are from CLIENTS 4.14, INTERFACE (Track API -> message) and the seeds' examples.
+Rows are from CLIENTS 4.14, INTERFACE (Track API -> message) and the vendor's examples.
 """
 
 import json
@@ -61,7 +61,7 @@ def both(person_id, email, first="id"):
 DEVICE = {"token": "tok", "type": "ios"}
 THING = {"object_type_id": "1", "object_id": "acme"}
 V1 = [
-    # seed 003: the same person, named either way round
+    # the same person, named either way round
     ("PUT /api/v1/customers/person@example.com", {"id": "id1234"},
      identified(both("id1234", "person@example.com", "email"), {})),
     ("PUT /api/v1/customers/id1234", {"email": "person@example.com"},
@@ -121,7 +121,7 @@ V1 = [
      tracked(NOBODY, "invite", {"recipient": "x@y.z"})),
     ("POST /api/v1/events", {"name": "/x", "type": "page", "anonymous_id": ""},
      seen("page", NOBODY, "/x", {})),
-    # seeds 000, 001: a device's attributes in it, or under their own name
+    # F019, E009: a device's attributes in it, or under their own name
     ("PUT /api/v1/customers/u1/devices",
      {"device": {"id": "tok", "platform": "ios", "last_used": AT,
                  "attributes": {"app_version": "1", "deep": {"a": 1}}}},

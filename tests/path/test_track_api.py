@@ -31,7 +31,7 @@ api_keys = ["api_key", "test_write_key"]
 type = "workspace"
 delivery = { retry_base = "50ms", retry_cap = "500ms", probe_every = "200ms" }
 """
-# Seed 003's requests, with another host.
+# The requests of the vendor's page on people, with another host.
 CURL = {
     "person@example.com": '{"id":"id1234"}',
     "id1234": '{"email":"person@example.com"}',
@@ -51,7 +51,7 @@ def config(more: str = "", url: str = "sqlite:///people.db") -> str:
 
 
 async def curl(gateway, person, body) -> str:
-    """What seed 003 says to type; returns the answer's message id."""
+    """What the vendor's page says to type; returns the answer's message id."""
     command = SHELL.format(
         curl=kits.program("curl"), url=gateway.url, person=person, body=body
     )

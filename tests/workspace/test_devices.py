@@ -1,4 +1,4 @@
-"""Seeds 000 and 001: devices, as the mobile SDKs report them."""
+"""Devices, as the mobile SDKs report them (F001-F024, E001-E016)."""
 
 import json
 from pathlib import Path

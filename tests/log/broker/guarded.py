@@ -21,7 +21,7 @@ TOPIC, GROUP = 2, 3  # Kafka's numbers for resources
 READ, WRITE, CREATE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 5, 8, 10  # and operations
 LITERAL, PREFIXED = 3, 4
 DENY, ALLOW = 2, 3
-NEEDED = {  # what README says the gateway's user needs, on names with its prefix
+NEEDED = {  # what docs/how-to/kafka.md says the user needs, on names with its prefix
     TOPIC: (CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE),
     GROUP: (DESCRIBE, READ),
 }

@@ -1,6 +1,6 @@
 """The table of real SDKs: how each is driven, what it says, what it makes of an answer.
 
-``makes_of`` is CLIENTS.md section 2 for the answers that this gateway gives:
+``makes_of`` is CLIENTS §2 for the answers that this gateway gives:
 ``R`` it sends again, ``X`` it gives up and says so, ``lost`` it takes for delivered.
 """
 
@@ -27,7 +27,7 @@ class Sdk:
 
     ``adds`` are keys beside the call's own that it may put on a message. ``patient``
     are the public options that outlast an absence of the gateway, where the defaults
-    give up within seconds; the README's page on SDKs recommends them.
+    give up within seconds; SDKS.md recommends them.
     """
 
     package: str

@@ -59,7 +59,7 @@ class Round:
     async def driving(
         self, *, key: str = "", patient: bool = True
     ) -> AsyncIterator[Driver | Page]:
-        """A driver with the options that the README recommends; then what it heard."""
+        """A driver with the options that SDKS.md recommends; then what it heard."""
         sdk, host, key = self.sdk, self.gateway.url, key or self.key
         async with AsyncExitStack() as stack:
             if sdk.language == "browser":
