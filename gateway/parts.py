@@ -3,19 +3,21 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import orjson
 
-from gateway.config import Config
+from gateway.config import Config, draft
 from gateway.errors import ConfigError
 from gateway.event import Event, EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.readmit import Readmission
 from gateway.inbound.route import Routes, route
 from gateway.log import DECLARED, Declared, Entry
+from gateway.mistakes import Mistakes
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
 from gateway.outbound.preview import preview
@@ -35,40 +37,67 @@ class Parts:
 
 
 def check(config: Config) -> Parts:
-    """Find everything that can be wrong; ConfigError names file, key and remedy."""
-    with _in_file(config):
+    """Find everything that can be wrong; ConfigError names file, line, key, remedy."""
+    mistakes = Mistakes(config.text)
+    parts = _parts(config, mistakes)
+    mistakes.raise_any()
+    return parts
+
+
+def examine(
+    file: Path | None, *more: Callable[[Config], object]
+) -> tuple[Config, Parts]:
+    """Read a file and find everything that is wrong with it, what it means included.
+
+    ``more``: further checks, each of which may raise ConfigError.
+    """
+    read = draft(file)
+    parts = _parts(read.config, read.mistakes)
+    for each in more:
+        with read.mistakes.catching():
+            each(read.config)
+    read.mistakes.raise_any()
+    return read.config, parts
+
+
+def _parts(config: Config, mistakes: Mistakes) -> Parts:
+    """What can be made of it; what is wrong is noted."""
+    kinds, plans = {}, {}
+    with mistakes.catching():
         settings.check(config)
-        kinds = {name: _kind(config, name) for name in config.destinations}
-        taken = {
-            name: _taken(kind, config.destinations[name].types)
-            for name, kind in kinds.items()
-        }
-        plans = {
-            name: load_plan(source.schema, source.violation)
-            for name, source in config.sources.items()
-            if source.schema is not None
-        }
-    return Parts(routes=Routes(config.destinations, taken), plans=plans, kinds=kinds)
+    for name in config.destinations:
+        with mistakes.catching():
+            kinds[name] = _kind(config, name, mistakes)
+    for name, source in config.sources.items():
+        if source.schema is not None:
+            with mistakes.catching():
+                plans[name] = _plan(name, source.schema, source.violation)
+    taken = {
+        name: _taken(kind, config.destinations[name].types)
+        for name, kind in kinds.items()
+    }
+    known = {name: config.destinations[name] for name in kinds}
+    return Parts(routes=Routes(known, taken), plans=plans, kinds=kinds)
 
 
-@contextlib.contextmanager
-def _in_file(config: Config) -> Iterator[None]:
+def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:
     try:
-        yield
+        return load_plan(schema, violation)
     except ConfigError as error:
-        name = config.file or "built-in default"
-        raise ConfigError(f"{name}: {error}") from error
+        raise ConfigError(f"sources.{name}.schema: {error}") from error
 
 
-def _kind(config: Config, name: str) -> destinations.Kind:
+def _kind(config: Config, name: str, mistakes: Mistakes) -> destinations.Kind:
     destination, place = config.destinations[name], f"destinations.{name}"
+    with mistakes.catching():
+        if destination.when is not None:
+            Filter(destination.when, place=f"{place}.when")
     try:
         kind = destinations.load(destination.type)
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
-    kind.check(destination.settings, place=f"{place}.settings")
-    if destination.when is not None:
-        Filter(destination.when, place=f"{place}.when")
+    with mistakes.catching():
+        kind.check(destination.settings, place=f"{place}.settings")
     return kind
 
 

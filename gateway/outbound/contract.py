@@ -6,11 +6,12 @@ type check at every ``match``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from gateway.errors import ConfigError
 from gateway.event import Event, EventType, Json
+from gateway.mistakes import Unfit, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,26 +169,29 @@ S = TypeVar("S")
 
 
 def read_settings(cls: type[S], raw: Mapping[str, Any], *, place: str) -> S:
-    """The settings of a destination, or ConfigError naming the key and what is known.
+    """The settings of a destination, or ConfigError with every key that is wrong.
 
-    Values are checked against the declared type: str, int, bool, float or dict.
+    Values are checked against the declared type: str, int, bool, float or dict. That of
+    a secret is never shown.
     """
     declared = {f.name: f for f in fields(cast("Any", cls))}
-    if unknown := sorted(set(raw) - set(declared)):
-        known = ", ".join(sorted(declared))
-        raise ConfigError(f"{place}.{unknown[0]}: unknown key; known are: {known}")
+    wrong = [
+        unknown(place, name, sorted(declared)) for name in raw if name not in declared
+    ]
     for name, f in declared.items():
         required = f.default is MISSING and f.default_factory is MISSING
-        if name not in raw:
-            if required:
-                example = f.metadata.get("example", "")
-                raise ConfigError(f"{place}.{name}: missing; for example {example}")
-            continue
-        _check_type(raw[name], f.type, f"{place}.{name}")
+        if name in raw:
+            wrong += _wrong_type(raw[name], f, f"{place}.{name}")
+        elif required:
+            example = f.metadata.get("example", "")
+            wrong.append(f"{place}.{name}: missing; for example {example}")
+    if wrong:
+        raise ConfigError(*wrong)
     return cls(**raw)
 
 
-def _check_type(value: Any, declared: Any, place: str) -> None:
+def _wrong_type(value: Any, f: Field[Any], place: str) -> Sequence[str]:
+    declared: Any = f.type
     allowed = {
         str: (str,),
         int: (int,),
@@ -196,6 +200,8 @@ def _check_type(value: Any, declared: Any, place: str) -> None:
     }.get(declared, (dict,))
     if declared in (int, float) and isinstance(value, bool):
         allowed = ()
-    if not isinstance(value, allowed):
-        wanted = getattr(declared, "__name__", "a table")
-        raise ConfigError(f"{place}: {value!r} is not {wanted}")
+    if isinstance(value, allowed):
+        return ()
+    error = Unfit(place, value, f"is not {getattr(declared, '__name__', 'a table')}")
+    secret = f.metadata.get("secret") or allowed == (dict,)  # headers are, often
+    return (error.hidden,) if secret else error.args

@@ -21,6 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 from gateway.config import DestinationConfig
 from gateway.errors import ConfigError
 from gateway.event import Json
+from gateway.mistakes import meant
 from gateway.outbound.contract import Delivery, Destination, Traits, read_settings
 from gateway.outbound.http import NoResponse, Request, Send
 
@@ -104,6 +105,7 @@ def load(type_: str) -> Kind:
     ):
         raise ConfigError(
             f"type: {type_!r} is not known; known are: {', '.join(known)}"
+            f"{meant(type_, known)}"
         )
     module_name = f"{__name__}.{type_}" if type_ in known else type_
     try:
