@@ -39,7 +39,7 @@ from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed, follow
 from gateway.outbound.work import Worker
-from gateway.parts import Parts, check, declared_of, topics_of
+from gateway.parts import Parts, declared_of, topics_of
 from gateway.ports import Port, bind, tls
 from gateway.replay.rules import steps
 from gateway.workspace.settings import name_of
@@ -89,10 +89,9 @@ class Role:
         return self.destinations is None or destination in self.destinations
 
 
-def serve(config: Config, role: Role) -> int:
+def serve(config: Config, parts: Parts, role: Role) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     role.check(config)
-    parts = check(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(config, parts, role))
     return 0

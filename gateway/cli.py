@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
@@ -36,97 +35,88 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: GatewayError, code: int) -> int:
-    print(f"gateway: {error}", file=sys.stderr)
+    """Say it on stderr: of several mistakes each has a line, and they are counted."""
+    texts = error.args if isinstance(error, ConfigError) else (error,)
+    if len(texts) > 1:
+        print(f"gateway: {len(texts)} mistakes", file=sys.stderr)
+        print(error, file=sys.stderr)
+    else:
+        print(f"gateway: {error}", file=sys.stderr)
     return code
-
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 -- it has no other name
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="gateway.toml")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _serve_parser(commands)
-    _check_parser(commands)
-    _topics_parser(commands)
-    _read_parser(commands)
-    _explain_parser(commands)
-    _replay_parser(commands)
+    _add_serve(commands.add_parser("serve", help="run the gateway"))
+    _add_check(commands.add_parser("check", help="lint a configuration"))
+    _add_topics(commands.add_parser("topics", help="list topics, sizes, groups, lag"))
+    _add_read(commands.add_parser("read", help="print the records of a topic"))
+    _add_explain(commands.add_parser("explain", help="show what becomes of a message"))
+    _add_replay(commands.add_parser("replay", help="send the past again"))
     return parser
 
 
-def _serve_parser(commands: Commands) -> None:
-    serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument(
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--role",
         choices=["all", "intake", "worker"],
         default="all",
         help="what this process does; on Kafka several share the work",
     )
-    serve.add_argument(
+    parser.add_argument(
         "--destination",
         action="append",
         metavar="NAME",
         help="whom this worker delivers to, repeatable; default: all",
     )
-    serve.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve)
 
 
-def _check_parser(commands: Commands) -> None:
-    check = commands.add_parser("check", help="lint a configuration")
-    check.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
-        metavar="FILE",
-        help="default: as for every command",
-    )
-    check.set_defaults(run=_check)
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    about = "default: as for every command"
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=about)
+    parser.set_defaults(run=_check)
 
 
-def _topics_parser(commands: Commands) -> None:
-    topics = commands.add_parser("topics", help="list topics, sizes, groups, lag")
-    topics.add_argument("--json", action="store_true", help="as one JSON array")
-    topics.set_defaults(run=_topics)
+def _add_topics(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as one JSON array")
+    parser.set_defaults(run=_topics)
 
 
-def _read_parser(commands: Commands) -> None:
-    read = commands.add_parser("read", help="print the records of a topic")
-    read.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
-    read.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
-    read.add_argument("--until", type=_time, metavar="T", help=UNTIL)
-    read.add_argument("--follow", action="store_true", help="wait for more")
-    read.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
-    read.set_defaults(run=_read)
+def _add_read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
+    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--follow", action="store_true", help="wait for more")
+    parser.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
+    parser.set_defaults(run=_read)
 
 
-def _explain_parser(commands: Commands) -> None:
-    explain = commands.add_parser("explain", help="show what becomes of a message")
-    explain.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
-    explain.add_argument(
-        "--source", metavar="NAME", help="who sends it; default: the first in the file"
-    )
-    explain.add_argument("--json", action="store_true", help="as one JSON object")
-    explain.set_defaults(run=_explain)
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    about = "who sends it; default: the first in the file"
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
+    parser.add_argument("--source", metavar="NAME", help=about)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(run=_explain)
 
 
-def _replay_parser(commands: Commands) -> None:
-    replay = commands.add_parser("replay", help="send the past again")
-    replay.add_argument("--to", metavar="NAME", help="the destination")
-    replay.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
-    replay.add_argument("--until", type=_time, metavar="T", help=UNTIL)
-    replay.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
-    replay.add_argument("--rate", type=_rate, metavar="N", help="events a second")
-    replay.add_argument(
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", metavar="NAME", help="the destination")
+    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
+    parser.add_argument("--rate", type=_rate, metavar="N", help="events a second")
+    parser.add_argument(
         "--topic",
         choices=["events", "dead", "refused"],
         default="events",
         help="what is sent again; refused messages are judged anew, without --to",
     )
-    replay.add_argument("--dry-run", action="store_true", help="print, send nothing")
-    replay.add_argument("--id", help="resume an interrupted replay")
-    replay.set_defaults(run=_replay)
+    parser.add_argument("--dry-run", action="store_true", help="print, send nothing")
+    parser.add_argument("--id", help="resume an interrupted replay")
+    parser.set_defaults(run=_replay)
 
 
 def _rate(text: str) -> int:
@@ -147,28 +137,29 @@ def _time(text: str) -> int:
     return int(at.timestamp() * 1000)
 
 
+def _file(arguments: argparse.Namespace) -> Path | None:
+    """The configuration's file; None for the built-in default."""
+    given: Path | None = arguments.config
+    return FILE if given is None and FILE.exists() else given
+
+
 def _config(arguments: argparse.Namespace) -> Config:
-    file: Path | None = arguments.config
-    if file is None and FILE.exists():
-        file = FILE
-    return load(file)
+    return load(_file(arguments))
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from gateway import app  # noqa: PLC0415 -- see the module
+    from gateway import app, parts  # noqa: PLC0415 -- see the module
 
     chosen = arguments.destination
     destinations = None if chosen is None else frozenset(chosen)
     role = app.Role(name=arguments.role, destinations=destinations)
-    return app.serve(_config(arguments), role)
+    return app.serve(*parts.examine(_file(arguments), role.check), role)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from gateway import parts, ports  # noqa: PLC0415 -- see the module
 
-    config = load(arguments.file) if arguments.file else _config(arguments)
-    parts.check(config)
-    ports.tls(config)
+    config, _ = parts.examine(arguments.file or _file(arguments), ports.tls)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
     return DONE

@@ -1,19 +1,23 @@
 """The configuration: one TOML file, read strictly.
 
 What comes in: text. What goes out: frozen values with every default filled in, or a
-ConfigError that names the file, the key and what is known. Destination settings are
-passed on as they are: the destination's type declares them (outbound/contract.py).
+ConfigError with everything that is wrong: file, line, key, and what is known.
+Destination settings are passed on as they are: the destination's type declares them
+(outbound/contract.py).
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from gateway.errors import ConfigError
 from gateway.event import EVENT_TYPES, ClockSkew, SourceKind
+from gateway.mistakes import Mistakes, Text
+from gateway.places import lines_of
 from gateway.values import (
     address,
     check_network,
@@ -28,6 +32,7 @@ from gateway.values import (
 )
 
 NESTING_MAX = 200  # orjson writes 254 levels, and the event adds some
+T = TypeVar("T")
 
 DEFAULT = """\
 [sources.dev]
@@ -102,7 +107,7 @@ class Source:
     name: str = named("")
     kind: SourceKind = "server"
     write_keys: tuple[str, ...] = field(default=(), repr=False)
-    site_id: str | None = None
+    site_id: str | None = field(default=None, repr=False)
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     origins: tuple[str, ...] = ("*",)
     on_invalid: Literal["reject", "accept"] = "reject"
@@ -155,7 +160,7 @@ class DestinationConfig:
 class Workspace:
     """``[workspace]``: people; used by a destination of type ``workspace``."""
 
-    url: str = "sqlite:///data/workspace.db"
+    url: str = field(default="sqlite:///data/workspace.db", repr=False)
     identifiers: tuple[str, ...] = ("email", "id")
     reference_people_by_cio_id: bool = True
     allow_email_update_using_id: bool = False
@@ -176,18 +181,35 @@ class Config:
     sources: Mapping[str, Source]
     destinations: Mapping[str, DestinationConfig]
     workspace: Workspace | None = None
+    text: Text = field(default_factory=Text, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read of a file, and what is wrong with the rest."""
+
+    config: Config
+    mistakes: Mistakes
 
 
 def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in ``file``, or the built-in default for None."""
+    """The configuration in ``file``, or the built-in default for None.
+
+    ConfigError has everything that is wrong with the file itself.
+    """
+    return _finished(draft(file, environment))
+
+
+def draft(file: Path | None, environment: Mapping[str, str] = os.environ) -> Draft:
+    """As much of it as can be read; ConfigError for a file that is no TOML at all."""
     if file is None:
-        return parse(DEFAULT, folder=Path.cwd(), environment=environment)
+        return _draft(DEFAULT, Path.cwd(), None, environment)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file}: cannot be read: {error}"
         raise ConfigError(message) from error
-    return parse(text, folder=file.resolve().parent, file=file, environment=environment)
+    return _draft(text, file.resolve().parent, file, environment)
 
 
 def parse(
@@ -197,104 +219,127 @@ def parse(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
-    """Text to values; every error starts with the file's name and the key."""
-    name = str(file or "built-in default")
+    """Text to values; ConfigError as ``load``."""
+    return _finished(_draft(text, folder, file, environment))
+
+
+def _finished(read: Draft) -> Config:
+    read.mistakes.raise_any()
+    return read.config
+
+
+def _draft(
+    text: str, folder: Path, file: Path | None, environment: Mapping[str, str]
+) -> Draft:
+    name = str(file or Text().name)
     try:
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            message = f"is not TOML: {error}"
-            raise ConfigError(message) from error
-        table = substitute(table, environment, "")
-        config = _config(table, folder, file)
-        _check_whole(config)
-    except ConfigError as error:
-        message = f"{name}: {error}"
-        raise ConfigError(message) from error
-    return config
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        where = f"{name}:{line[1]}" if line else name
+        raise ConfigError(f"{where}: is not TOML: {error}") from error
+    mistakes = Mistakes(Text(name, lines_of(text)))
+    table = substitute(table, environment, "", mistakes)
+    config = _config(table, folder, file, mistakes)
+    _check_whole(config, mistakes, has_sources=bool(table.get("sources")))
+    return Draft(config, mistakes)
 
 
-def _config(table: dict[str, Any], folder: Path, file: Path | None) -> Config:
+def _config(
+    table: dict[str, Any], folder: Path, file: Path | None, mistakes: Mistakes
+) -> Config:
     known = ("server", "limits", "log", "sources", "destinations", "workspace")
-    refuse_unknown(table, known, "")
-    workspace = table.get("workspace")
+    with mistakes.catching():
+        refuse_unknown(table, known, "")
+
+    def section(cls: type[T], name: str) -> T:
+        return read(cls, table.get(name, {}), name, folder, mistakes) or cls()
+
+    def tables(cls: type[T], name: str) -> dict[str, T]:
+        return read_named(cls, table.get(name, {}), name, folder, mistakes)
+
     return Config(
         file=file,
         folder=folder,
-        server=read(Server, table.get("server", {}), "server", folder),
-        limits=read(Limits, table.get("limits", {}), "limits", folder),
-        log=read(LogConfig, table.get("log", {}), "log", folder),
-        sources=read_named(Source, table.get("sources", {}), "sources", folder),
-        destinations=read_named(
-            DestinationConfig, table.get("destinations", {}), "destinations", folder
-        ),
-        workspace=None
-        if workspace is None
-        else read(Workspace, workspace, "workspace", folder),
+        server=section(Server, "server"),
+        limits=section(Limits, "limits"),
+        log=section(LogConfig, "log"),
+        sources=tables(Source, "sources"),
+        destinations=tables(DestinationConfig, "destinations"),
+        workspace=section(Workspace, "workspace") if "workspace" in table else None,
+        text=mistakes.text,
     )
 
 
-def _check_whole(config: Config) -> None:
+def _check_whole(config: Config, mistakes: Mistakes, *, has_sources: bool) -> None:
     """What no key alone can say."""
-    if not config.sources:
-        message = 'sources: none; add [sources.web] with write_keys = ["..."]'
-        raise ConfigError(message)
-    if config.limits.nesting > NESTING_MAX:
-        message = f"limits.nesting: more than {NESTING_MAX} cannot be written as JSON"
-        raise ConfigError(message)
-    _check_keys(config.sources)
+    for error in _whole(config, has_sources):
+        mistakes.add(error)
     for name, destination in config.destinations.items():
         for kind in destination.types or ():
-            one_of(kind, EVENT_TYPES, f"destinations.{name}.types")
+            with mistakes.catching():
+                one_of(kind, EVENT_TYPES, f"destinations.{name}.types")
     for key, networks in (
         ("trusted_proxies", config.server.trusted_proxies),
         ("private_destinations", config.server.private_destinations),
     ):
-        for network in networks:
-            check_network(network, f"server.{key}")
+        for number, network in enumerate(networks):
+            with mistakes.catching():
+                check_network(network, f"server.{key}[{number}]")
     for key in ("listen", "admin_listen"):
-        address(getattr(config.server, key), f"server.{key}")
+        with mistakes.catching():
+            address(getattr(config.server, key), f"server.{key}")
+
+
+def _whole(config: Config, has_sources: bool) -> Iterator[ConfigError]:  # noqa: FBT001 -- one caller
+    if not has_sources:
+        yield ConfigError('sources: none; add [sources.web] with write_keys = ["..."]')
+    if config.limits.nesting > NESTING_MAX:
+        text = f"limits.nesting: more than {NESTING_MAX} cannot be written as JSON"
+        yield ConfigError(text)
     if (config.server.tls_certificate is None) != (config.server.tls_key is None):
-        message = "server.tls_certificate and server.tls_key go together"
-        raise ConfigError(message)
-
-
-def _check_keys(sources: Mapping[str, Source]) -> None:
+        text = "server.tls_certificate and server.tls_key go together"
+        yield ConfigError(text)
     owners: dict[str, str] = {}
-    for name, source in sources.items():
-        if source.kind == "track_api":
-            if not source.site_id or not source.api_keys:
-                message = f"sources.{name}: kind track_api needs site_id and api_keys"
-                raise ConfigError(message)
-            _check_track(name, source, owners)
-        elif not source.write_keys:
-            message = f"sources.{name}.write_keys: missing; nobody could send"
-            raise ConfigError(message)
-        for key in source.write_keys:
-            if not key.strip() or key != key.strip():
-                message = f"sources.{name}.write_keys: a key is empty or has spaces"
-                raise ConfigError(message)
-            if owners.setdefault(key, name) != name:
-                message = f"sources.{name}.write_keys: {owners[key]} has the same key"
-                raise ConfigError(message)
+    for name, source in config.sources.items():
+        yield from _wrong_keys(f"sources.{name}", source, owners)
 
 
-def _check_track(name: str, source: Source, owners: dict[str, str]) -> None:
+def _wrong_keys(
+    place: str, source: Source, owners: dict[str, str]
+) -> Iterator[ConfigError]:
+    if source.kind == "track_api":
+        if not source.site_id or not source.api_keys:
+            yield ConfigError(f"{place}: kind track_api needs site_id and api_keys")
+        yield from _wrong_track(place, source, owners)
+    elif not source.write_keys:
+        yield ConfigError(f"{place}.write_keys: missing; nobody could send")
+    for key in source.write_keys:
+        yield from _wrong_key(f"{place}.write_keys", key, key, source, owners)
+
+
+def _wrong_key(
+    place: str, key: str, credentials: str, source: Source, owners: dict[str, str]
+) -> Iterator[ConfigError]:
+    if not key.strip() or credentials != credentials.strip():
+        yield ConfigError(f"{place}: a key is empty or has spaces")
+    elif owners.setdefault(credentials, source.name) != source.name:
+        yield ConfigError(f"{place}: {owners[credentials]} has the same key")
+
+
+def _wrong_track(
+    place: str, source: Source, owners: dict[str, str]
+) -> Iterator[ConfigError]:
     """A Track API source's credentials are one text in a header: SITE_ID:API_KEY."""
     for key in source.api_keys:
         pair = f"{source.site_id}:{key}"
-        if not key.strip() or pair != pair.strip():
-            message = f"sources.{name}.api_keys: a key is empty or has spaces"
-            raise ConfigError(message)
-        if owners.setdefault(pair, name) != name:
-            message = f"sources.{name}.api_keys: {owners[pair]} has the same key"
-            raise ConfigError(message)
+        yield from _wrong_key(f"{place}.api_keys", key, pair, source, owners)
     if ":" in (source.site_id or ""):
-        message = f"sources.{name}.site_id: has a colon, which ends it in a header"
-        raise ConfigError(message)
-    for form, fields in source.forms.items():
-        if not isinstance(fields, dict) or not all(
-            isinstance(each, str) for each in fields.values()
+        text = f"{place}.site_id: has a colon, which ends it in a header"
+        yield ConfigError(text)
+    for form, attributes in source.forms.items():
+        if not isinstance(attributes, dict) or not all(
+            isinstance(each, str) for each in attributes.values()
         ):
-            message = f"sources.{name}.forms.{form}: not {{ FIELD = 'attribute' }}"
-            raise ConfigError(message)
+            text = f"{place}.forms.{form}: not {{ FIELD = 'attribute' }}"
+            yield ConfigError(text)

@@ -18,7 +18,14 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
-    """The configuration cannot be used; the text names file, key and remedy."""
+    """The configuration cannot be used; each text names file, key and remedy.
+
+    There is a text for each thing that is wrong.
+    """
+
+    def __str__(self) -> str:
+        """All texts, one a line."""
+        return "\n".join(map(str, self.args))
 
 
 class AuthError(GatewayError):

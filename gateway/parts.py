@@ -3,17 +3,18 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from gateway import topics
-from gateway.config import Config
+from gateway.config import Config, draft
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.route import Routes
+from gateway.mistakes import Mistakes
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
 from gateway.outbound.kind import Configured
@@ -33,41 +34,72 @@ class Parts:
 
 
 def check(config: Config) -> Parts:
-    """Find everything that can be wrong; ConfigError names file, key and remedy."""
-    with _in_file(config):
+    """Find everything that can be wrong; ConfigError names file, line, key, remedy."""
+    mistakes = Mistakes(config.text)
+    parts = _parts(config, mistakes)
+    mistakes.raise_any()
+    return parts
+
+
+def examine(
+    file: Path | None, *more: Callable[[Config], object]
+) -> tuple[Config, Parts]:
+    """Read a file and find everything that is wrong with it, what it means included.
+
+    ``more``: further checks, each of which may raise ConfigError.
+    """
+    read = draft(file)
+    parts = _parts(read.config, read.mistakes)
+    for each in more:
+        with read.mistakes.catching():
+            each(read.config)
+    read.mistakes.raise_any()
+    return read.config, parts
+
+
+def _parts(config: Config, mistakes: Mistakes) -> Parts:
+    """What can be made of it; what is wrong is noted."""
+    configured: dict[str, Configured[Any]] = {}
+    plans: dict[str, Plan] = {}
+    with mistakes.catching():
         settings.check(config)
-        configured = {name: _configured(config, name) for name in config.destinations}
-        taken = {
-            name: _taken(each, config.destinations[name].types)
-            for name, each in configured.items()
-        }
-        plans = {
-            name: load_plan(source.schema, source.violation)
-            for name, source in config.sources.items()
-            if source.schema is not None
-        }
-    routes = Routes(config.destinations, taken)
-    return Parts(routes=routes, plans=plans, configured=configured)
+    for name in config.destinations:
+        with mistakes.catching():
+            made = _configured(config, name, mistakes)
+            configured |= {} if made is None else {name: made}
+    for name, source in config.sources.items():
+        if source.schema is not None:
+            with mistakes.catching():
+                plans[name] = _plan(name, source.schema, source.violation)
+    taken = {
+        name: _taken(each, config.destinations[name].types)
+        for name, each in configured.items()
+    }
+    known = {name: config.destinations[name] for name in configured}
+    return Parts(routes=Routes(known, taken), plans=plans, configured=configured)
 
 
-@contextlib.contextmanager
-def _in_file(config: Config) -> Iterator[None]:
+def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:
     try:
-        yield
+        return load_plan(schema, violation)
     except ConfigError as error:
-        name = config.file or "built-in default"
-        raise ConfigError(f"{name}: {error}") from error
+        raise ConfigError(f"sources.{name}.schema: {error}") from error
 
 
-def _configured(config: Config, name: str) -> Configured[Any]:
+def _configured(
+    config: Config, name: str, mistakes: Mistakes
+) -> Configured[Any] | None:
     destination, place = config.destinations[name], f"destinations.{name}"
+    with mistakes.catching():
+        if destination.when is not None:
+            Filter(destination.when, place=f"{place}.when")
     try:
         kind = destinations.load(destination.type)
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
-    if destination.when is not None:
-        Filter(destination.when, place=f"{place}.when")
-    return kind.configured(destination.settings, name=name, folder=config.folder)
+    return kind.drafted(
+        destination.settings, name=name, folder=config.folder, mistakes=mistakes
+    )
 
 
 def _taken(

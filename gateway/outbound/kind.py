@@ -29,6 +29,7 @@ from typing import (
 
 from gateway.errors import ConfigError
 from gateway.event import Json
+from gateway.mistakes import Mistakes, Text
 from gateway.outbound.contract import Delivery, Destination, Traits
 from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.talk import Logins, Talking, Talks
@@ -78,16 +79,18 @@ class Setting(NamedTuple):
 class Schema(Generic[S]):
     """How settings are read, and what they are called."""
 
-    read: Callable[[Mapping[str, Any], str, Path], S]
-    """(as in the file, where, the file's folder) -> settings, or ConfigError"""
+    read: Callable[[Mapping[str, Any], str, Path, Mistakes], S | None]
+    """(as in the file, where, the file's folder) -> settings; None: it cannot be"""
     settings: tuple[Setting, ...]
 
     @classmethod
     def of(cls, declared: type[S]) -> "Schema[S]":
         """The settings of a frozen dataclass of ``setting(...)`` fields."""
 
-        def read_as_declared(raw: Mapping[str, Any], place: str, folder: Path) -> S:
-            return read(declared, raw, place, folder)
+        def read_as_declared(
+            raw: Mapping[str, Any], place: str, folder: Path, mistakes: Mistakes
+        ) -> S | None:
+            return read(declared, raw, place, folder, mistakes)
 
         return cls(
             read_as_declared,
@@ -167,10 +170,26 @@ class Kind(Generic[S]):
     def configured(
         self, raw: Mapping[str, Any], *, name: str, folder: Path
     ) -> "Configured[S]":
-        """A destination of this type, its settings read and checked; opens nothing."""
+        """A destination of this type; ConfigError with all that is wrong with it."""
+        mistakes = Mistakes(Text())
+        made = self.drafted(raw, name=name, folder=folder, mistakes=mistakes)
+        if made is None or mistakes.texts:
+            raise ConfigError(*mistakes.texts)
+        return made
+
+    def drafted(
+        self, raw: Mapping[str, Any], *, name: str, folder: Path, mistakes: Mistakes
+    ) -> "Configured[S] | None":
+        """A destination of this type, its settings read and checked; opens nothing.
+
+        What is wrong is noted; None when nothing can be made of the settings.
+        """
         place = f"destinations.{name}.settings"
-        settings = self.settings.read(raw, place, folder)
-        self.check(settings, place)
+        settings = self.settings.read(raw, place, folder, mistakes)
+        if settings is None:
+            return None
+        with mistakes.catching():
+            self.check(settings, place)
         traits = (
             self.traits if isinstance(self.traits, Traits) else self.traits(settings)
         )

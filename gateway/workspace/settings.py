@@ -20,13 +20,12 @@ def name_of(config: Config) -> str | None:
 def check(config: Config) -> None:
     """Raise ConfigError for a workspace that cannot be; opens nothing."""
     names = [n for n, each in config.destinations.items() if each.type == TYPE]
-    if len(names) > 1:
-        message = f"destinations.{names[1]}: {names[0]} is a workspace already"
-        raise ConfigError(message)
     settings = config.workspace or Workspace()
+    wrong = [f"destinations.{n}: {names[0]} is a workspace already" for n in names[1:]]
     if set(settings.identifiers) not in IDENTIFIERS:  # D16
-        message = 'workspace.identifiers: not ["email", "id"] or ["id"]'
-        raise ConfigError(message)
+        wrong.append('workspace.identifiers: not ["email", "id"] or ["id"]')
     if not settings.url.startswith(URLS):
-        message = "workspace.url: not sqlite:///FILE or postgresql://USER@HOST/NAME"
-        raise ConfigError(message)
+        text = "workspace.url: not sqlite:///FILE or postgresql://USER@HOST/NAME"
+        wrong.append(text)
+    if wrong:
+        raise ConfigError(*wrong)

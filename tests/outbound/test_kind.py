@@ -78,13 +78,13 @@ def test_every_form_of_a_setting_is_read() -> None:
     ("raw", "words"),
     [
         ({"region": "eu"}, "region: 'eu' is not one of US, EU"),
-        ({"lists": "a"}, "lists: 'a' is not a list"),
+        ({"lists": "a"}, "lists: a text is not a list"),
         ({"lists": [1]}, "lists[0]: 1 is not a text"),
         ({"note": 7}, "note: 7 is not a text"),
         ({"size": "big"}, "size: 'big' is not a size"),
         ({"every": "10"}, "every: '10' is not a duration"),
         ({"on": "yes"}, "on: 'yes' is not true or false"),
-        ({"more": []}, "more: [] is not a table"),
+        ({"more": []}, "more: a list is not a table"),
         ({"nope": 1}, "nope: unknown key; known are: url, region"),
     ],
 )

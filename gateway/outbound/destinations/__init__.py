@@ -5,12 +5,12 @@
 what a type says of itself; ``docs/how-to`` has the steps.
 """
 
-from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 from gateway.errors import ConfigError
+from gateway.mistakes import meant
 from gateway.outbound.kind import Kind
 
 
@@ -26,10 +26,8 @@ def load(type_: str) -> Kind[Any]:
         return _kind(f"{__name__}.{type_}", type_)
     parts = type_.split(".")
     if len(parts) == 1 or not all(map(str.isidentifier, parts)):
-        near = get_close_matches(type_, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        listed = ", ".join(known)
-        raise ConfigError(f"type: {type_!r} is not known; known are: {listed}{hint}")
+        listed = f"{', '.join(known)}{meant(type_, known)}"
+        raise ConfigError(f"type: {type_!r} is not known; known are: {listed}")
     return _kind(type_, type_)
 
 
