@@ -68,7 +68,9 @@ def readable(shown: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["nope", "", "../webhook", "__init__"])
 def test_an_unknown_type_lists_the_known(name: str) -> None:
-    with pytest.raises(ConfigError, match="known are: file, webhook"):
+    known = ", ".join(destinations.names())
+    assert "file" in known
+    with pytest.raises(ConfigError, match=f"known are: {known}"):
         destinations.load(name)
 
 
