@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SDKS := tests/path/sdks/python/requirements
-PYTHONS := gateway tests bench reference docs
+PYTHONS := gateway tests bench reference docs/conf.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run check test soak bench docs reference dist lock clean
@@ -15,7 +15,7 @@ check: .venv/test  ## the fast loop: lint, types, import contracts, tests withou
 	$(BIN)/ruff check $(PYTHONS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell $(PYTHONS) schemas deploy *.md
+	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
 	$(BIN)/python -m pytest -q -m "not service and not soak"
 
 test: .venv/test  ## everything, real parts included
@@ -23,7 +23,7 @@ test: .venv/test  ## everything, real parts included
 	$(BIN)/ruff check $(PYTHONS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell $(PYTHONS) schemas deploy *.md
+	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not soak"
 

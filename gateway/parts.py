@@ -1,4 +1,4 @@
-"""What a configuration means: the parts that the rooms are made of, checked.
+"""Makes the parts of a process from its configuration, and checks them.
 
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """

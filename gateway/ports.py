@@ -1,4 +1,4 @@
-"""A port: bound first, so that a taken one is named before anything else starts."""
+"""Binds a port before anything else starts, so that a taken one is named at once."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""``gateway replay``: what a person sees of it, and how it is resumed."""
+"""What a person sees of ``gateway replay``, and how an interrupted one is resumed."""
 
 import argparse
 import shlex

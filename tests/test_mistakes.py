@@ -21,7 +21,7 @@ nesting = 300
 message_bytes = "32 KiB"
 
 [log]
-kind = "sqllite"
+kind = "sqlit"
 
 [sources.web]
 kind = "browser"
@@ -41,7 +41,7 @@ WRONG = {
     3: "server.admin_listen: '9090' is not HOST:PORT",
     6: "limits.nesting: more than 200",
     7: "limits.message_bytes: '32 KiB' is not a size",
-    10: "log.kind: 'sqllite' is not one of sqlite, kafka; did you mean sqlite\\?",
+    10: "log.kind: 'sqlit' is not one of sqlite, kafka; did you mean sqlite\\?",
     12: "sources.web.write_keys: missing",
     16: "destinations.crm.type: 'webhok' is not known; .*; did you mean webhook\\?",
     17: "destinations.crm.when: unknown function is_emial\\(\\); known are: ",

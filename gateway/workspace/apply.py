@@ -1,4 +1,4 @@
-"""One batch of events, applied exactly once: position, decisions and rows together.
+"""Applies a batch of events exactly once: position and rows in one transaction.
 
 The position is read and moved in the transaction that changes the rows, under a lock
 that excludes every other worker: one that lost its partition finds its events applied

@@ -1,4 +1,4 @@
-"""How values of people join: partial updates, merges, what makes a change. Pure."""
+"""Joins values of people: updates, merges, and what counts as a change. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""The workspace as a destination: a batch is a transaction, then the blocks are told.
+"""The workspace as a destination: each batch of events is one transaction.
+
+Afterwards the suppressions that the batch decided on are published.
 
 A store that is away opens the worker's breaker at once and the events stay pending. An
 exception about one event's rows undoes the batch; the worker then sends its events one

@@ -1,4 +1,4 @@
-"""What the look-up API asks of the store: people, devices, activities, decisions."""
+"""The queries of the look-up API: people, devices, activities, decisions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a batch of requests concerns, held in memory while it is decided, in order.
+"""Holds in memory all that a batch of requests may change, while it is decided.
 
 The store loads it, ``Known.settle`` changes it decision by decision, the store writes
 what changed. Nothing here does I/O.

@@ -1,4 +1,4 @@
-"""The store's rows for a batch of requests, with a few queries however many they are.
+"""Loads from the store what a batch of requests concerns, with a few queries.
 
 What is loaded is all that the rules may look at: people by every identifier that the
 requests name, their devices, anonymousIds and suppressions.

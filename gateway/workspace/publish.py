@@ -1,7 +1,8 @@
-"""Who is blocked, told to every worker: rows not yet published -> topic ``suppressed``.
+"""Publishes who is suppressed to the topic ``suppressed``, which every worker follows.
 
-The row is written with the decision and marked once the topic has it, so that a crash
-between the two tells it again. Key ``kind:value``; an empty value lifts the block.
+The row is written with the decision, and marked as published once the topic has it: a
+crash between the two publishes it again. Key ``kind:value``; an empty value lifts the
+block.
 """
 
 from collections.abc import Callable, Coroutine, Sequence

@@ -1,4 +1,4 @@
-"""A store that knows less than its topic: read again from where it stands.
+"""Fills a store that is behind its topic, before the worker starts.
 
 The group's marks say what was settled; an emptied store, or one from a backup, has
 forgotten some of that, and the worker will not get it again. So before a worker starts,

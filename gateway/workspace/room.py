@@ -1,4 +1,4 @@
-"""The parts of the workspace, joined: one store, who writes it, who looks into it."""
+"""Joins the parts: one store, the destination that writes it, the API that reads it."""
 
 import asyncio
 import contextlib

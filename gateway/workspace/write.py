@@ -1,4 +1,4 @@
-"""What changed in a batch, written: moves first, then rows, many at once."""
+"""Writes what a batch has changed to the store: moved rows first, many at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
