@@ -6,14 +6,13 @@ Everything here happens once, at the start or the end; no event passes through.
 import asyncio
 import contextlib
 import gc
-import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import aiohttp
 from aiohttp import web
@@ -34,18 +33,14 @@ from gateway.inbound.receive import Receiver
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-from gateway.outbound.contract import Destination
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
-from gateway.outbound.suppressed import Suppressed, follow
-from gateway.outbound.work import Worker
+from gateway.outbound.suppressed import Suppressed
+from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, declared_of, topics_of
 from gateway.ports import Port, bind, tls
 from gateway.replay.rules import steps
-from gateway.workspace.settings import name_of
-
-if TYPE_CHECKING:
-    from gateway.workspace.room import Room
+from gateway.wing import Opened, Readiness, Shared
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
@@ -110,13 +105,36 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    notices, metrics = Notices(), Metrics()
+
+    def ready(public: Port | None, admin: Port) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        _say_ready(config, public, admin)
+
+    await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
+
+
+async def run(
+    config: Config,
+    parts: Parts,
+    role: Role,
+    *,
+    notices: Notices,
+    stop: asyncio.Event,
+    ready: Callable[[Port | None, Port], None],
+) -> None:
+    """Be a gateway until ``stop`` is set; ``ready`` hears of the ports once it is one.
+
+    What is under way then is finished and settled before this returns.
+    """
+    metrics = Metrics()
     metrics.notices = notices.counts
     async with AsyncExitStack() as stack:
         log = await open_log(
             config.log,
             config.limits,
-            topics=topics_of(config),
+            topics=topics_of(config, parts),
             declared=declared_of(config, parts),
             notices=notices,
         )
@@ -126,46 +144,40 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
             open_session(Reach(config.server.private_destinations))
         )
         house = House(config, parts, role, log, session, metrics, notices)
-        room = house.room(stack)
-        suppressed = Suppressed()
-        workers = house.workers(stack, room, suppressed)
+        wings = house.wings(stack)
+        workers = house.workers(stack, wings)
         public = None if role.name == "worker" else await house.listen()
         if public is not None:
             stack.push_async_callback(public.runner.cleanup)
-        admin = await house.listen_to_admin(workers, room)
+        admin = await house.listen_to_admin(workers, wings)
         stack.push_async_callback(admin.runner.cleanup)
-        running = Running(log, workers, room, suppressed, notices, stop)
-        await _run(running, public, admin, config=config)
+        running = Running(workers, wings, Readiness(len(wings)), notices, stop)
+        await _run(running, public, ready=lambda: ready(public, admin))
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """What runs from ready to drained."""
 
-    log: EventLog
     workers: Sequence[Worker]
-    room: "Room | None"
-    suppressed: Suppressed
+    wings: Sequence[Opened]
+    ready: Readiness
     notices: Notices
     stop: asyncio.Event
 
 
 async def _run(
-    running: Running, public: Port | None, admin: Port, *, config: Config
+    running: Running, public: Port | None, *, ready: Callable[[], None]
 ) -> None:
     """From ready to drained: stop accepting, finish, settle, in this order."""
     async with asyncio.TaskGroup() as tasks:
         beside = [tasks.create_task(_flush(running.notices))]
-        if name_of(config) is None or not running.workers:
-            running.suppressed.known.set()
-        else:
-            beside.append(tasks.create_task(_follow(running)))
+        for wing in running.wings:
+            work = _keep_wing(wing, running.ready.say(), running)
+            beside.append(tasks.create_task(work))
         for worker in running.workers:
             tasks.create_task(_keep_running(worker, running))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        _say_ready(config, public, admin)
+        ready()
         await running.stop.wait()
         if public is not None:
             await public.runner.cleanup()
@@ -176,19 +188,12 @@ async def _run(
     running.notices.flush()
 
 
-async def _follow(running: Running) -> None:
-    """Know who is suppressed, from before the first event to the end."""
-    if running.room is not None:
-        await running.room.tell()
-    await follow(running.suppressed, running.log, random.random)
-
-
 async def _keep_running(worker: Worker, running: Running) -> None:
     """A bug of ours in a worker is told and costs a second, not the process."""
     stop = running.stop
     while not stop.is_set():
         try:
-            if await _unless(stop, _before(worker, running)):
+            if await unless(stop, running.ready.wait()):
                 await worker.run()
         except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
             cause = _first(error)
@@ -202,25 +207,20 @@ async def _keep_running(worker: Worker, running: Running) -> None:
                 await asyncio.wait_for(stop.wait(), RESTART_S)
 
 
-async def _before(worker: Worker, running: Running) -> None:
-    """What a worker has to know before its first event."""
-    await running.suppressed.known.wait()
-    if running.room is not None and running.room.name == worker.name:
-        await running.room.catch_up()
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Do it, unless told to stop before it is done; False then."""
-    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            doing.result()
-        return doing.done()
-    finally:
-        doing.cancel()
-        stopping.cancel()
-        await asyncio.wait([doing, stopping])
+async def _keep_wing(wing: Opened, ready: Callable[[], None], running: Running) -> None:
+    """A bug of ours in a wing is told and costs a second, not the process."""
+    while True:
+        try:
+            await wing.run(ready)
+        except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
+            cause = _first(error)
+            running.notices.say(
+                "wing_failed",
+                wing=type(wing).__name__,
+                error=type(cause).__name__,
+                place=place_of(cause),
+            )
+        await asyncio.sleep(RESTART_S)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -246,37 +246,40 @@ class House:
     session: aiohttp.ClientSession
     metrics: Metrics
     notices: Notices
+    suppressed: Suppressed = field(default_factory=Suppressed)
 
     @property
     def source_kinds(self) -> dict[str, SourceKind]:
         """Who sends what, by name."""
         return {name: source.kind for name, source in self.config.sources.items()}
 
-    def room(self, stack: AsyncExitStack) -> "Room | None":
-        """Where people are kept, if this process works for it; the stack closes it."""
-        name = name_of(self.config)
-        if name is None or not self.role.works_for(name):
-            return None
-        from gateway.workspace.room import Room  # noqa: PLC0415 -- costs start-up time
+    def wings(self, stack: AsyncExitStack) -> list[Opened]:
+        """The wings that have a part in this process; the stack closes them."""
+        shared = Shared(
+            config=self.config,
+            log=self.log,
+            metrics=self.metrics,
+            notices=self.notices,
+            suppressed=self.suppressed,
+            works_for=self.role.works_for,
+        )
+        opened: list[Opened] = []
+        for wing in self.parts.wings:
+            if self.role.name != "intake" and (here := wing.open(shared)) is not None:
+                stack.push_async_callback(here.close)
+                opened.append(here)
+        return opened
 
-        kept = self.config.destinations[name]
-        room = Room(self.config, kept, self.log, self.source_kinds)
-        stack.push_async_callback(room.people.close)
-        return room
-
-    def workers(
-        self, stack: AsyncExitStack, room: "Room | None", suppressed: Suppressed
-    ) -> list[Worker]:
+    def workers(self, stack: AsyncExitStack, wings: Sequence[Opened]) -> list[Worker]:
         """One worker per destination of this role; the stack closes destinations."""
         config = self.config
+        theirs = {n: each for wing in wings for n, each in wing.destinations.items()}
         workers = []
         for name, each in config.destinations.items():
             if not each.enabled or not self.role.works_for(name):
                 continue
-            built: Destination
-            if room is not None and room.name == name:
-                built = room.people
-            else:
+            built = theirs.get(name)
+            if built is None:
                 send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
                 built = self.parts.configured[name].open(send)
                 stack.push_async_callback(built.close)
@@ -286,7 +289,7 @@ class House:
                     log=self.log,
                     destination=built,
                     source_kinds=self.source_kinds,
-                    suppressed=suppressed,
+                    suppressed=self.suppressed,
                     metrics=self.metrics,
                     notices=self.notices,
                 )
@@ -334,7 +337,7 @@ class House:
         return port
 
     async def listen_to_admin(
-        self, workers: Sequence[Worker], room: "Room | None"
+        self, workers: Sequence[Worker], wings: Sequence[Opened]
     ) -> Port:
         """Open the admin port, and say beside the log where it is."""
 
@@ -350,7 +353,7 @@ class House:
             notices=self.notices,
             workers=readiness,
             replaying=replaying,
-            mounts=[] if room is None else [room.lookup.mount()],
+            mounts=[mount for wing in wings for mount in wing.mounts],
         )
         runner = web.AppRunner(
             control.application(),

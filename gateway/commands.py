@@ -104,7 +104,8 @@ async def _open(config: Config, *, complete: bool = False) -> EventLog:
     if complete:
         from gateway.parts import check, declared_of, topics_of  # noqa: PLC0415 -- see the module
 
-        topics, declared = topics_of(config), declared_of(config, check(config))
+        parts = check(config)
+        topics, declared = topics_of(config, parts), declared_of(config, parts)
     return await open_log(
         config.log, config.limits, topics=topics, declared=declared, notices=Notices()
     )

@@ -30,6 +30,7 @@ from gateway.values import (
     refuse_unknown,
     substitute,
 )
+from gateway.wings import WINGS
 
 NESTING_MAX = 200  # orjson writes 254 levels, and the event adds some
 T = TypeVar("T")
@@ -157,19 +158,6 @@ class DestinationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
-    """``[workspace]``: people; used by a destination of type ``workspace``."""
-
-    url: str = field(default="sqlite:///data/workspace.db", repr=False)
-    identifiers: tuple[str, ...] = ("email", "id")
-    reference_people_by_cio_id: bool = True
-    allow_email_update_using_id: bool = False
-    multi_identifier_profile_merge: bool = False
-    anonymous_traits: Literal["ignore", "keep"] = "ignore"
-    api_token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of it. ``file`` is None for the built-in default; paths are absolute."""
 
@@ -180,8 +168,14 @@ class Config:
     log: LogConfig
     sources: Mapping[str, Source]
     destinations: Mapping[str, DestinationConfig]
-    workspace: Workspace | None = None
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """The tables of wings, as they stand in the file: each wing reads its own."""
     text: Text = field(default_factory=Text, repr=False, compare=False)
+
+    def section(self, cls: type[T], name: str, mistakes: Mistakes) -> T:
+        """A wing's table as ``cls``, which has a default for every key."""
+        given = self.sections.get(name, {})
+        return read(cls, given, name, self.folder, mistakes) or cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +242,7 @@ def _draft(
 def _config(
     table: dict[str, Any], folder: Path, file: Path | None, mistakes: Mistakes
 ) -> Config:
-    known = ("server", "limits", "log", "sources", "destinations", "workspace")
+    known = ("server", "limits", "log", "sources", "destinations", *WINGS)
     with mistakes.catching():
         refuse_unknown(table, known, "")
 
@@ -266,7 +260,7 @@ def _config(
         log=section(LogConfig, "log"),
         sources=tables(Source, "sources"),
         destinations=tables(DestinationConfig, "destinations"),
-        workspace=section(Workspace, "workspace") if "workspace" in table else None,
+        sections={name: table[name] for name in WINGS if name in table},
         text=mistakes.text,
     )
 

@@ -55,6 +55,7 @@ NoticeCode = Literal[
     "log_weak_topic",
     # what is wrong with the gateway itself
     "bug",
+    "wing_failed",
     "worker_failed",
 ]
 
@@ -111,6 +112,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "`weakness` says how.",
         "bug": "The gateway failed on one message or event, which was set aside; the "
         "place says where. Please report it.",
+        "wing_failed": "The gateway failed in a part beside the road (the workspace), "
+        "which starts again after a second; the place says where. Please report it.",
         "worker_failed": "The gateway failed in a worker, which starts again after a "
         "second; the place says where. Please report it.",
     }

@@ -3,25 +3,27 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from gateway import topics
-from gateway.config import Config, draft
+from gateway.config import DEFAULT, Config, draft, parse
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.route import Routes
-from gateway.mistakes import Mistakes
+from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
 from gateway.outbound.attempt import Gate
-from gateway.outbound.kind import Configured
+from gateway.outbound.kind import Configured, Kind
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
-from gateway.workspace import settings
+from gateway.wing import Wing
+from gateway.wings import WINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Parts:
     routes: Routes
     plans: Mapping[str, Plan]
     configured: Mapping[str, Configured[Any]]
+    wings: Sequence[Wing] = ()
 
 
 def check(config: Config) -> Parts:
@@ -61,11 +64,13 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
     """What can be made of it; what is wrong is noted."""
     configured: dict[str, Configured[Any]] = {}
     plans: dict[str, Plan] = {}
-    with mistakes.catching():
-        settings.check(config)
+    wings = wings_of(config, mistakes)
+    for wing in wings:
+        with mistakes.catching():
+            wing.check()
     for name in config.destinations:
         with mistakes.catching():
-            made = _configured(config, name, mistakes)
+            made = _configured(config, name, kinds_of(wings), mistakes)
             configured |= {} if made is None else {name: made}
     for name, source in config.sources.items():
         if source.schema is not None:
@@ -76,7 +81,27 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
-    return Parts(routes=Routes(known, taken), plans=plans, configured=configured)
+    return Parts(
+        routes=Routes(known, taken), plans=plans, configured=configured, wings=wings
+    )
+
+
+def wings_of(config: Config, mistakes: Mistakes) -> list[Wing]:
+    """What the configuration makes of each wing; nothing is opened."""
+    modules = map(import_module, WINGS.values())
+    return [module.wing(config, mistakes) for module in modules]
+
+
+def kinds_of(wings: Sequence[Wing]) -> dict[str, Kind[Any]]:
+    """The types of destinations that wings bring."""
+    return {name: kind for wing in wings for name, kind in wing.kinds.items()}
+
+
+def known_kinds() -> dict[str, Kind[Any]]:
+    """Every type of destination that this gateway knows, by name."""
+    config = parse(DEFAULT, folder=Path())
+    own = {name: destinations.load(name) for name in destinations.names()}
+    return dict(sorted((own | kinds_of(wings_of(config, Mistakes(Text())))).items()))
 
 
 def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:
@@ -87,14 +112,14 @@ def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan
 
 
 def _configured(
-    config: Config, name: str, mistakes: Mistakes
+    config: Config, name: str, more: Mapping[str, Kind[Any]], mistakes: Mistakes
 ) -> Configured[Any] | None:
     destination, place = config.destinations[name], f"destinations.{name}"
     with mistakes.catching():
         if destination.when is not None:
             Filter(destination.when, place=f"{place}.when")
     try:
-        kind = destinations.load(destination.type)
+        kind = destinations.load(destination.type, more)
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
     return kind.drafted(
@@ -109,10 +134,10 @@ def _taken(
     return types if wanted is None else frozenset(t for t in types if t in wanted)
 
 
-def topics_of(config: Config) -> list[str]:
+def topics_of(config: Config, parts: Parts) -> list[str]:
     """Every topic that this configuration writes or reads."""
-    people = settings.name_of(config) is not None
-    return topics.of(config.destinations, [topics.SUPPRESSED] if people else [])
+    more = [name for wing in parts.wings for name in wing.topics]
+    return topics.of(config.destinations, more)
 
 
 def declared_of(config: Config, parts: Parts) -> topics.Declare:
@@ -121,9 +146,9 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
     Rereading it from the start gives the same people again (DESIGN 7).
     """
     total = [n for n, each in parts.configured.items() if each.traits.order == "total"]
-    return topics.declaring(
-        config.log, {topics.to(name): topics.one_queue(name) for name in total}
-    )
+    queues = {topics.to(name): topics.one_queue(name) for name in total}
+    own = {name: need for wing in parts.wings for name, need in wing.topics.items()}
+    return topics.declaring(config.log, {**queues, **own})
 
 
 def previewing(

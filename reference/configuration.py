@@ -12,10 +12,22 @@ from types import UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from gateway import config
+from gateway.mistakes import Mistakes, Text
+from gateway.parts import wings_of
 from gateway.values import DURATION_UNITS, SIZE_UNITS
+from gateway.wing import Wing
+from gateway.wings import WINGS
 from reference.table import code, table
 
 EXAMPLE = Path(__file__).parents[1] / "gateway.example.toml"
+
+
+def _wings() -> dict[str, Wing]:
+    mistakes = Mistakes(Text())
+    wings = wings_of(config.parse(config.DEFAULT, folder=Path("/")), mistakes)
+    return dict(zip(WINGS, wings, strict=True))
+
+
 SECTIONS: Mapping[str, type[Any]] = {
     "server": config.Server,
     "limits": config.Limits,
@@ -23,7 +35,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "sources.NAME": config.Source,
     "destinations.NAME": config.DestinationConfig,
     "destinations.NAME.delivery": config.DeliveryConfig,
-    "workspace": config.Workspace,
+    **{name: type(wing.settings) for name, wing in _wings().items()},
 }
 HEADER = re.compile(r"(?:# )?\[+([a-z.-]+)\]+(?:\s+#\s*(.*))?")
 KEY = re.compile(r"(?:# )?([a-z_]+) = (.*?)(?:\s+# (.*))?")

@@ -4,8 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from gateway.outbound import destinations
 from gateway.outbound.kind import Configured, Kind, Setting
+from gateway.parts import known_kinds
 from reference.table import code, table
 
 HEAD = """\
@@ -19,11 +19,11 @@ all types share).
 
 def page() -> str:
     """Every type."""
-    return "\n".join([HEAD, *map(_type, destinations.names())])
+    types = known_kinds().items()
+    return "\n".join([HEAD, *(_type(name, kind) for name, kind in types)])
 
 
-def _type(name: str) -> str:
-    kind = destinations.load(name)
+def _type(name: str, kind: Kind[Any]) -> str:
     parts = [f"## {name}\n", (kind.doc or "").strip() + "\n"]
     if kind.settings.settings:
         rows = [_row(each) for each in kind.settings.settings]

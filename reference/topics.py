@@ -48,8 +48,9 @@ a workspace nothing ever is. Sizes are bounded by `log.size`, those of `refused`
 def page() -> str:
     """Every topic."""
     config = parse(CONFIGURATION, folder=Path("/"), environment={})
-    declared = declared_of(config, check(config))
-    names = [name for name in topics_of(config) if not name.endswith(".people")]
+    parts = check(config)
+    declared = declared_of(config, parts)
+    names = [name for name in topics_of(config, parts) if not name.endswith(".people")]
     rows = []
     for name in names:
         shown = name.replace(".name", ".NAME")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import DEFAULT, ConfigError, load, parse
+from gateway.mistakes import Mistakes, Text
+from gateway.workspace.settings import Workspace
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {"CRM_SECRET": "hush", "WORKSPACE_TOKEN": "token"}
@@ -36,8 +38,10 @@ def test_the_example_is_accepted_and_says_the_defaults():
     assert crm.delivery.retry_cap_s == 300
     assert crm.delivery.dedupe_s == 86_400
     assert example.destinations["inbox"].delivery.concurrency == 32
-    assert example.workspace is not None
-    assert example.workspace.api_token == "token"
+    mistakes = Mistakes(Text())
+    people = example.section(Workspace, "workspace", mistakes)
+    assert people.api_token == "token"
+    assert not mistakes.texts
 
 
 def test_the_built_in_default_has_the_key_dev_and_a_file():

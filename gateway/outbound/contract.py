@@ -7,7 +7,7 @@ type check at every ``match``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.event import Event, EventType, Json
 
@@ -126,6 +126,15 @@ class Traits:
     safe_options: frozenset[str] = frozenset()
     spelling: Spelling | None = None  # whatever the config says; None: as it says
     sees_suppressed: bool = False  # it is who decides on them (DESIGN §7)
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A destination that has something to do before its first event."""
+
+    async def begin(self) -> None:
+        """Called at each start of its worker, unless it is paused; never raises."""
+        ...
 
 
 class Destination(Protocol):

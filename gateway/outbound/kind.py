@@ -147,7 +147,7 @@ def nothing_wrong(settings: Any, place: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[S]):
-    """One destination type. It has a ``talk`` (HTTP) or an ``opened`` (all else)."""
+    """One destination type: it has a ``talk`` (HTTP) or is ``opened`` (all else)."""
 
     doc: str | None
     settings: Schema[S]
@@ -159,13 +159,15 @@ class Kind(Generic[S]):
     """How its talks get their access, where they need one."""
     opened: Callable[[S, Context], Destination] | None = None
     """What is no HTTP; opens nothing before the first event."""
+    by_wing: bool = False
+    """It is opened by the wing that brings it, as its store is (wing.py)."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
 
     def __post_init__(self) -> None:
         """A type that can do nothing is a mistake of its author."""
-        if (self.talk is None) == (self.opened is None):
-            raise ConfigError("a Kind needs a talk or an opened, and not both")
+        if [self.talk is None, self.opened is None, not self.by_wing].count(False) != 1:
+            raise ConfigError("a Kind needs one of talk, opened, by_wing")
 
     def configured(
         self, raw: Mapping[str, Any], *, name: str, folder: Path

@@ -7,7 +7,7 @@ tend       the timer: wakes lanes whose time has come, and an open breaker's pro
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from gateway.log.contract import EventLog, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
 from gateway.outbound.attempt import Gate, SuppressedPeople
-from gateway.outbound.contract import Destination
+from gateway.outbound.contract import Begins, Destination
 from gateway.outbound.deliver import Senders
 from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
@@ -122,9 +122,15 @@ class Worker:
                 notices=self._notices,
                 clock=self._clock,
             )
-            if await self._remember(held):
+            if await self._remember(held) and await self._began():
                 self._held = held
                 await self._work(held)
+
+    async def _began(self) -> bool:
+        """Let the destination do what comes first; False when told to stop before."""
+        if self._config.paused or not isinstance(self._destination, Begins):
+            return True
+        return await unless(self._stop, self._destination.begin())
 
     def _forget(self) -> None:
         self._held = self._subscription = None
@@ -207,6 +213,20 @@ class State:
     breaker: str | None = None
     pending: int = 0
     lag: int | None = None
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do it, unless told to stop before it is done; False then."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+        return doing.done()
+    finally:
+        doing.cancel()
+        stopping.cancel()
+        await asyncio.wait([doing, stopping])
 
 
 async def tend(held: Held) -> None:

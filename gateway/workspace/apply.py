@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.config import Workspace
 from gateway.workspace import tables
 from gateway.workspace.load import applied, load
 from gateway.workspace.request import Request
 from gateway.workspace.rules import decide
+from gateway.workspace.settings import Workspace
 from gateway.workspace.write import put, write
 
 EVERY = 100  # events until the loop may do something else

@@ -8,16 +8,17 @@ by one and gives up the one at fault.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from gateway.config import Workspace
 from gateway.errors import LogError
 from gateway.event import SourceKind
 from gateway.outbound.contract import Delivered, Delivery, Retry, Traits, Verdict
-from gateway.outbound.destinations.workspace import TRAITS
 from gateway.workspace.apply import EVERY, Placed, apply
+from gateway.workspace.kind import TRAITS
 from gateway.workspace.publish import Publisher
 from gateway.workspace.request import read
+from gateway.workspace.settings import Workspace
 from gateway.workspace.store import Store, StoreError
 
 CatchUp = Callable[[], Coroutine[None, None, None]]
@@ -63,6 +64,15 @@ class People:
         except BaseException:
             self._catch_up = catch_up
             raise
+
+    async def begin(self) -> None:
+        """Fill a store that forgot, before the worker's first event.
+
+        A store or log that is away is left to the worker, whose breaker says so: it
+        tries again before it applies its first event.
+        """
+        with contextlib.suppress(StoreError, LogError):
+            await self.catch_up()
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """All are applied, now or before, or none is."""

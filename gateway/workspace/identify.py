@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.config import Workspace
 from gateway.workspace import blend
 from gateway.workspace.happen import attach_device
 from gateway.workspace.people import (
@@ -19,6 +18,7 @@ from gateway.workspace.people import (
     new_cio_id,
 )
 from gateway.workspace.request import Identify, Request
+from gateway.workspace.settings import Workspace
 
 
 def identify(

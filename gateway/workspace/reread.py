@@ -10,9 +10,9 @@ from gateway.log.contract import EventLog, Span
 from gateway.outbound.attempt import Gate, deliver
 from gateway.outbound.contract import Delivery, Place, Retry
 from gateway.outbound.deliver import replay_of
-from gateway.outbound.destinations.workspace import TRAITS
 from gateway.workspace.apply import positions_of
 from gateway.workspace.destination import People
+from gateway.workspace.kind import TRAITS
 from gateway.workspace.store import Store, StoreError
 
 TIMEOUT_S = 120.0  # for one batch, whatever the store does

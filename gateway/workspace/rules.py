@@ -6,7 +6,6 @@ Every rule (R..) and decision (D..) of the statements that needs no I/O is in he
 
 from typing import assert_never
 
-from gateway.config import Workspace
 from gateway.workspace.erase import erase, merge
 from gateway.workspace.happen import delete_device, happen, put_device, report
 from gateway.workspace.identify import identify
@@ -22,6 +21,7 @@ from gateway.workspace.request import (
     Report,
     Request,
 )
+from gateway.workspace.settings import Workspace
 
 
 def decide(request: Request, concerned: Concerned, settings: Workspace) -> Decision:

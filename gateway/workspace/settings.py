@@ -3,12 +3,28 @@
 Cheap to import: a gateway without people needs no database driver.
 """
 
-from gateway.config import Config, Workspace
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.config import Config
 from gateway.errors import ConfigError
 
 TYPE = "workspace"
 URLS = ("sqlite:///", "postgresql://", "postgres://")
 IDENTIFIERS = ({"email", "id"}, {"id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """``[workspace]``: people; used by a destination of type ``workspace``."""
+
+    url: str = field(default="sqlite:///data/workspace.db", repr=False)
+    identifiers: tuple[str, ...] = ("email", "id")
+    reference_people_by_cio_id: bool = True
+    allow_email_update_using_id: bool = False
+    multi_identifier_profile_merge: bool = False
+    anonymous_traits: Literal["ignore", "keep"] = "ignore"
+    api_token: str | None = field(default=None, repr=False)
 
 
 def name_of(config: Config) -> str | None:
@@ -17,10 +33,9 @@ def name_of(config: Config) -> str | None:
     return names[0] if names else None
 
 
-def check(config: Config) -> None:
+def check(config: Config, settings: Workspace) -> None:
     """Raise ConfigError for a workspace that cannot be; opens nothing."""
     names = [n for n, each in config.destinations.items() if each.type == TYPE]
-    settings = config.workspace or Workspace()
     wrong = [f"destinations.{n}: {names[0]} is a workspace already" for n in names[1:]]
     if set(settings.identifiers) not in IDENTIFIERS:  # D16
         wrong.append('workspace.identifiers: not ["email", "id"] or ["id"]')

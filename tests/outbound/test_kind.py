@@ -120,7 +120,7 @@ def test_settings_are_shown_with_their_defaults() -> None:
 
 
 def test_a_type_that_can_do_nothing_is_a_mistake() -> None:
-    with pytest.raises(ConfigError, match="needs a talk or an opened"):
+    with pytest.raises(ConfigError, match="needs one of talk, opened"):
         Kind(
             doc="",
             settings=Schema.of(Settings),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Workspace
 from gateway.workspace.apply import Placed, apply
 from gateway.workspace.request import Request
+from gateway.workspace.settings import Workspace
 from gateway.workspace.store import Store, url_of
 from tests.workspace.postgres.server import Server
 

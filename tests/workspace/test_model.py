@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from gateway.config import Workspace
 from gateway.event import Event
 from gateway.workspace import tables
 from gateway.workspace.people import new_cio_id
 from gateway.workspace.request import read
+from gateway.workspace.settings import Workspace
 from tests.workspace.conftest import apply_all
 from tests.workspace.contents import rows
 from tests.workspace.model import Model

@@ -5,10 +5,10 @@ import json
 import orjson
 import pytest
 
-from gateway.config import Workspace
 from gateway.event import Event
 from gateway.workspace.people import new_cio_id
 from gateway.workspace.request import read
+from gateway.workspace.settings import Workspace
 from tests.workspace.conftest import apply_all
 from tests.workspace.contents import rows
 

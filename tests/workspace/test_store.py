@@ -9,11 +9,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from gateway.config import Workspace
 from gateway.errors import ConfigError, LogError
 from gateway.workspace import tables
 from gateway.workspace.apply import Placed, apply
 from gateway.workspace.publish import Publisher
+from gateway.workspace.settings import Workspace
 from gateway.workspace.store import Store, StoreError, url_of
 from tests.workspace.conftest import apply_all
 from tests.workspace.contents import contents, rows

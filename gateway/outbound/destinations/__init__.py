@@ -5,13 +5,17 @@
 what a type says of itself; ``docs/how-to`` has the steps.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any
 
 from gateway.errors import ConfigError
 from gateway.mistakes import meant
 from gateway.outbound.kind import Kind
+
+NOTHING: Mapping[str, Kind[Any]] = MappingProxyType({})
 
 
 def names() -> tuple[str, ...]:
@@ -19,9 +23,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in iter_modules(__path__)))
 
 
-def load(type_: str) -> Kind[Any]:
-    """The kind of a type; ConfigError lists the known ones."""
-    known = names()
+def load(type_: str, more: Mapping[str, Kind[Any]] = NOTHING) -> Kind[Any]:
+    """The kind of a type; ConfigError lists the known ones.
+
+    ``more`` are the types that wings bring.
+    """
+    known = sorted({*names(), *more})
+    if type_ in more:
+        return more[type_]
     if type_ in known:
         return _kind(f"{__name__}.{type_}", type_)
     parts = type_.split(".")

@@ -10,11 +10,10 @@ There can be one destination of this type. An empty store is filled again from t
 topic.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.event import Json
-from gateway.outbound.contract import Delivery, Retry, Traits, Verdict
+from gateway.outbound.contract import Delivery, Traits
 from gateway.outbound.kind import Context, Kind, Schema
 
 TRAITS = Traits(
@@ -34,25 +33,6 @@ class Settings:
     """None: `[workspace]` has them."""
 
 
-class Described:
-    """What a process without the store has: nothing is applied."""
-
-    traits = TRAITS
-
-    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
-        """It has no store: the worker waits."""
-        return [Retry("no store", away=True)] * len(deliveries)
-
-    async def close(self) -> None:
-        """It holds nothing."""
-
-
-def opened(settings: Settings, context: Context) -> Described:
-    """A workspace that only tells what it is; the people's room opens the real one."""
-    del settings, context
-    return Described()
-
-
 def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str, Json]:
     """What is applied is the event itself."""
     del settings, context
@@ -63,6 +43,6 @@ KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
     traits=TRAITS,
-    opened=opened,
+    by_wing=True,
     shown=shown,
 )
