@@ -276,7 +276,7 @@ class Appender:
         lane.join(lane.broker)
         if offset >= 0:  # -1: written by an earlier try
             self.ends[lane.place] = offset + lane.records
-        self._callers.landed([part.ticket for part in flight])
+        self._callers.landed(flight)
         if self._failing is not None:
             self._failing = None
             self._tell("log_write_recovered", kafka=self._topics.place)
@@ -299,7 +299,7 @@ class Appender:
         self._producer = None
         if self._pause is not None:
             self._pause.cancel()
-        self._callers.grounded([part.ticket for part in self._lanes.ground()])
+        self._callers.grounded(self._lanes.ground())
         told = [ticket for ticket in self._callers.waiting if ticket.left]
         self._fail(told, log_error(self._topics.place, cause))
         for request in self._requests:

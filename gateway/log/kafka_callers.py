@@ -2,11 +2,16 @@
 
 What comes in: what landed, what failed. What goes out: a ticket's future, set; and how
 many bytes are held for callers, those who gave up while theirs were in flight included.
+
+    Ticket   one caller: its future, its bytes, its deadline
+    Part     what one caller has in one partition
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+
+from gateway.log.kafka_record import RECORD_BYTES
 
 TICK_S = 0.02  # deadlines are looked at this often at most
 
@@ -24,6 +29,32 @@ class Ticket:
         self.deadline = deadline
         self.left = 0  # parts not yet durable
         self.flying = 0  # parts in flight
+
+
+class Part:
+    """What one caller has in one partition: its records, packed but for the frame."""
+
+    __slots__ = ("records", "size", "ticket")
+
+    def __init__(self, ticket: Ticket, records: list[bytes], size: int) -> None:
+        self.ticket = ticket
+        self.records = records
+        self.size = size  # bytes in a batch, at most
+
+    def split(self, room: int) -> "Part | None":
+        """Take what fits in ``room`` bytes out of it; None when nothing does."""
+        size = count = 0
+        for record in self.records:
+            if size + len(record) + RECORD_BYTES > room:
+                break
+            size += len(record) + RECORD_BYTES
+            count += 1
+        if not count:
+            return None
+        taken, self.records = self.records[:count], self.records[count:]
+        self.size -= size
+        self.ticket.left += 1
+        return Part(self.ticket, taken, size)
 
 
 class Callers:
@@ -54,9 +85,10 @@ class Callers:
         """Those who have not been told."""
         return [t for t in self._tickets if not t.future.done()]
 
-    def landed(self, tickets: Iterable[Ticket]) -> None:
-        """A part of each is durable."""
-        for ticket in tickets:
+    def landed(self, parts: Iterable[Part]) -> None:
+        """These are durable."""
+        for part in parts:
+            ticket = part.ticket
             ticket.flying -= 1
             ticket.left -= 1
             if ticket.future.done():  # it was late, or its caller is gone
@@ -69,9 +101,10 @@ class Callers:
         while waiting and waiting[0].future.done():
             waiting.popleft()
 
-    def grounded(self, tickets: Iterable[Ticket]) -> None:
-        """A part of each was in flight, and never will be durable."""
-        for ticket in tickets:
+    def grounded(self, parts: Iterable[Part]) -> None:
+        """These were in flight, and never will be durable."""
+        for part in parts:
+            ticket = part.ticket
             ticket.flying -= 1
             if ticket.future.done() and not ticket.flying:
                 self._release(ticket)

@@ -1,6 +1,5 @@
 """What waits to be appended, by partition. No network here, and no clock.
 
-    Part     what one caller has in one partition
     Lane     one partition: the parts that wait, the parts in flight (one batch at most)
     Broker   a leader: its lanes that wait, and whether a request to it is out
 
@@ -25,7 +24,7 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_callers import Ticket
+from gateway.log.kafka_callers import Part, Ticket
 from gateway.log.kafka_record import RECORD_BYTES, Packer, Sealed
 
 NOBODY = -1  # Kafka's number of a leader that is not known
@@ -47,33 +46,7 @@ class At(Enum):
     FLIGHT = "in a request to its broker"
 
 
-IDLE = At.IDLE
-
-
-class Part:
-    """What one caller has in one partition: its records, packed but for the frame."""
-
-    __slots__ = ("records", "size", "ticket")
-
-    def __init__(self, ticket: Ticket, records: list[bytes], size: int) -> None:
-        self.ticket = ticket
-        self.records = records
-        self.size = size  # bytes in a batch, at most
-
-    def split(self, room: int) -> "Part | None":
-        """Take what fits in ``room`` bytes out of it; None when nothing does."""
-        size = count = 0
-        for record in self.records:
-            if size + len(record) + RECORD_BYTES > room:
-                break
-            size += len(record) + RECORD_BYTES
-            count += 1
-        if not count:
-            return None
-        taken, self.records = self.records[:count], self.records[count:]
-        self.size -= size
-        self.ticket.left += 1
-        return Part(self.ticket, taken, size)
+IDLE, LINE, FLIGHT = At  # looking them up in there costs more than all of a lane's way
 
 
 class Broker:
@@ -129,14 +102,14 @@ class Lane:
     def join(self, broker: Broker) -> None:
         """Stand in this line, if anything waits here and it is not cared for yet."""
         if self.at is IDLE and (self.sealed or self.queue):
-            self.at, self.broker = At.LINE, broker
+            self.at, self.broker = LINE, broker
             broker.waiting.append(self)
             if not broker.flying:
                 broker.wake()
 
     def fly(self, broker: Broker) -> None:
         """Its sealed batch is in a request to this broker."""
-        self.at, self.broker = At.FLIGHT, broker
+        self.at, self.broker = FLIGHT, broker
 
     def back(self) -> None:
         """The batch did not arrive: it is sent again before anything else."""

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -267,6 +267,48 @@ async def taken(action: Callable[[], Awaitable[object]]) -> None:
                 await asyncio.sleep(0.01)
             else:
                 return
+
+
+class Stream:
+    """Appends that come whatever became of those before, as requests do.
+
+    Each has something for every partition, as a large batch has.
+    """
+
+    def __init__(self, log: EventLog, topics: Sequence[str]) -> None:
+        self._log, self._topics = log, topics
+        self._tasks = asyncio.TaskGroup()
+        self.begun = self.newest = 0
+        self.kept: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._feeding = self._tasks.create_task(self._feed())
+        return self
+
+    async def __aexit__(self, *how: object) -> None:
+        self._feeding.cancel()
+        await self._tasks.__aexit__(*how)
+
+    async def _feed(self) -> None:
+        while True:
+            self.begun += 1
+            self._tasks.create_task(self._append(self.begun))
+            await asyncio.sleep(0.001)
+
+    async def _append(self, number: int) -> None:
+        keys = [f"k{n}" for n in range(5)]
+        with suppress(LogError):
+            await self._log.append(
+                [entry(t, key, str(number)) for t in self._topics for key in keys]
+            )
+            self.kept.append(str(number))
+            self.newest = max(self.newest, number)
+
+    async def flows(self) -> None:
+        """Until some that have not begun yet are kept."""
+        goal = self.begun + 300
+        await until(lambda: self.newest >= goal)
 
 
 class Entries(list[Entry]):

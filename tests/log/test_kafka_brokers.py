@@ -7,14 +7,16 @@ from contextlib import suppress
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 
 from gateway.errors import LogError
+from gateway.log import kafka_log
 from gateway.log.kafka_log import KafkaLog
 from tests.log.broker.kafka import Node
 from tests.log.conftest import (
     PATIENCE_S,
     KafkaBackend,
+    Stream,
     configure,
     entry,
     numbered,
@@ -78,26 +80,47 @@ async def test_a_killed_broker_loses_nothing_acknowledged(kafka: KafkaBackend) -
 async def test_a_lone_broker_may_be_restarted_again_and_again(
     kafka: KafkaBackend, end: Callable[[Node], None]
 ) -> None:
-    kept: list[str] = []
-    async with kafka.opened(topics=["events", "to.crm"]) as log:
-        tasks = [
-            asyncio.create_task(append_for_ever(log, f"k{n}", kept)) for n in range(12)
-        ]
-        for _ in range(RESTARTS):
-            goal = len(kept) + 200
-            await until(lambda: len(kept) >= goal)  # noqa: B023 -- waited for here
-            await asyncio.to_thread(end, kafka.node)
-            kafka.node.launch()
-            await asyncio.to_thread(kafka.node.wait)
-        goal = len(kept) + 200
-        await until(lambda: len(kept) >= goal)
-        await taken(log.ping)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    topics = ("events", "to.crm", "to.inbox")
+    async with kafka.opened(topics=topics) as log:
+        async with Stream(log, topics) as stream:
+            await stream.flows()
+            for _ in range(RESTARTS):
+                await asyncio.to_thread(end, kafka.node)
+                kafka.node.launch()
+                await asyncio.to_thread(kafka.node.wait)
+                await stream.flows()
+            await taken(log.ping)
         await until(lambda: log.waiting_bytes == 0)
-        for topic in ("events", "to.crm"):
-            assert set(kept) <= set(values(await scanned(log, topic)))
+        for topic in topics:
+            assert set(stream.kept) <= set(values(await scanned(log, topic)))
+
+
+async def test_it_is_not_ready_for_as_long_as_what_failed_is_tried_in_vain(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is ready every ten seconds, and is sent requests that it cannot take."""
+
+    async def fail(*_: object) -> None:
+        raise RequestTimedOutError
+
+    monkeypatch.setattr(kafka_log, "FAILED_S", 0.0)
+    async with kafka.opened(append_timeout_s=0.5) as log:
+        await log.ping()
+        with monkeypatch.context() as patch:
+            patch.setattr(log._appender._producer, "send", fail)
+            with pytest.raises(LogError, match="not durable within"):
+                await log.append(numbered(1))
+            with pytest.raises(LogError, match="not durable within"):
+                await log.ping()
+        await taken(log.ping)  # without another append
+        assert values(await scanned(log)) == ["0"]
+
+
+async def test_it_is_ready_though_an_entry_was_too_large(kafka: KafkaBackend) -> None:
+    async with kafka.opened() as log:
+        with pytest.raises(LogError, match=r"raise its max\.message\.bytes"):
+            await log.append([entry(value="x" * 20_000_000)])
+        await log.ping()
 
 
 async def test_memory_is_flat_while_the_broker_is_away(kafka: KafkaBackend) -> None:
