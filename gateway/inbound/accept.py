@@ -128,7 +128,7 @@ class Acceptor:
         work.small, work.crowded = len(body) <= self.limits.message_bytes, True
         try:
             sources = [source] * len(texts)
-            await self._take_turns(work, map(orjson.loads, texts), sources)
+            await self._take_turns(work, parsed(work, texts), sources)
         except orjson.JSONDecodeError:
             work.begin()
             return False
@@ -227,6 +227,13 @@ class Acceptor:
             messages[key] += count
         for (source, notice), times in work.notices.items():
             self.judge.notices.post(source, notice, times)
+
+
+def parsed(work: Work, texts: list[bytes]) -> Iterator[Json]:
+    """The message of each text; the work knows how long the text was."""
+    for text in texts:
+        work.text_bytes = len(text)
+        yield orjson.loads(text)
 
 
 def each(messages: list[Json]) -> Iterator[Json]:

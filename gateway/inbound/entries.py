@@ -5,7 +5,6 @@ archive's entry carries the routing decision.
 """
 
 import base64
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -81,9 +80,11 @@ def of_refused(
 
 def as_json(value: Json, *, suspect: bool) -> bytes:
     """JSON again; of a ``suspect`` message also what JSON cannot hold (NaN)."""
-    if not suspect:  # orjson would write null for NaN
-        with contextlib.suppress(TypeError):  # too large, and too deep besides
+    try:
+        if not suspect:  # orjson would write null for NaN
             return orjson.dumps(value)
+    except TypeError:  # too large, and too deep besides
+        pass
     return fit.written(value, ascii_only=True).encode()
 
 

@@ -47,13 +47,15 @@ class Work:
 
     ``source`` is the header's or the body's; None while each message has its own.
     ``single`` is the body of a single message, ``small`` says that no message can be
-    too large; ``suspect`` and ``crowded`` are as in ``decode.Decoded``.
+    too large; ``suspect`` and ``crowded`` are as in ``decode.Decoded``. ``text_bytes``
+    is the length of the text of the message at hand, where it is known.
     """
 
     __slots__ = (
         *("accepted", "batch", "counts", "crowded", "endpoint", "entries"),
         *("event_bytes", "headers", "notices", "origins", "received_at_ms"),
         *("rejected", "remote", "single", "small", "source", "suspect"),
+        "text_bytes",
     )
 
     def __init__(
@@ -76,6 +78,7 @@ class Work:
         self.batch: Batch = NO_BATCH
         self.single: bytes | None = None
         self.small = self.suspect = self.crowded = False
+        self.text_bytes: int | None = None
         self.entries: list[Entry] = []
         self.event_bytes = self.accepted = 0
         self.rejected: list[Rejected] = []
@@ -135,10 +138,12 @@ class Judge:
     def _verdict(self, work: Work, message: Json, origin: Origin) -> Admitted | Refusal:
         """Admitted, with its entries added to the work; or why not.
 
-        How large a message of a large batch is nobody knows yet. That of its event is
-        needed anyway and nearly always says enough, so such a message is weighed last.
+        A message that may be too large is weighed first: to judge and to explain it
+        would cost far more. The length of a text says only nearly how large its message
+        is; but that of its event is needed anyway and nearly always says enough, so
+        after a short text the message is weighed last.
         """
-        weighed = work.single is not None or work.suspect
+        weighed = work.single is not None or work.suspect or not self._is_short(work)
         try:
             if weighed and (unfit := self._unfit(work, message)) is not None:
                 return unfit
@@ -176,6 +181,12 @@ class Judge:
         if isinstance(admitted, Refusal):
             return admitted
         return admitted, admitted.event.to_bytes()
+
+    def _is_short(self, work: Work) -> bool:
+        if work.small:
+            return True
+        size = work.text_bytes
+        return size is not None and size <= self.limits.message_bytes
 
     def _surely_fits(
         self, work: Work, message: Json, judged: tuple[Admitted, bytes] | Refusal
