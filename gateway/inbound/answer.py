@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.errors import AuthError, LogError, MessageError
-from gateway.event import Json
+from gateway.event import Json, exact
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
 
 Headers = Mapping[str, str]
@@ -245,7 +245,7 @@ def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
     """A rejection with its part of the answer."""
     errors = [fault._asdict() for fault in refusal.faults]
     told = {"index": index, "messageId": message_id, "errors": errors}
-    shown = orjson.dumps(told)
+    shown = exact(orjson.dumps(told))
     return Rejected(index, refusal, orjson.Fragment(shown), len(shown))
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 
 import orjson
 
-from gateway.event import Event, Json, Origin
+from gateway.event import Event, Json, Origin, exact
 from gateway.inbound import fit
 from gateway.inbound.decode import NO_BATCH, Batch
 from gateway.inbound.refusal import Refusal
@@ -83,7 +83,7 @@ def of_refused(
         ("source", origin.source.encode()),
         ("receivedAt", origin.received_at.encode()),
     )
-    return Entry(REFUSED, message_id.encode(), orjson.dumps(value), headers)
+    return Entry(REFUSED, message_id.encode(), exact(orjson.dumps(value)), headers)
 
 
 def _writable(value: Json) -> Json:
@@ -103,7 +103,7 @@ def of_batch(batch: Batch) -> orjson.Fragment:
     """
     said = batch.as_sent()
     try:
-        return orjson.Fragment(orjson.dumps(said))
+        return orjson.Fragment(exact(orjson.dumps(said)))
     except TypeError:
         return orjson.Fragment(orjson.dumps(_writable(said)))
 
