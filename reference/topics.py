@@ -20,7 +20,8 @@ type = "workspace"
 HOLDS = {
     "events": "every admitted event, with the routing decision in its header `route`: "
     "the archive that a replay reads",
-    "refused": "every message that failed the check, as it was sent, with its errors",
+    "refused": "every message that failed the check, as it was sent, with its errors: "
+    "its first 64 KB; of one request 8 MB in full, of the rest that and why",
     "outcomes": "one record for each event at each destination: delivered, filtered, "
     "skipped, duplicate, suppressed, dead",
     "to.NAME": "the events routed to one destination",

@@ -71,8 +71,17 @@ class Acceptor:
     async def _answer(self, work: Work, body: bytes) -> Answer:
         if (late := await self._take_all(work, body)) is not None:
             return late
+        if work.made_bytes > self.limits.event_bytes:  # more than one event
+            self._check_that_it_fits(work)
         await self._append(work)
         return self._judged(work)
+
+    def _check_that_it_fits(self, work: Work) -> None:
+        """Raise for what the log could never hold: a resend would be refused again."""
+        size, limit = work.log_bytes, self.limits.waiting_bytes
+        if size > limit:
+            text = f"the request is {size} bytes for the log, more than {limit}"
+            raise MessageError("too_large", text)
 
     def _judged(self, work: Work) -> Answer:
         if not work.rejected:
@@ -92,26 +101,47 @@ class Acceptor:
         """
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
-        if work.endpoint.type is None and await self._take_cut(work, body):
+        if work.endpoint.type is not None:
+            return self._take_single(work, body)
+        if await self._take_cut(work, body):
             return None
-        single, known = work.endpoint.type is not None, work.source is not None
+        return await self._take_whole(work, body)
+
+    def _take_single(self, work: Work, body: bytes) -> Answer | None:
+        known = work.source is not None
+        value, work.suspect, _ = decode.decode(
+            body, self.limits, batch=False, known=known
+        )
+        source = work.source
+        if source is None:
+            found = self._own_source(work, value)
+            if isinstance(found, AuthError):
+                raise found
+            work.source = source = found
+        else:
+            self._check_origin(work, source)
+        if self.budgets and (late := self._spend([source])) is not None:
+            return late
+        work.single = body
+        self.judge.take(work, 0, value, source)
+        return None
+
+    async def _take_whole(self, work: Work, body: bytes) -> Answer | None:
+        """A batch that cannot be cut, or whose messages have keys of their own."""
+        known = work.source is not None
         value, work.suspect, work.crowded = decode.decode(
-            body, self.limits, batch=not single, known=known
+            body, self.limits, known=known
         )
         if not known and isinstance(value, dict):
             work.source = self.keys.in_body(value.get("writeKey"))
-        messages = [value] if single else decode.messages_of(value, self.limits)
+        messages = decode.messages_of(value, self.limits)
         sources = self._sources(work, messages)  # nothing is walked for nobody
-        if not single:
-            work.batch = decode.shared(value, self.limits, suspect=work.suspect)
+        work.batch = decode.shared(value, self.limits, suspect=work.suspect)
         if (late := self._spend(sources)) is not None:
             return late
-        work.small = len(body) <= self.limits.message_bytes
-        if single:
-            work.single = body
-            self.judge.take(work, 0, value, sources[0])
-        else:
-            await self._take_turns(work, each(messages), sources)
+        work.text_bytes = len(body)
+        work.small = work.text_bytes <= self.limits.message_bytes
+        await self._take_turns(work, each(messages), sources)
         return None
 
     async def _take_cut(self, work: Work, body: bytes) -> bool:
@@ -128,7 +158,7 @@ class Acceptor:
         work.small, work.crowded = len(body) <= self.limits.message_bytes, True
         try:
             sources = [source] * len(texts)
-            await self._take_turns(work, map(orjson.loads, texts), sources)
+            await self._take_turns(work, parsed(work, texts), sources)
         except orjson.JSONDecodeError:
             work.begin()
             return False
@@ -209,6 +239,7 @@ class Acceptor:
         if work.source is None:
             return answer.refused_request(error)
         refusal = Refusal((Fault("", str(error), error.code),))
+        work.begin()
         self.judge.take_whole(work, work.source, body, refusal)
         try:
             await self._append(work)
@@ -227,6 +258,13 @@ class Acceptor:
             messages[key] += count
         for (source, notice), times in work.notices.items():
             self.judge.notices.post(source, notice, times)
+
+
+def parsed(work: Work, texts: list[bytes]) -> Iterator[Json]:
+    """The message of each text; the work knows how long the text was."""
+    for text in texts:
+        work.text_bytes = len(text)
+        yield orjson.loads(text)
 
 
 def each(messages: list[Json]) -> Iterator[Json]:

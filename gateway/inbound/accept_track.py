@@ -85,6 +85,8 @@ class TrackJudge(Judge):
     def _all(
         self, work: Work, ticket: Ticket, message: Json, source: Source, origin: Origin
     ) -> list[Admitted] | Refusal:
+        if work.made_bytes > self.made_bytes_max:
+            return self._beyond(work)
         if (unfit := self._unfit(work, message)) is not None:
             return unfit
         made = track_api.messages(ticket.call, message, source.forms)
@@ -152,7 +154,8 @@ class TrackAcceptor(Acceptor):
         sources = [source] * len(messages)
         if (late := self._spend(sources)) is not None:
             return late
-        work.small = len(body) <= self.limits.message_bytes
+        work.text_bytes = len(body)
+        work.small = work.text_bytes <= self.limits.message_bytes
         await self._take_turns(work, each(messages), sources)
         return None
 

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.errors import AuthError, LogError, MessageError
-from gateway.event import Json
+from gateway.event import Json, exact
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal
 
 Headers = Mapping[str, str]
@@ -232,19 +232,21 @@ class Rejected:
     """One message of a request that was not admitted; ``index`` counts from 0.
 
     ``shown`` is its part of the answer, rendered when the message was judged: the
-    report on a whole batch at once would stall the loop.
+    report on a whole batch at once would stall the loop. ``size`` is its bytes.
     """
 
     index: int
     refusal: Refusal
     shown: orjson.Fragment
+    size: int
 
 
 def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
     """A rejection with its part of the answer."""
     errors = [fault._asdict() for fault in refusal.faults]
-    shown = {"index": index, "messageId": message_id, "errors": errors}
-    return Rejected(index, refusal, orjson.Fragment(orjson.dumps(shown)))
+    told = {"index": index, "messageId": message_id, "errors": errors}
+    shown = exact(orjson.dumps(told))
+    return Rejected(index, refusal, orjson.Fragment(shown), len(shown))
 
 
 def judged(

@@ -19,6 +19,7 @@ import jsonschema_rs
 from gateway.errors import ConfigError
 from gateway.event import Checked, Json, Raw
 from gateway.inbound.decode import KINDS, TYPES
+from gateway.inbound.excerpt import excerpt
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, escaped, pointer
 from gateway.notices import Notice
 from gateway.traits import canonical
@@ -204,7 +205,7 @@ def _judged(judge: Judge, value: Json, place: str) -> Iterator[Fault]:
 def _violations(
     validator: jsonschema_rs.Draft202012Validator, value: Json, document: Json = None
 ) -> Iterator[Violation]:
-    for error in validator.iter_errors(value):
+    for error in _errors(validator, value):
         home = error.absolute_keyword_location
         schema = document
         if schema is None and home is not None:
@@ -215,6 +216,26 @@ def _violations(
             keyword = "additionalProperties"
         parent = _at(schema, path[:-1])
         yield Violation(keyword, parent, error.instance_path, error.instance)
+
+
+def _errors(
+    validator: jsonschema_rs.Draft202012Validator, value: Json
+) -> Iterable[jsonschema_rs.ValidationError]:
+    """All errors; of a large value those of its excerpt, or else the very first one."""
+    part = excerpt(value)
+    if part is None:
+        return validator.iter_errors(value)
+    sure = [
+        error
+        for error in validator.iter_errors(part.value)
+        if tuple(error.instance_path) not in part.doubtful
+    ]
+    if not sure:
+        try:
+            validator.validate(value)
+        except jsonschema_rs.ValidationError as first:
+            return [first]
+    return sure
 
 
 def _at(document: Json, path: Iterable[str | int]) -> Mapping[str, Json]:

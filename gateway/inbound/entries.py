@@ -5,21 +5,22 @@ archive's entry carries the routing decision.
 """
 
 import base64
-import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import orjson
 
-from gateway.event import Event, Json, Origin
+from gateway.event import Event, Json, Origin, exact
 from gateway.inbound import fit
+from gateway.inbound.decode import NO_BATCH, Batch
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Route
 from gateway.log.contract import Entry, Headers
 from gateway.topics import EVENTS, REFUSED
 
 REFUSED_BYTES_MAX = 65_536  # of a refused message's bytes; the rest is cut
+BRIEF_ENDPOINT = 100  # characters of an endpoint, where a record is brief
 MESSAGE_ID_MAX = 1_000  # characters of an id that a refusal repeats
 # What ``Entry(...)`` does, in half the time.
 _entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
@@ -54,41 +55,38 @@ def of_refused(
     origin: Origin,
     message_id: str,
     endpoint: str,
-    batch: Mapping[str, Json],
+    batch: orjson.Fragment | None,
 ) -> Entry:
-    """A refused message as it was sent, with everything needed to admit it later."""
-    kept = sent[:REFUSED_BYTES_MAX]
+    """A refused message as it was sent, with everything needed to admit it later.
+
+    ``batch`` is what ``of_batch`` made. Without it: that it was refused, and why; its
+    request has filled what is kept of one request.
+    """
+    whole = batch is not None
+    kept = sent[:REFUSED_BYTES_MAX] if whole else b""
+    faults = refusal.faults if whole else refusal.faults[:1]
     value: dict[str, Json] = {
         "messageId": message_id,
         "source": origin.source,
-        "endpoint": endpoint,
+        "endpoint": endpoint if whole else endpoint[:BRIEF_ENDPOINT],
         "receivedAt": origin.received_at,
         "ip": origin.ip,
-        "userAgent": origin.user_agent,
+        "userAgent": origin.user_agent if whole else None,
         **_text_or_base64(kept),
         "size": len(sent),
-        "cut": len(sent) > len(kept),
-        "batch": _writable(batch),
-        "errors": [fault._asdict() for fault in refusal.faults],
+        "cut": not whole or len(sent) > len(kept),
+        "batch": batch or NOTHING_SHARED,
+        "errors": [fault._asdict() for fault in faults],
     }
     headers: Headers = (
         ("messageId", message_id.encode()),
         ("source", origin.source.encode()),
         ("receivedAt", origin.received_at.encode()),
     )
-    return Entry(REFUSED, message_id.encode(), orjson.dumps(value), headers)
-
-
-def as_json(value: Json, *, suspect: bool) -> bytes:
-    """JSON again; of a ``suspect`` message also what JSON cannot hold (NaN)."""
-    if not suspect:  # orjson would write null for NaN
-        with contextlib.suppress(TypeError):  # too large, and too deep besides
-            return orjson.dumps(value)
-    return fit.written(value, ascii_only=True).encode()
+    return Entry(REFUSED, message_id.encode(), exact(orjson.dumps(value)), headers)
 
 
 def _writable(value: Json) -> Json:
-    """The same without what JSON cannot hold: the faults say that it was there."""
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return json.loads(text, parse_constant=lambda _: None, parse_int=_integer)
 
@@ -96,6 +94,31 @@ def _writable(value: Json) -> Json:
 def _integer(digits: str) -> int | None:
     number = int(digits)
     return number if fit.INTEGER_MIN <= number < fit.INTEGER_END else None
+
+
+def of_batch(batch: Batch) -> orjson.Fragment:
+    """What a batch said, for the records of all its refused messages.
+
+    Without what JSON cannot hold: the faults say that it was there.
+    """
+    said = batch.as_sent()
+    try:
+        return orjson.Fragment(exact(orjson.dumps(said)))
+    except TypeError:
+        return orjson.Fragment(orjson.dumps(_writable(said)))
+
+
+NOTHING_SHARED = of_batch(NO_BATCH)
+
+
+def as_json(value: Json, *, suspect: bool) -> bytes:
+    """JSON again; of a ``suspect`` message also what JSON cannot hold (NaN)."""
+    try:
+        if not suspect:  # orjson would write null for NaN
+            return orjson.dumps(value)
+    except TypeError:  # too large, and too deep besides
+        pass
+    return fit.written(value, ascii_only=True).encode()
 
 
 def message_id_of(message: Json) -> str | None:

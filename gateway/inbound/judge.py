@@ -8,9 +8,10 @@ is refused, or that hits a bug of ours, costs none of its neighbours anything.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import orjson
 from aiohttp import hdrs
 
 from gateway.config import Limits, Source
@@ -29,6 +30,9 @@ from gateway.log.contract import Entry
 from gateway.notices import Notice, Notices
 
 SHRINKS_BY = 512  # bytes: nulls that are left out, a name that gets shorter
+MADE_TIMES = 2  # of what a request may become is made, and refused in part; no more
+REPORT_BYTES = 1_000_000  # of an answer; what is refused then is named without faults
+ENTRY_BYTES = 100  # what an entry takes beside its value: an estimate
 
 
 class Endpoint(NamedTuple):
@@ -47,13 +51,19 @@ class Work:
 
     ``source`` is the header's or the body's; None while each message has its own.
     ``single`` is the body of a single message, ``small`` says that no message can be
-    too large; ``suspect`` and ``crowded`` are as in ``decode.Decoded``.
+    too large; ``suspect`` and ``crowded`` are as in ``decode.Decoded``. ``text_bytes``
+    is the length of the text that the message at hand was read from: its own, or all.
+
+    Bytes that a request adds up to: ``event_bytes`` of the events it becomes,
+    ``refused_bytes`` of the records of what is refused, ``told_bytes`` of its answer,
+    ``made_bytes`` of all that was made of its messages, whether kept or not.
     """
 
     __slots__ = (
-        *("accepted", "batch", "counts", "crowded", "endpoint", "entries"),
-        *("event_bytes", "headers", "notices", "origins", "received_at_ms"),
-        *("rejected", "remote", "single", "small", "source", "suspect"),
+        *("accepted", "batch", "batch_kept", "counts", "crowded", "endpoint"),
+        *("entries", "event_bytes", "headers", "made_bytes", "notices", "origins"),
+        *("received_at_ms", "refused_bytes", "rejected", "remote", "single"),
+        *("small", "source", "suspect", "text_bytes", "told_bytes"),
     )
 
     def __init__(
@@ -74,13 +84,21 @@ class Work:
     def begin(self) -> None:
         """As if no message had been looked at yet."""
         self.batch: Batch = NO_BATCH
+        self.batch_kept: orjson.Fragment | None = None
         self.single: bytes | None = None
         self.small = self.suspect = self.crowded = False
         self.entries: list[Entry] = []
-        self.event_bytes = self.accepted = 0
+        self.event_bytes = self.refused_bytes = self.told_bytes = self.made_bytes = 0
+        self.accepted = self.text_bytes = 0
         self.rejected: list[Rejected] = []
         self.counts: dict[tuple[str, str, str], int] = {}
         self.notices: dict[tuple[str, Notice], int] = {}
+
+    @property
+    def log_bytes(self) -> int:
+        """What it asks the log to hold, about."""
+        entries = ENTRY_BYTES * len(self.entries)
+        return self.event_bytes + self.refused_bytes + entries
 
     def count(self, source: str, kind: str, verdict: str) -> None:
         """For the metric of messages, once they are durable."""
@@ -102,6 +120,10 @@ class Judge:
     limits: Limits
     notices: Notices
     trusted_proxies: Sequence[Network] = ()
+    made_bytes_max: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.made_bytes_max = MADE_TIMES * self.limits.request_canonical_bytes
 
     def take(
         self, work: Work, index: int, message: Json, source: Source | AuthError
@@ -110,7 +132,7 @@ class Judge:
         message_id = entries.message_id_of(message)
         if isinstance(source, AuthError):
             refusal = Refusal((Fault("/writeKey", str(source), source.code),))
-            work.rejected.append(answer.rejected(index, message_id, refusal))
+            _reject(work, index, message_id, refusal)
             return
         origin = work.origins.get(source.name) or self._origin(work, source)
         if message_id is None:
@@ -135,10 +157,18 @@ class Judge:
     def _verdict(self, work: Work, message: Json, origin: Origin) -> Admitted | Refusal:
         """Admitted, with its entries added to the work; or why not.
 
-        How large a message of a large batch is nobody knows yet. That of its event is
-        needed anyway and nearly always says enough, so such a message is weighed last.
+        A message that may be too large is weighed first: to judge and to explain it
+        would cost far more. The length of a text says only nearly how large its message
+        is; but that of its event is needed anyway and nearly always says enough, so
+        after a short text the message is weighed last.
         """
-        weighed = work.single is not None or work.suspect
+        if work.made_bytes > self.made_bytes_max:
+            return self._beyond(work)
+        weighed = (
+            work.single is not None
+            or work.suspect
+            or work.text_bytes > self.limits.message_bytes
+        )
         try:
             if weighed and (unfit := self._unfit(work, message)) is not None:
                 return unfit
@@ -176,6 +206,15 @@ class Judge:
         if isinstance(admitted, Refusal):
             return admitted
         return admitted, admitted.event.to_bytes()
+
+    def _beyond(self, work: Work) -> Refusal:
+        """Too large, unseen: enough was made of this request that could not be kept.
+
+        What its batch shares is put into each message, so that a small request can
+        become a very large one.
+        """
+        limit = self.limits.request_canonical_bytes
+        return _too_large("the request", work.made_bytes, limit)
 
     def _surely_fits(
         self, work: Work, message: Json, judged: tuple[Admitted, bytes] | Refusal
@@ -216,6 +255,7 @@ class Judge:
         self, work: Work, admitted: Admitted, value: bytes
     ) -> Admitted | Refusal:
         size, limits = len(value), self.limits
+        work.made_bytes += size
         if size > limits.event_bytes:
             return _too_large("the event with its context", size, limits.event_bytes)
         if work.event_bytes + size > limits.request_canonical_bytes:
@@ -237,18 +277,32 @@ class Judge:
         work.count(source.name, work.endpoint.type or "batch", "refused")
         for fault in refusal.faults:
             work.remark(source.name, Notice("refused", fault.code))
-        work.entries.append(
-            entries.of_refused(
-                sent,
-                refusal,
-                origin=work.origins.get(source.name) or self._origin(work, source),
-                message_id=message_id,
-                endpoint=work.endpoint.name,
-                batch=work.batch.as_sent(),
-            )
+        entry = entries.of_refused(
+            sent,
+            refusal,
+            origin=work.origins.get(source.name) or self._origin(work, source),
+            message_id=message_id,
+            endpoint=work.endpoint.name,
+            batch=self._kept(work, sent),
         )
+        work.entries.append(entry)
+        work.refused_bytes += len(entry.value)
+        work.made_bytes += work.batch.size + len(sent)
         if source.on_invalid == "reject":
-            work.rejected.append(answer.rejected(index, message_id, refusal))
+            _reject(work, index, message_id, refusal)
+
+    def _kept(self, work: Work, sent: bytes) -> orjson.Fragment | None:
+        """What the batch shares, for a record in full; None when it must be brief.
+
+        Of one request as many bytes are kept in full as it may become events; what the
+        batch shares would else be kept with every message.
+        """
+        size = work.batch.size + min(len(sent), entries.REFUSED_BYTES_MAX)
+        if work.refused_bytes + size > self.limits.request_canonical_bytes:
+            return None
+        if work.batch_kept is None:
+            work.batch_kept = entries.of_batch(work.batch)
+        return work.batch_kept
 
     def _origin(self, work: Work, source: Source) -> Origin:
         """What the intake knows beside the messages, once per source and request."""
@@ -265,6 +319,15 @@ class Judge:
             clock_skew=source.clock_skew,
         )
         return origin
+
+
+def _reject(work: Work, index: int, message_id: str | None, refusal: Refusal) -> None:
+    """Name it in the answer: with its faults, while there is room for them."""
+    if work.told_bytes > REPORT_BYTES:
+        refusal = refusal.in_brief()
+    rejected = answer.rejected(index, message_id, refusal)
+    work.told_bytes += rejected.size
+    work.rejected.append(rejected)
 
 
 def _readable(header: str | None) -> str | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 FAULTS_MAX = 10  # a message's answer names no more
 POINTER_MAX = 500  # characters of a pointer; a longer one is cut and ends in CUT
 CUT = "…"
+UNTOLD = "not told: this answer names the faults of many others already"
 
 
 class Fault(NamedTuple):
@@ -36,6 +37,10 @@ class Refusal:
             if len(kept) == FAULTS_MAX:
                 break
         return cls(tuple(kept))
+
+    def in_brief(self) -> Self:
+        """The first one's code and no more: an answer has a bound, too."""
+        return type(self)((Fault("", UNTOLD, self.faults[0].code),))
 
 
 def pointer(path: Sequence[str | int]) -> str:
