@@ -151,7 +151,7 @@ async def test_what_is_refused_of_a_request_is_bounded_together(acceptor, kept):
     readmit = Readmission(CONFIGURED.sources, routes("crm"), {}, LIMITS)
     assert readmit.judge(readmit.read(last)) == "cut"
     mended = first["bytes"].replace("{", '{"userId":"u",', 1)
-    archive, _ = readmit({**first, "bytes": mended})
+    archive, _ = readmit.judge(readmit.read({**first, "bytes": mended}))
     assert orjson.loads(archive.value)["context"]["a"] == "x" * 60_000
 
 
