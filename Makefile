@@ -5,7 +5,7 @@ SDKS := tests/path/sdks/python/requirements
 PYTHONS := gateway tests bench reference docs/conf.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run check test soak bench docs reference dist lock clean
+.PHONY: run check test soak bench docs reference destination dist lock clean
 
 run: .venv/run  ## start the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway serve
@@ -35,6 +35,9 @@ bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap
 
 reference: .venv/run  ## write the pages of docs/reference that are made from the code
 	$(BIN)/python -m reference
+
+destination: .venv/run  ## a new type of destination to fill in: make destination NAME=crm
+	$(BIN)/python -m reference.scaffold $(NAME)
 
 docs: .venv/docs  ## the site of docs/, in docs/_build: a broken link or anchor fails
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build

@@ -5,6 +5,7 @@ needs them: ``serve`` is ready in under a second.
 """
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -55,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_read(commands.add_parser("read", help="print the records of a topic"))
     _add_explain(commands.add_parser("explain", help="show what becomes of a message"))
     _add_replay(commands.add_parser("replay", help="send the past again"))
+    _add_send(commands.add_parser("send", help="try one event at one destination"))
+    _add_destinations(
+        commands.add_parser("destinations", help="list the types of destinations")
+    )
     return parser
 
 
@@ -117,6 +122,24 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print, send nothing")
     parser.add_argument("--id", help="resume an interrupted replay")
     parser.set_defaults(run=_replay)
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    about = "JSON; - for stdin: a message, an event, or a line of `gateway read`"
+    parser.add_argument("--to", metavar="NAME", required=True, help="the destination")
+    parser.add_argument("file", type=Path, metavar="FILE", help=about)
+    about = "of a message: who sends it; default: the first in the file"
+    parser.add_argument("--source", metavar="NAME", help=about)
+    about = "send it, once; without this it is only shown"
+    parser.add_argument("--yes", action="store_true", help=about)
+    parser.set_defaults(run=_send)
+
+
+def _add_destinations(parser: argparse.ArgumentParser) -> None:
+    about = "a type: what it does, its settings"
+    parser.add_argument("name", nargs="?", metavar="TYPE", help=about)
+    parser.add_argument("--json", action="store_true", help="as one JSON value")
+    parser.set_defaults(run=_destinations)
 
 
 def _rate(text: str) -> int:
@@ -195,11 +218,7 @@ def _read(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     from gateway import explain  # noqa: PLC0415 -- see the module
 
-    try:
-        standard = str(arguments.file) == "-"
-        data = sys.stdin.buffer.read() if standard else arguments.file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{arguments.file}: cannot be read: {error}") from error
+    data = _read_file(arguments.file)
     explained = explain.explain(_config(arguments), data, source=arguments.source)
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
     return DONE
@@ -209,3 +228,32 @@ def _replay(arguments: argparse.Namespace) -> int:
     from gateway import replay_cli  # noqa: PLC0415 -- see the module
 
     return replay_cli.run(_config(arguments), arguments)
+
+
+def _read_file(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+
+
+def _send(arguments: argparse.Namespace) -> int:
+    from gateway import parts, trying  # noqa: PLC0415 -- see the module
+
+    config = _config(arguments)
+    made, data = parts.check(config), _read_file(arguments.file)
+    value = trying.value_of(config, made, data, arguments.source)
+    told = trying.shown(config, made, arguments.to, value)
+    if arguments.yes and told["sent"]:
+        told = asyncio.run(trying.sent(config, made, arguments.to, value))
+    print(trying.as_text(told))
+    delivered = told.get("verdict") == "delivered" if arguments.yes else told["sent"]
+    return DONE if delivered else FAILED
+
+
+def _destinations(arguments: argparse.Namespace) -> int:
+    from gateway import types_cli  # noqa: PLC0415 -- see the module
+
+    kinds = types_cli.chosen(arguments.name)
+    print(types_cli.as_json(kinds) if arguments.json else types_cli.as_text(kinds))
+    return DONE

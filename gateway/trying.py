@@ -1,0 +1,148 @@
+"""``gateway send``: one event to one destination, shown, or sent by hand and judged.
+
+The event goes through the destination's gate as in a worker, so that what is shown is
+what would be sent. Nothing is written to the log, and nothing is tried again.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.config import Config, Source
+from gateway.errors import ConfigError
+from gateway.event import Event, Json, Origin, iso
+from gateway.inbound import decode
+from gateway.inbound.admit import admit
+from gateway.inbound.refusal import Refusal
+from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
+from gateway.outbound.reach import Reach
+from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.suppressed import Suppressed
+from gateway.parts import Parts, previewing
+
+WRITTEN = frozenset({"receivedAt", "source", "version"})
+"""What only the gateway writes: a JSON object that has it is an event already."""
+
+
+def value_of(config: Config, parts: Parts, data: bytes, source: str | None) -> bytes:
+    """The event in a file: as the log has it, a line of `gateway read`, or a message.
+
+    ConfigError says what is wrong with it. A message is admitted as one of ``source``,
+    by default the first in the configuration.
+    """
+    try:
+        given = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"the file is not one JSON value: {error}") from error
+    if isinstance(given, dict) and isinstance(given.get("value"), dict):
+        given = given["value"]  # a record, as `gateway read` prints it
+    if not isinstance(given, dict):
+        raise ConfigError("the file must hold one JSON object: an event or a message")
+    if given.keys() >= WRITTEN:
+        return Event.from_bytes(orjson.dumps(given)).to_bytes()
+    return _admitted(parts, given, _source(config, source))
+
+
+def _source(config: Config, name: str | None) -> Source:
+    if name is None:
+        return next(iter(config.sources.values()))
+    if name not in config.sources:
+        known = ", ".join(config.sources)
+        raise ConfigError(f"--source {name}: unknown; known are: {known}")
+    return config.sources[name]
+
+
+def _admitted(parts: Parts, message: dict[str, Json], source: Source) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    origin = Origin(
+        source=source.name,
+        kind=source.kind,
+        received_at=iso(now_ms),
+        received_at_ms=now_ms,
+        spare_message_id=secrets.token_hex(16),
+        clock_skew=source.clock_skew,
+    )
+    raw = decode.prepare({"type": "identify", **message}, None, decode.NO_BATCH)
+    if isinstance(raw, Refusal):
+        raise _refused(raw)
+    verdict = admit(raw, origin, parts.routes, parts.plans.get(source.name))
+    if isinstance(verdict, Refusal):
+        raise _refused(verdict)
+    return verdict.event.to_bytes()
+
+
+def _refused(refusal: Refusal) -> ConfigError:
+    faults = [f"{each.pointer or '/'}: {each.message}" for each in refusal.faults]
+    return ConfigError("the message would be refused: " + "; ".join(faults))
+
+
+def shown(config: Config, parts: Parts, name: str, value: bytes) -> dict[str, Json]:
+    """What the event becomes at a destination, secrets masked; sends nothing."""
+    return previewing(config, parts, _known(parts, name))(value)
+
+
+async def sent(
+    config: Config, parts: Parts, name: str, value: bytes
+) -> dict[str, Json]:
+    """Send it, once; what the destination said.
+
+    ``{"sent": false, "reason"}`` when its gate lets nothing through. ConfigError for a
+    destination that only applies what its topic holds.
+    """
+    configured = parts.configured[_known(parts, name)]
+    destination = config.destinations[name]
+    if configured.kind.by_wing:
+        text = f"{name} applies what the log holds, in its order: POST the message"
+        raise ConfigError(f"--to {text}")
+    gate = Gate(
+        destination,
+        configured.traits,
+        source_kinds={n: each.kind for n, each in config.sources.items()},
+        suppressed=Suppressed(),
+    )
+    prepared = gate.prepare(value)
+    if not isinstance(prepared, Delivery):
+        return shown(config, parts, name, value)
+    async with open_session(Reach(config.server.private_destinations)) as session:
+        timeout_s = destination.delivery.timeout_s
+        made = configured.open(AiohttpSend(session, timeout_s=timeout_s))
+        try:
+            (verdict,) = await deliver(
+                made, [prepared], timeout_s=2 * timeout_s, under_way=set()
+            )
+        finally:
+            await made.close()
+    return {"sent": not isinstance(verdict, Skipped), **_told(verdict)}
+
+
+def _known(parts: Parts, name: str) -> str:
+    if name not in parts.configured:
+        known = ", ".join(parts.configured)
+        raise ConfigError(f"--to {name}: unknown; known are: {known}")
+    return name
+
+
+def _told(verdict: Verdict) -> Mapping[str, Json]:
+    """A verdict in words, with the exchange if it is not a delivery."""
+    told: dict[str, Json] = {"verdict": type(verdict).__name__.lower()}
+    if isinstance(verdict, Skipped):
+        return {**told, "reason": verdict.reason}
+    told["status"] = verdict.status
+    if isinstance(verdict, Delivered):
+        return told
+    exchange = verdict.exchange
+    return {
+        **told,
+        "reason": verdict.reason,
+        "detail": getattr(verdict, "detail", ""),
+        "request": exchange and exchange.request,
+        "response": exchange and exchange.response,
+    }
+
+
+def as_text(told: Mapping[str, Json]) -> str:
+    """For a person and for `jq`: indented JSON."""
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
