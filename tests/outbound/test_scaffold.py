@@ -38,6 +38,7 @@ def test_a_new_type_is_a_file_and_a_golden_folder(tmp_path: Path) -> None:
 
 def test_what_it_makes_is_clean(tmp_path: Path) -> None:
     module, *_ = scaffold("crm", tmp_path)
+    module.with_name("__init__.py").touch()  # it goes into a package
     ruff = [sys.executable, "-m", "ruff"]
     for command in (["format", "--check"], ["check"]):
         done = subprocess.run(
