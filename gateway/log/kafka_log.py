@@ -99,8 +99,8 @@ class KafkaLog:
             return
         try:
             await self._appender.append(entries)
-        except UnfitError:
-            raise
+        except UnfitError as error:
+            raise LogError(str(error)) from error
         except LogError as error:
             if error.code != "overloaded":
                 self._failed = (time.monotonic(), str(error))
