@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Limits, LogConfig
-from gateway.log import sqlite_lock
 from gateway.log.contract import (
     Entry,
     EventLog,
@@ -19,8 +18,9 @@ from gateway.log.contract import (
     Subscription,
     TopicState,
 )
-from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Keeping
+from gateway.log.sqlite import lock as sqlite_lock
+from gateway.log.sqlite.log import SqliteLog, open_sqlite
+from gateway.log.sqlite.retention import Keeping
 from gateway.notices import Notices
 from gateway.topics import Declare, declaring
 
@@ -57,7 +57,7 @@ async def open_log(
     """
     declared = declared or declaring(config)
     if config.kind == "kafka":
-        from gateway.log.kafka_log import open_kafka  # noqa: PLC0415 -- costs start-up time
+        from gateway.log.kafka.log import open_kafka  # noqa: PLC0415 -- costs start-up time
 
         return await open_kafka(
             config,

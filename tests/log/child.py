@@ -8,9 +8,9 @@ from pathlib import Path
 from gateway.config import LogConfig
 from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog
-from gateway.log.kafka_log import open_kafka
-from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Keeping
+from gateway.log.kafka.log import open_kafka
+from gateway.log.sqlite.log import SqliteLog, open_sqlite
+from gateway.log.sqlite.retention import Keeping
 from gateway.topics import declaring
 
 

@@ -19,10 +19,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from gateway.config import LogConfig
 from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog, Record, Span
-from gateway.log.kafka_lanes import At
-from gateway.log.kafka_log import KafkaLog, open_kafka
-from gateway.log.sqlite_log import SqliteLog, open_sqlite
-from gateway.log.sqlite_retention import Keeping
+from gateway.log.kafka.lanes import At
+from gateway.log.kafka.log import KafkaLog, open_kafka
+from gateway.log.sqlite.log import SqliteLog, open_sqlite
+from gateway.log.sqlite.retention import Keeping
 from gateway.topics import declaring
 from tests.log.broker.kafka import Node
 

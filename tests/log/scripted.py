@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from aiokafka.record.memory_records import MemoryRecords
 
 from gateway.errors import LogError
-from gateway.log.kafka_produce import Producer
-from gateway.log.kafka_record import Sealed
+from gateway.log.kafka.wire.produce import Producer
+from gateway.log.kafka.wire.record import Sealed
 
 NOT_LEADER, TOO_LARGE, OUT_OF_ORDER, DUPLICATE = 6, 10, 45, 46
 METADATA_S, START_S, ENSURE_S, ANSWER_S = 0.02, 0.01, 0.01, 0.001

@@ -11,7 +11,7 @@ import pytest
 from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
-from gateway.log.kafka_log import KafkaLog
+from gateway.log.kafka.log import KafkaLog
 from gateway.notices import Notices
 from tests.log.broker.guarded import GROUP, PASSWORD, READ, TOPIC, USER, WRITE, Guarded
 from tests.log.conftest import (

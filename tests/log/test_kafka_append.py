@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import LogError
-from gateway.log import kafka_append
 from gateway.log.contract import Entry
-from gateway.log.kafka_append import Appender
-from gateway.log.kafka_callers import TICK_S
-from gateway.log.kafka_lanes import UnfitError
+from gateway.log.kafka import append as kafka_append
+from gateway.log.kafka.append import Appender
+from gateway.log.kafka.callers import TICK_S
+from gateway.log.kafka.lanes import UnfitError
 from tests.log.scripted import ANSWER_S, FAULTS, STARTS, Brokers, Clock, Made, Scripted
 
 TIMEOUT_S = 5.0

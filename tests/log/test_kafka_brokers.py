@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 
 from gateway.errors import LogError
-from gateway.log import kafka_log
-from gateway.log.kafka_log import KafkaLog
+from gateway.log.kafka import log as kafka_log
+from gateway.log.kafka.log import KafkaLog
 from tests.log.broker.kafka import Node
 from tests.log.conftest import (
     PATIENCE_S,

@@ -11,8 +11,8 @@ from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupErro
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 
 from gateway.errors import LogError
-from gateway.log import kafka_ends
-from gateway.log.kafka_marks import fitting
+from gateway.log.kafka import ends as kafka_ends
+from gateway.log.kafka.marks import fitting
 from gateway.log.marks import Marks
 from tests.log.conftest import (
     PATIENCE_S,

@@ -9,9 +9,10 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, RequestTimedOutError
 
 from gateway.errors import LogError
-from gateway.log import kafka_ends, kafka_follow
-from gateway.log.kafka_follow import KafkaSubscription
-from gateway.log.kafka_marks import Restored, restore
+from gateway.log.kafka import ends as kafka_ends
+from gateway.log.kafka import kafka_follow
+from gateway.log.kafka.follow import KafkaSubscription
+from gateway.log.kafka.marks import Restored, restore
 from tests.log.broker.kafka import freeze
 from tests.log.conftest import KafkaBackend, numbered, polled, spread, until, values
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.log.contract import Headers
-from gateway.log.kafka_record import Joined, Packer, join, seal
+from gateway.log.kafka.wire.record import Joined, Packer, join, seal
 
 TEXTS = st.text(max_size=40)
 BYTES = st.one_of(st.binary(max_size=200), st.just(b"x" * 20_000))

@@ -16,8 +16,8 @@ from aiokafka.protocol.produce import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.log.kafka_record import Sealed
-from gateway.log.kafka_request import JOINED_MAX, Produced, post, request
+from gateway.log.kafka.wire.record import Sealed
+from gateway.log.kafka.wire.request import JOINED_MAX, Produced, post, request
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz.-_", min_size=1, max_size=30)
 PLACES = st.builds(TopicPartition, NAMES, st.integers(0, 2**31 - 1))

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import LogError
 from gateway.log.contract import Record
-from gateway.log.kafka_settle import Offsets, Settler
+from gateway.log.kafka.settle import Offsets, Settler
 from gateway.log.marks import Marks
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.errors import LogError
-from gateway.log.kafka_log import KafkaLog
+from gateway.log.kafka.log import KafkaLog
 from tests.log.broker.kafka import Cluster
 from tests.log.conftest import KafkaBackend, Stream, entry, scanned, until, values
 

@@ -14,8 +14,8 @@ from gateway.config import Limits, LogConfig
 from gateway.errors import LogError
 from gateway.log import announce, open_log, read_owner
 from gateway.log.contract import Entry
-from gateway.log.sqlite_rows import decode, encode, shared
-from gateway.log.sqlite_tables import Tables
+from gateway.log.sqlite.rows import decode, encode, shared
+from gateway.log.sqlite.tables import Tables
 from gateway.notices import Notices
 from gateway.topics import keep_all
 from tests.log.conftest import (

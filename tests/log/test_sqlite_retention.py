@@ -4,7 +4,7 @@ import pytest
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
-from gateway.log.sqlite_log import SqliteLog
+from gateway.log.sqlite.log import SqliteLog
 from tests.log.conftest import (
     MEGABYTE,
     Clock,

@@ -15,8 +15,8 @@ from gateway.config import DeliveryConfig, DestinationConfig, LogConfig
 from gateway.errors import LogError
 from gateway.event import Event
 from gateway.log.contract import Entry, EventLog, Record, Span
-from gateway.log.sqlite_log import open_sqlite
-from gateway.log.sqlite_retention import Keeping
+from gateway.log.sqlite.log import open_sqlite
+from gateway.log.sqlite.retention import Keeping
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 from gateway.outbound.contract import Delivered, Delivery, Traits, Verdict

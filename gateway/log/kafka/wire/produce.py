@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import CloseReason
 from aiokafka.errors import (
     KafkaError,
@@ -28,9 +28,10 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from gateway.log.kafka_client import BACKOFF_MS, steady
-from gateway.log.kafka_record import Sealed, seal
-from gateway.log.kafka_request import post, request
+from gateway.log.kafka.wire.borrowed import connection_to, steady
+from gateway.log.kafka.wire.client import BACKOFF_MS
+from gateway.log.kafka.wire.record import Sealed, seal
+from gateway.log.kafka.wire.request import post, request
 
 START_S = 10.0
 STOP_S = 1.0
@@ -106,7 +107,7 @@ class Producer:
         """
         if not await self.client.ready(node):
             raise NodeNotReadyError(f"no connection to broker {node}")
-        connection = self.client._conns[node, ConnectionGroup.DEFAULT]  # noqa: SLF001 -- as its `send` does
+        connection = connection_to(self.client, node)
         parts = request(batches, timeout_ms=int(REQUEST_S * 1000))
         try:
             async with asyncio.timeout(REQUEST_S):

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from gateway.log.kafka_append import Appender
-from gateway.log.kafka_read import Ranges
-from gateway.log.kafka_topics import Topics
+from gateway.log.kafka.append import Appender
+from gateway.log.kafka.read import Ranges
+from gateway.log.kafka.topics import Topics
 from gateway.log.marks import Marks
 from gateway.notices import NoticeCode, Say
 

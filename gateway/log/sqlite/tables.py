@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from gateway.log.contract import Entry
 from gateway.log.marks import Marks
-from gateway.log.sqlite_rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
+from gateway.log.sqlite.rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
 from gateway.topics import Declare
 
 SCHEMA_VERSION = 1
@@ -347,7 +347,9 @@ def _create(connection: sqlite3.Connection) -> None:
         message = "is a database, but not a log"
         raise sqlite3.DatabaseError(message)
     connection.execute("PRAGMA journal_mode = WAL")
-    schema = resources.files("gateway.log").joinpath("schema.sql").read_text("utf-8")
+    schema = (
+        resources.files("gateway.log.sqlite").joinpath("schema.sql").read_text("utf-8")
+    )
     connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
 
 

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.log.contract import Record, Span
-from gateway.log.kafka_client import naming, steady
+from gateway.log.kafka.wire.borrowed import close_client, steady_consumer
+from gateway.log.kafka.wire.client import naming
 
 REQUEST_S = 30.0  # beyond the longest a join waits at the broker (kafka_follow)
 STOP_S = 5.0
@@ -39,8 +40,7 @@ def reading(settings: Mapping[str, Any], **more: Any) -> AIOKafkaConsumer:
         fetch_max_bytes=FETCH_BYTES,
         fetch_max_wait_ms=500,
     )
-    steady(consumer._client)  # noqa: SLF001 -- there is no public way to it
-    return consumer
+    return steady_consumer(consumer)
 
 
 @asynccontextmanager
@@ -65,7 +65,7 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     if not stopping.done():
         stopping.cancel()
         await asyncio.wait([stopping])
-        await consumer._client.close()  # noqa: SLF001 -- its stop() waits for brokers that are away
+        await close_client(consumer)
     if not stopping.cancelled():
         stopping.exception()
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from gateway.log.kafka_marks import Group
-from gateway.log.kafka_read import ANSWER_S
+from gateway.log.kafka.marks import Group
+from gateway.log.kafka.read import ANSWER_S
 from gateway.log.marks import Marks
 
 OVERDUE = 0.8  # of the retention: from then on /readyz says so (DESIGN §6)

@@ -1,16 +1,11 @@
-"""What aiokafka wants to be told of a rebalance: an object of a class of its own.
-
-And what it does not tell: the generation of the group that it belongs to, and an error
-that nobody fetches.
-"""
+"""What aiokafka wants to be told of a rebalance: an object of a class of its own."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
-from gateway.log.kafka_marks import Group
-from gateway.log.kafka_read import reading
+from gateway.log.kafka.marks import Group
+from gateway.log.kafka.read import reading
 
 HEARTBEAT_S = 2.0
 REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
@@ -49,31 +44,3 @@ def member(group: Group, listener: Listener) -> AIOKafkaConsumer:
     )
     consumer.subscribe([group.topics.full(group.topic)], listener=listener)
     return consumer
-
-
-def has_ended(consumer: AIOKafkaConsumer) -> bool:
-    """Its membership is over, for a reason nobody foresaw: it is not begun again."""
-    ended: bool = consumer._coordinator._coordination_task.done()  # noqa: SLF001 -- aiokafka does not start it again
-    return ended
-
-
-def trouble_of(consumer: AIOKafkaConsumer) -> KafkaError | None:
-    """What has failed in the group, once.
-
-    aiokafka stands still until somebody hears of it, and tells only who fetches: during
-    a rebalance, or while it is paused, nobody does.
-    """
-    coordinator = consumer._coordinator  # noqa: SLF001 -- there is no public way to it
-    if coordinator is None or coordinator._coordination_task.cancelled():  # noqa: SLF001 -- as above
-        return None  # it is not begun yet, or being ended
-    try:
-        coordinator.check_errors()
-    except KafkaError as error:
-        return error
-    return None
-
-
-def generation_of(consumer: AIOKafkaConsumer) -> int:
-    """The generation of the group, one more with each rebalance; -1: no member now."""
-    generation: int = consumer._coordinator.generation  # noqa: SLF001 -- there is no public way to it
-    return generation

@@ -12,8 +12,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from gateway.errors import LogError
 from gateway.log.contract import Record
-from gateway.log.kafka_client import log_error
-from gateway.log.kafka_marks import Group, fitting
+from gateway.log.kafka.marks import Group, fitting
+from gateway.log.kafka.wire.client import log_error
 from gateway.log.marks import Marks
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]

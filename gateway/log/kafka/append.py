@@ -2,7 +2,7 @@
 
 In: entries, one future a request. Out: one request a broker at a time, with a batch for
 each of its partitions that has something waiting. Nothing is made for an entry but its
-place in a queue (kafka_lanes.py). What is not confirmed is sent again as it was.
+place in a queue (kafka/lanes.py). What is not confirmed is sent again as it was.
 """
 
 import asyncio
@@ -20,9 +20,8 @@ from aiokafka.errors import (
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_callers import Callers, Ticket
-from gateway.log.kafka_client import BACKOFF_MS, log_error
-from gateway.log.kafka_lanes import (
+from gateway.log.kafka.callers import Callers, Ticket
+from gateway.log.kafka.lanes import (
     NOBODY,
     Broker,
     Lane,
@@ -31,9 +30,10 @@ from gateway.log.kafka_lanes import (
     fill,
     weigh,
 )
-from gateway.log.kafka_produce import Producer
-from gateway.log.kafka_record import Joined, Sealed
-from gateway.log.kafka_topics import Topics
+from gateway.log.kafka.topics import Topics
+from gateway.log.kafka.wire.client import BACKOFF_MS, log_error
+from gateway.log.kafka.wire.produce import Producer
+from gateway.log.kafka.wire.record import Joined, Sealed
 from gateway.notices import Say
 
 REQUEST_BYTES = 8_388_608  # of one request: what is more waits for the next

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import LogError
 from gateway.log.contract import Record
-from gateway.log.sqlite_rows import decode
+from gateway.log.sqlite.rows import decode
 
 CHUNK_BYTES = 8_388_608
 CHUNK_RECORDS = 500

@@ -12,8 +12,8 @@ from typing import Protocol
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record, Span
 from gateway.log.marks import Marks
-from gateway.log.sqlite_read import CHUNK_RECORDS, Ranges, Reader, offset_at, read
-from gateway.log.sqlite_tables import Topic
+from gateway.log.sqlite.read import CHUNK_RECORDS, Ranges, Reader, offset_at, read
+from gateway.log.sqlite.tables import Topic
 
 
 class Settle(Protocol):

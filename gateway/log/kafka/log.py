@@ -21,13 +21,13 @@ from gateway.log.contract import (
     Span,
     TopicState,
 )
-from gateway.log.kafka_append import Appender
-from gateway.log.kafka_client import LibraryLog, Trouble, naming, settings
-from gateway.log.kafka_follow import SESSION_S, KafkaSubscription
-from gateway.log.kafka_lanes import UnfitError
-from gateway.log.kafka_marks import Group, decoded
-from gateway.log.kafka_read import bounds, read_span, reader
-from gateway.log.kafka_topics import Topics
+from gateway.log.kafka.append import Appender
+from gateway.log.kafka.follow import SESSION_S, KafkaSubscription
+from gateway.log.kafka.lanes import UnfitError
+from gateway.log.kafka.marks import Group, decoded
+from gateway.log.kafka.read import bounds, read_span, reader
+from gateway.log.kafka.topics import Topics
+from gateway.log.kafka.wire.client import LibraryLog, Trouble, naming, settings
 from gateway.log.marks import Marks
 from gateway.notices import Notice, Say, untold
 from gateway.topics import Declare, declaring

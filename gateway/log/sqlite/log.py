@@ -14,12 +14,12 @@ from typing import Any
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
-from gateway.log.sqlite_append import Request, Writer, Written
-from gateway.log.sqlite_follow import Bell, SqliteSubscription, scan
-from gateway.log.sqlite_read import Ranges, Reader
-from gateway.log.sqlite_retention import Keeping, Upkeep
-from gateway.log.sqlite_rows import weigh
-from gateway.log.sqlite_tables import Tables, Topic
+from gateway.log.sqlite.append import Request, Writer, Written
+from gateway.log.sqlite.follow import Bell, SqliteSubscription, scan
+from gateway.log.sqlite.read import Ranges, Reader
+from gateway.log.sqlite.retention import Keeping, Upkeep
+from gateway.log.sqlite.rows import weigh
+from gateway.log.sqlite.tables import Tables, Topic
 from gateway.notices import NoticeCode, Say, untold
 
 OFFSET_BYTES = 32  # what a settled offset holds while it waits: an estimate

@@ -2,7 +2,7 @@
 
 What comes in: ``[log]``. What goes out: the keyword arguments that every aiokafka
 client takes, and LogErrors that name the address and the remedy. aiokafka is imported
-by the ``kafka_*`` files alone, and those only when ``log.kind`` is "kafka".
+by this folder alone, and that only when ``log.kind`` is "kafka".
 """
 
 import logging
@@ -16,11 +16,11 @@ from aiokafka.errors import KafkaError
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
+from gateway.log.kafka.wire.borrowed import LIBRARY
 from gateway.notices import Notice, NoticeCode, Say
 
 METADATA_AGE_MS = 30_000  # how soon a changed cluster is seen when nothing fails
 BACKOFF_MS = 100
-LIBRARY = logging.getLogger("aiokafka")
 
 REMEDIES: dict[type[BaseException], str] = {
     errors.TopicAuthorizationFailedError: "allow this user Describe, Read and Write",
@@ -45,36 +45,6 @@ def settings(config: LogConfig) -> dict[str, Any]:
         "sasl_mechanism": config.sasl_mechanism,
         **_credentials(config),
     }
-
-
-def steady(client: Any) -> Any:
-    """The same aiokafka client without two of its faults.
-
-    aiokafka 0.14 has no answer to an exception while it asks for metadata (a broker
-    that goes down at that moment raises some): the task ends, and whoever waits for
-    metadata, a commit for instance, waits for ever. And it drops a connection that the
-    broker has ended without closing it: its socket stays open until it is collected.
-    """
-    update = client._metadata_update  # noqa: SLF001 -- there is no public way to it
-
-    async def updated(cluster: Any, topics: Any) -> bool:
-        try:
-            return bool(await update(cluster, topics))
-        except Exception as error:  # noqa: BLE001 -- whatever it is, ask again later
-            LIBRARY.error("Metadata failed: %s", type(error).__name__)
-            return False
-
-    client._metadata_update = updated  # noqa: SLF001 -- see above
-    connect, known = client._get_conn, client._conns  # noqa: SLF001 -- see above
-
-    async def connected(node: int, **how: Any) -> Any:
-        for place in [place for place in known if place[0] == node]:
-            if not known[place].connected():
-                known[place].close()
-        return await connect(node, **how)
-
-    client._get_conn = connected  # noqa: SLF001 -- see above
-    return client
 
 
 def _credentials(config: LogConfig) -> dict[str, Any]:

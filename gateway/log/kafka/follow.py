@@ -28,21 +28,15 @@ from aiokafka.errors import (
 )
 
 from gateway.errors import LogError
-from gateway.log import kafka_ends
 from gateway.log.contract import Entry, Record
-from gateway.log.kafka_client import Trouble, log_error, naming
-from gateway.log.kafka_ends import Ends
-from gateway.log.kafka_marks import Group, newest, restore
-from gateway.log.kafka_read import read_ranges, record_of, stop_consumer
-from gateway.log.kafka_rebalance import (
-    REBALANCE_S,
-    Listener,
-    generation_of,
-    has_ended,
-    member,
-    trouble_of,
-)
-from gateway.log.kafka_settle import Offsets, Settler
+from gateway.log.kafka import ends as kafka_ends
+from gateway.log.kafka.ends import Ends
+from gateway.log.kafka.marks import Group, newest, restore
+from gateway.log.kafka.read import read_ranges, record_of, stop_consumer
+from gateway.log.kafka.rebalance import REBALANCE_S, Listener, member
+from gateway.log.kafka.settle import Offsets, Settler
+from gateway.log.kafka.wire.borrowed import generation_of, has_ended, trouble_of
+from gateway.log.kafka.wire.client import Trouble, log_error, naming
 from gateway.log.marks import Marks
 
 SESSION_S = 10.0  # a worker that is silent for so long loses its partitions

@@ -24,8 +24,8 @@ from aiokafka import TopicPartition
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.kafka_callers import Part, Ticket
-from gateway.log.kafka_record import RECORD_BYTES, Packer, Sealed
+from gateway.log.kafka.callers import Part, Ticket
+from gateway.log.kafka.wire.record import RECORD_BYTES, Packer, Sealed
 
 NOBODY = -1  # Kafka's number of a leader that is not known
 BATCH_BYTES = 524_288  # a request has one batch for each partition of its broker

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.log.marks import Marks
-from gateway.log.sqlite_tables import Tables, Topic
+from gateway.log.sqlite.tables import Tables, Topic
 from gateway.notices import Say
 from gateway.topics import Declare
 

@@ -17,7 +17,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 
-from gateway.log.kafka_record import Sealed
+from gateway.log.kafka.wire.borrowed import line_of, next_number
+from gateway.log.kafka.wire.record import Sealed
 
 API_KEY, API_VERSION = 0, 7
 START = struct.Struct(">ihhih")  # size, api, version, number, bytes of the client's id
@@ -94,15 +95,13 @@ def post(connection: Any, parts: Sequence[bytes]) -> "asyncio.Future[Produced]":
     KafkaConnectionError when it is lost, IncompatibleBrokerVersion when it is to a
     broker that does not speak this version.
     """
-    oldest, newest = connection._versions.get(API_KEY, (0, -1))  # noqa: SLF001 -- its `send` copies all of a request; pinned, and tested against it
+    (oldest, newest), writer, requests, client = line_of(connection, API_KEY)
     if not oldest <= API_VERSION <= newest:
         text = f"a broker takes Produce {oldest} to {newest}, not {API_VERSION}"
         raise IncompatibleBrokerVersion(text)
-    writer, requests = connection._writer, connection._requests  # noqa: SLF001 -- as above
     if writer is None:
         raise KafkaConnectionError("the connection is lost")
-    number = connection._next_correlation_id()  # noqa: SLF001 -- as above
-    client = connection._client_id.encode()  # noqa: SLF001 -- as above
+    number = next_number(connection)
     size = START.size - COUNT.size + len(client) + sum(map(len, parts))
     start = START.pack(size, API_KEY, API_VERSION, number, len(client)) + client
     try:

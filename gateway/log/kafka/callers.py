@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from gateway.log.kafka_record import RECORD_BYTES
+from gateway.log.kafka.wire.record import RECORD_BYTES
 
 TICK_S = 0.02  # deadlines are looked at this often at most
 

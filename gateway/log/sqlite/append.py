@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
-from gateway.log.sqlite_lock import Lock
-from gateway.log.sqlite_retention import Upkeep
-from gateway.log.sqlite_tables import Tables
+from gateway.log.sqlite.lock import Lock
+from gateway.log.sqlite.retention import Upkeep
+from gateway.log.sqlite.tables import Tables
 
 # What a request's own values can make SQLite raise; everything else is the store's.
 CALLER_ERRORS = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)

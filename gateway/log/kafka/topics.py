@@ -14,19 +14,26 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    NodeNotReadyError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
-from gateway.log.kafka_client import log_error, naming, settings
-from gateway.log.kafka_configs import SAFE_REPLICAS, configs_of, count_of, weakness_of
-from gateway.log.kafka_sizes import sizes_request
+from gateway.log.kafka.configs import SAFE_REPLICAS, configs_of, count_of, weakness_of
+from gateway.log.kafka.sizes import sizes_request
+from gateway.log.kafka.wire.borrowed import ask, close_client
+from gateway.log.kafka.wire.client import log_error, naming, settings
 from gateway.topics import Declare
 
 NODE_TRIES, RETRY_S = 10, 0.1
+ABSENT = UnknownTopicOrPartitionError.errno  # there is no such topic
 REQUEST_S = 10.0
 TOPIC_EXISTS = 36
 BATCH_OVERHEAD = 4_096  # of a record in its batch: header, key, headers
@@ -78,7 +85,7 @@ class Topics:
                 async with asyncio.timeout(REQUEST_S):
                     await self._admin.start()
             except BaseException:
-                await self._admin._client.close()  # noqa: SLF001 -- its close() wants start() to have ended
+                await close_client(self._admin)
                 raise
 
     async def close(self) -> None:
@@ -111,18 +118,21 @@ class Topics:
             name = topic["topic"].removeprefix(self._config.prefix)
             if topic["error_code"] == 0 and name != topic["topic"]:
                 found[name] = _topic(name, topic["partitions"])
-            elif topic["error_code"] not in (0, 3):  # 3: there is no such topic
+            elif topic["error_code"] not in (0, ABSENT):
                 raise for_code(topic["error_code"])(topic["topic"])
         return found
 
     async def _ask(self, request: Any) -> Any:
-        """Ask any node; a connection that is new may not know of one at once."""
+        """Ask any node; a connection that is new may not know of one at once.
+
+        (The admin's public call would create topics.)
+        """
         for _ in range(NODE_TRIES):
             try:
-                return await self._admin._send_request(request)  # noqa: SLF001 -- the public call would create topics
+                return await ask(self._admin, request)
             except NodeNotReadyError:
                 await asyncio.sleep(RETRY_S)
-        return await self._admin._send_request(request)  # noqa: SLF001 -- as above
+        return await ask(self._admin, request)
 
     async def _create(self, names: Sequence[str]) -> None:
         config = self._config
@@ -277,7 +287,7 @@ class Topics:
         """
         coordinator = await self._admin.find_coordinator(group)
         request = OffsetFetchRequest(group, topics)
-        answer = await self._admin._send_request(request, coordinator)  # noqa: SLF001 -- see above
+        answer = await ask(self._admin, request, coordinator)
         found = {}
         codes = {getattr(answer, "error_code", 0)}  # of the whole: since version 2
         for topic, partitions in answer.topics:
@@ -298,7 +308,7 @@ class Topics:
         cluster = await self._admin.describe_cluster()
         for broker in cluster["brokers"]:
             request = sizes_request(parts)
-            answer = await self._admin._send_request(request, broker["node_id"])  # noqa: SLF001 -- aiokafka has no call for it
+            answer = await ask(self._admin, request, broker["node_id"])
             for _, _, listed in answer.log_dirs:
                 for full, partitions in listed:
                     total[full] += sum(size for _, size, _, _ in partitions)

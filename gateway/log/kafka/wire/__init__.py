@@ -1,0 +1,1 @@
+"""What goes over the wire to brokers, and all that is borrowed of aiokafka's inside."""
