@@ -10,7 +10,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, RequestTimedOutError
 
 from gateway.errors import LogError
 from gateway.log.kafka import ends as kafka_ends
-from gateway.log.kafka import kafka_follow
+from gateway.log.kafka import follow as kafka_follow
 from gateway.log.kafka.follow import KafkaSubscription
 from gateway.log.kafka.marks import Restored, restore
 from tests.log.broker.kafka import freeze

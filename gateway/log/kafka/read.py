@@ -17,7 +17,7 @@ from gateway.log.contract import Record, Span
 from gateway.log.kafka.wire.borrowed import close_client, steady_consumer
 from gateway.log.kafka.wire.client import naming
 
-REQUEST_S = 30.0  # beyond the longest a join waits at the broker (kafka_follow)
+REQUEST_S = 30.0  # beyond the longest a join waits at the broker (follow.py)
 STOP_S = 5.0
 ANSWER_S = 10.0  # for what a broker answers at once
 PARTITION_BYTES = 1_048_576
