@@ -213,7 +213,9 @@ async def tend(held: Held) -> None:
     while True:
         held.alarm.clear()
         now_s = held.clock.monotonic()
-        held.lanes.wake(now_s)
+        if held.breaker.closed:
+            held.lanes.wake(now_s)
+        held.tell_breaker()
         held.wake_senders()
         held.nudge_poller()
         held.alarm_at_s = min(_alarms(held, now_s), default=float("inf"))
@@ -221,7 +223,9 @@ async def tend(held: Held) -> None:
 
 
 def _alarms(held: Held, now_s: float) -> Iterator[float]:
-    if (due_s := held.lanes.next_due_s) is not None:
+    if not held.breaker.closed:
+        for at_s in (held.next_probe_s(), held.open_said_at_s):
+            if at_s > now_s:
+                yield at_s
+    elif (due_s := held.lanes.next_due_s) is not None:
         yield due_s
-    if (probe_s := held.breaker.probe_at_s) is not None and probe_s > now_s:
-        yield probe_s
