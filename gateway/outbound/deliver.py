@@ -135,6 +135,8 @@ class Senders:
                 going.append(pending)
                 deliveries.append(prepared)
                 continue
+            if isinstance(prepared, Rejected):
+                self._note_failure([prepared], self._held.clock.monotonic())
             self._end(pending, prepared)
         if probe is not None and not going:
             self._probe_said_nothing(probe)
@@ -227,6 +229,7 @@ class Senders:
         breaker, was_closed = self._held.breaker, self._held.breaker.closed
         if breaker.calm and ONLY_DELIVERED.issuperset(map(type, verdicts)):
             return True
+        self._note_failure(verdicts, now_s)
         served, retried, rejected = _told_apart(batch, verdicts)
         believed = True
         if served:
@@ -251,6 +254,14 @@ class Senders:
         if not (was_closed and breaker.closed):
             self._on_breaker(was_closed=was_closed)
         return believed or self._held.is_full()
+
+    def _note_failure(self, verdicts: Sequence[Verdict], now_s: float) -> None:
+        """One of a batch is enough: what failed is shown, and said if it is news."""
+        for verdict in verdicts:
+            if isinstance(verdict, (Retry, Rejected)):
+                at_ms = self._held.clock.wall_ms()
+                self._held.trouble.failed(verdict, now_s, at_ms)
+                return
 
     def _probe_said_nothing(self, probe: Probe) -> None:
         """Another may go at once."""

@@ -18,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
 from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
 from gateway.outbound.contract import Outcome, Traits
+from gateway.outbound.failure import Trouble
 from gateway.outbound.lanes import Lanes, Pending, lane_of
 from gateway.outbound.seen import Seen
 from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
@@ -30,7 +31,6 @@ LANDING_S = 0.02  # how often a rebalance looks whether all is settled
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
 SPARE = 16  # the part of the bounds that is kept for those an open breaker needs
-BREAKER_SAID_S = 60.0  # a breaker that opens and closes is told this often at most
 
 
 def _wall_ms() -> int:
@@ -61,6 +61,7 @@ class Held:
         stop: asyncio.Event,
         metrics: Metrics,
         notices: Notices,
+        trouble: Trouble,
         clock: Clock,
     ) -> None:
         delivery = config.delivery
@@ -78,9 +79,10 @@ class Held:
             size=traits.batch_bytes,
             senders=self.senders,
         )
-        # In a single lane a failure is everybody's.
-        failing_keys = 1 if self.lanes.alone else FAILING_KEYS
-        self.breaker = Breaker(delivery.probe_every_s, failing_keys=failing_keys)
+        self.breaker = Breaker(
+            delivery.probe_every_s,  # in a single lane a failure is everybody's
+            failing_keys=1 if self.lanes.alone else FAILING_KEYS,
+        )
         self.seen = Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s)
         self.settler = Settler(
             subscription, name=config.name, notices=notices, settled=self._let_go
@@ -92,25 +94,21 @@ class Held:
         self.room_news = asyncio.Event()
         self.alarm = asyncio.Event()
         self.alarm_at_s = float("inf")
+        self.trouble = trouble
         self.halted = False
         """A rebalance is under way: nothing is started."""
-        self.flying = 0
-        """Batches that senders have taken and not yet settled."""
+        self.flying = 0  # batches that senders have taken and not yet settled
         self.to_remember: set[int] = set()
         """New partitions whose dedupe window is not rebuilt yet."""
         self.lost: set[int] = set()
         """Partitions lost while polled records were on their way in."""
-        self.under_way: set[asyncio.Timeout] = set()
-        """The deadlines of attempts."""
+        self.under_way: set[asyncio.Timeout] = set()  # the deadlines of attempts
         self._landed = asyncio.Event()
         self._dedupe_entries = delivery.dedupe_entries
         subscription.on_revoke = self.halt
         subscription.on_overdue = self.cut
         subscription.on_assign = self.go_on
         self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
-        self._open_was_said = False
-        self.open_said_at_s = float("-inf")
-        """When it may be said again that the breaker is open."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
         self._notices = notices
@@ -262,18 +260,8 @@ class Held:
         return new or self.lanes.take_suspect(now_s)
 
     def tell_breaker(self) -> None:
-        """Say that it is open, or closed again; once a minute at most."""
-        cause, now_s = self.breaker.cause, self.clock.monotonic()
-        if cause is None and self._open_was_said:
-            self._open_was_said = False
-            self.say("breaker_closed")
-            return
-        if cause is not None and not self._open_was_said:
-            if now_s < self.open_said_at_s:
-                return
-            self._open_was_said = True
-            self.open_said_at_s = now_s + BREAKER_SAID_S
-            self.say("breaker_open", cause=cause)
+        """Say what there is to say of the breaker."""
+        self.trouble.breaker_is(self.breaker.cause, self.clock.monotonic())
 
     def nudge_poller(self) -> None:
         """Wake the poller if there is something for it to do."""
@@ -322,10 +310,6 @@ class Held:
     def post(self, code: str, name: str = "") -> None:
         """Post a notice of this destination."""
         self._notices.post(self.name, Notice(code, name))
-
-    def say(self, code: str, **fields: object) -> None:
-        """Write a line about this destination now."""
-        self._notices.say(code, destination=self.name, **fields)
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.config import DestinationConfig
 from gateway.errors import LogError
@@ -20,6 +21,7 @@ from gateway.notices import Notice, Notices
 from gateway.outbound.attempt import Gate, SuppressedPeople
 from gateway.outbound.contract import Destination
 from gateway.outbound.deliver import Senders
+from gateway.outbound.failure import Trouble
 from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
@@ -56,6 +58,7 @@ class Worker:
             source_kinds=source_kinds,
             suppressed=suppressed,
         )
+        self._trouble = Trouble(partial(notices.say, destination=config.name))
         self._stop = asyncio.Event()
         self._held: Held | None = None
         self._subscription: Subscription | None = None
@@ -70,6 +73,8 @@ class Worker:
         """How it stands, for /readyz; ``breaker`` is why it is open, else null.
 
         ``lag`` is null while it is unknown: no worker follows the topic.
+        ``last_failure`` is null until an attempt fails: ``at``, ``reason`` (a status or
+        an error), ``host``, and ``location`` of a redirect.
         """
         state = self._state()
         return {
@@ -78,6 +83,7 @@ class Worker:
             "breaker": state.breaker,
             "pending": state.pending,
             "lag": state.lag,
+            "last_failure": self._trouble.last(),
         }
 
     def _state(self) -> "State":
@@ -119,6 +125,7 @@ class Worker:
                 stop=self._stop,
                 metrics=self._metrics,
                 notices=self._notices,
+                trouble=self._trouble,
                 clock=self._clock,
             )
             if await self._remember(held):
@@ -224,7 +231,7 @@ async def tend(held: Held) -> None:
 
 def _alarms(held: Held, now_s: float) -> Iterator[float]:
     if not held.breaker.closed:
-        for at_s in (held.next_probe_s(), held.open_said_at_s):
+        for at_s in (held.next_probe_s(), held.trouble.open_again_at_s):
             if at_s > now_s:
                 yield at_s
     elif (due_s := held.lanes.next_due_s) is not None:
