@@ -6,6 +6,8 @@ What comes back can be written: bytes of a header that are no UTF-8 are replaced
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -42,7 +44,12 @@ class AiohttpSend:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     async def __call__(self, request: Request) -> Response | NoResponse:
-        """What came back; NoResponse for whatever a network or a server does wrong."""
+        """What came back; NoResponse for whatever a network or a server does wrong.
+
+        The status line is the answer: when what follows it breaks (cut short, no
+        chunks, too slow), it was said all the same, with as much of the body as came.
+        """
+        answer: Response | None = None
         try:
             async with self._session.request(
                 request.method,
@@ -52,13 +59,18 @@ class AiohttpSend:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return Response(
-                    status=response.status,
-                    headers=_headers(response.headers),
-                    body=await _beginning(response.content),
+                body = bytearray()
+                answer = Response(
+                    status=response.status, headers=_headers(response.headers)
                 )
+                try:
+                    await _read_beginning(response.content, body)
+                finally:
+                    answer = replace(answer, body=bytes(body[:BODY_BYTES]))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoResponse(type(error).__name__)
+            if answer is None:
+                return NoResponse(type(error).__name__)
+        return answer
 
 
 def _headers(received: Mapping[str, str]) -> dict[str, str]:
@@ -81,9 +93,16 @@ def _text(received: str) -> str:
     return received.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """The first 8 KB; what is beyond closes the connection, unread."""
-    body = bytearray()
-    while len(body) < BODY_BYTES and (piece := await content.read(BODY_BYTES)):
-        body += piece
-    return bytes(body[:BODY_BYTES])
+async def _read_beginning(content: aiohttp.StreamReader, body: bytearray) -> None:
+    """Read the first 8 KB; what is beyond closes the connection, unread.
+
+    What had come when the rest broke is read, too: aiohttp keeps it behind the error.
+    """
+    try:
+        while len(body) < BODY_BYTES and (piece := await content.read(BODY_BYTES)):
+            body += piece
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        no_error: Any = None
+        content.set_exception(no_error)
+        body += content.read_nowait(BODY_BYTES)
+        raise
