@@ -29,6 +29,7 @@ NoticeCode = Literal[
     # what destinations do
     "breaker_closed",
     "breaker_open",
+    "delivery_failed",
     "key_crowded",
     "pressure",
     "stopped_unsettled",
@@ -76,6 +77,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "breaker_closed": "A destination answers again; deliveries go on.",
         "breaker_open": "A destination does not answer, or rejects everything: only a "
         "probe is sent until one succeeds. `cause` says which.",
+        "delivery_failed": "An attempt at a destination failed for a cause not told in "
+        "the last hour: what it said, which host, where a redirect points.",
         "key_crowded": "More than 1,000 events of one person wait for a destination.",
         "pressure": "A worker held all that it may hold, and gave up the event that "
         "was blocked the longest (`dead.NAME`, reason `pressure`) so that the rest "

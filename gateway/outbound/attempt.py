@@ -8,7 +8,7 @@ handling and rejects that event alone.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, get_args
 
 from gateway import traits
 from gateway.config import DestinationConfig
@@ -28,6 +28,7 @@ from gateway.outbound.contract import (
 from gateway.outbound.when import Filter
 
 UNTRUSTED: frozenset[SourceKind] = frozenset({"browser", "mobile"})
+VERDICTS = frozenset(get_args(Verdict))
 NO_OPTIONS: Mapping[str, Json] = {}
 
 
@@ -146,7 +147,7 @@ async def deliver(
                 verdicts = await destination.deliver(deliveries)
             finally:
                 under_way.discard(deadline)
-        return [_known(said) for _, said in zip(deliveries, verdicts, strict=True)]
+        return _checked(deliveries, verdicts)
     except TimeoutError:
         return [Retry("TimeoutError")] * len(deliveries)
     except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
@@ -160,11 +161,14 @@ async def deliver(
     )
 
 
-def _known(said: Verdict) -> Verdict:
-    """The verdict; TypeError for what is none, as a module of yours may return it."""
-    if isinstance(said, Verdict):
-        return said
-    raise TypeError(type(said).__name__)
+def _checked(
+    deliveries: Sequence[Delivery], verdicts: Sequence[Verdict]
+) -> Sequence[Verdict]:
+    """One verdict for each; an error for what is none, as a module of yours may say."""
+    answers = [verdict for _, verdict in zip(deliveries, verdicts, strict=True)]
+    if not VERDICTS.issuperset(map(type, answers)):
+        raise TypeError("no verdict")
+    return answers
 
 
 async def one_by_one(

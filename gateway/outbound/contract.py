@@ -41,9 +41,9 @@ class Skipped:
 class Retry:
     """Not now: the same attempt may succeed later, not before ``after_s`` if given.
 
-    ``auth`` marks 401, 403, 407, ``away`` what is certain to fail for every event now:
-    the breaker opens at once. ``reason`` is a status or
-    the name of an error, never a payload.
+    ``auth`` marks 401, 403, 407: the breaker opens when two keys get it and nobody is
+    served. ``away`` is certain to fail for every event now: it opens at once.
+    ``reason`` is a status or the name of an error, never a payload.
     """
 
     reason: str

@@ -7,11 +7,13 @@ crash can repeat: ``concurrency`` events, or that many batches.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.config import DeliveryConfig
 from gateway.log.contract import Record
 from gateway.metrics import Histogram, Metrics
 from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.breaker import Probe
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -29,6 +31,7 @@ from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.settle import given_up, outcome_of
 
+ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
 
 
@@ -62,7 +65,7 @@ class Senders:
             held.nudge_poller()
             held.flying += 1
             try:
-                tried = await self._attempt(batch, probe=probe)
+                tried = await self._attempt(batch, probe)
                 if tried:
                     await held.settler.durable()
             finally:
@@ -73,24 +76,26 @@ class Senders:
                 await asyncio.sleep(0)
                 quiet = 0
 
-    def _take(self) -> tuple[list[Pending], bool]:
-        """The next batch, and whether it is a probe."""
+    def _take(self) -> tuple[list[Pending], Probe | None]:
+        """The next batch, and what it probes if the breaker is open."""
         held, now_s = self._held, self._held.clock.monotonic()
         if held.halted:
-            return [], False
+            return [], None
         if held.breaker.closed:
-            return held.lanes.take(now_s), False
-        if not held.breaker.may_probe(now_s):
-            return [], False
-        batch = held.lanes.take_stalest(now_s)
+            return held.lanes.take(now_s), None
+        probe = held.may_probe()
+        if probe is None:
+            return [], None
+        batch = held.take_probe(probe)
         if batch:
-            held.breaker.probing()
-        return batch, True
+            held.breaker.probing(probe, now_s)
+            held.wake_senders()  # the next probe may be due, or has a time
+        return batch, probe
 
-    async def _attempt(self, batch: Sequence[Pending], *, probe: bool) -> bool:
+    async def _attempt(self, batch: Sequence[Pending], probe: Probe | None) -> bool:
         """One attempt at a batch; True when a request was made."""
         held = self._held
-        pending, deliveries = self._prepare(batch, probe=probe)
+        pending, deliveries = self._prepare(batch, probe)
         if not deliveries:
             return False
         wait_s = self._rate.take(len(deliveries), held.clock.monotonic())
@@ -107,19 +112,21 @@ class Senders:
         )
         now_s = held.clock.monotonic()
         self._seconds.observe(now_s - started_s, len(verdicts))
-        self._tell_breaker(pending, verdicts, now_s, probe=probe)
+        believed = self._tell_breaker(pending, verdicts, now_s, probe)
+        if len(pending) > 1 and not held.lanes.alone:
+            longest_s = self._delivery.probe_every_s
+            verdicts = [_in_company(verdict, longest_s) for verdict in verdicts]
         for each, verdict in zip(pending, verdicts, strict=True):
-            self._judge(each, verdict, now_s)
+            self._judge(each, verdict, now_s, believed=believed)
         held.wake_senders()
         return True
 
     def _prepare(
-        self, batch: Sequence[Pending], *, probe: bool
+        self, batch: Sequence[Pending], probe: Probe | None
     ) -> tuple[list[Pending], list[Delivery]]:
         """Split off what needs no request, and end it."""
         going: list[Pending] = []
         deliveries: list[Delivery] = []
-        bugs = 0
         for pending in batch:
             record = pending.record
             at = Place(record.partition, record.offset, record.appended_at_ms)
@@ -128,10 +135,11 @@ class Senders:
                 going.append(pending)
                 deliveries.append(prepared)
                 continue
-            bugs += isinstance(prepared, Rejected)
+            if isinstance(prepared, Rejected):
+                self._note_failure([prepared], self._held.clock.monotonic())
             self._end(pending, prepared)
-        if bugs or (probe and not going):
-            self._tell_breaker_without_request(bugs, probe=probe and not going)
+        if probe is not None and not going:
+            self._probe_said_nothing(probe)
         return going, deliveries
 
     def _start(self, batch: Sequence[Pending]) -> float:
@@ -146,8 +154,13 @@ class Senders:
                 pending.age_from_s = now_s - held.breaker.open_s(now_s)
         return now_s
 
-    def _judge(self, pending: Pending, verdict: Verdict, now_s: float) -> None:
-        """What becomes of an event after an attempt."""
+    def _judge(
+        self, pending: Pending, verdict: Verdict, now_s: float, *, believed: bool
+    ) -> None:
+        """What becomes of an event after an attempt.
+
+        A rejection that is not believed waits, as a failure does.
+        """
         attempts, name = self._attempts, self._held.name
         match verdict:
             case Delivered():
@@ -161,7 +174,10 @@ class Senders:
                 self._end(pending, outcome_of(verdict))
             case Rejected():
                 attempts[name, "rejected"] += 1
-                self._end(pending, verdict)
+                if believed or verdict.reason == "bug":
+                    self._end(pending, verdict)
+                else:
+                    self._retry(pending, _doubted(verdict), now_s)
 
     def _end(self, pending: Pending, end: Outcome | Rejected) -> None:
         if isinstance(end, Rejected):
@@ -172,10 +188,12 @@ class Senders:
         self._held.end(pending, end)
 
     def _retry(self, pending: Pending, verdict: Retry, now_s: float) -> None:
-        """Wait for the next attempt; give up at max_age (an open breaker halts it)."""
+        """Wait for the next attempt; give up at max_age (an open breaker halts it).
+
+        Whatever was asked for, the last attempt is when max_age is over.
+        """
         held, delivery = self._held, self._delivery
-        age_s = now_s - held.breaker.open_s(now_s) - pending.age_from_s
-        left_s = delivery.max_age_s - age_s
+        left_s = self._left_s(pending, now_s)
         if left_s <= 0 and held.breaker.closed:
             self._end(pending, given_up("max_age", verdict))
             return
@@ -184,69 +202,116 @@ class Senders:
             pending.attempts,
             base_s=delivery.retry_base_s,
             cap_s=min(delivery.retry_cap_s, max(left_s, 0.0)),
-            after_s=verdict.after_s,
+            after_s=verdict.after_s and min(verdict.after_s, max(left_s, 0.0)),
             chance=held.clock.chance(),
         )
         held.lanes.retry([pending], due_s)
         held.set_alarm(due_s)
         held.nudge_poller()
 
+    def _left_s(self, pending: Pending, now_s: float) -> float:
+        """Until max_age, by the clock that stands still while the breaker is open."""
+        age_s = now_s - self._held.breaker.open_s(now_s) - pending.age_from_s
+        return self._delivery.max_age_s - age_s
+
     def _tell_breaker(
         self,
         batch: Sequence[Pending],
         verdicts: Sequence[Verdict],
         now_s: float,
-        *,
-        probe: bool,
-    ) -> None:
-        """One request, one word: delivered beats failed beats rejected."""
+        probe: Probe | None,
+    ) -> bool:
+        """What the answers say of the destination; whether rejections are believed.
+
+        One that is full believes them: there is no place where they could wait. Bugs of
+        ours, and what needed no request, say nothing.
+        """
         breaker, was_closed = self._held.breaker, self._held.breaker.closed
-        retries = [verdict for verdict in verdicts if isinstance(verdict, Retry)]
-        rejections = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
-        if any(isinstance(verdict, Delivered) for verdict in verdicts):
-            breaker.delivered(now_s, probe=probe)
-        elif retries:
+        if breaker.calm and ONLY_DELIVERED.issuperset(map(type, verdicts)):
+            return True
+        self._note_failure(verdicts, now_s)
+        served, retried, rejected = _told_apart(batch, verdicts)
+        believed = True
+        if served:
+            breaker.delivered(now_s, served, beside=[*retried, *rejected])
+            self._held.lanes.somebody_was_served(wake=not was_closed)
+        elif retried:
+            retries = [verdict for verdict in verdicts if isinstance(verdict, Retry)]
             breaker.failed(
                 now_s,
-                (pending.record.key for pending in batch),
+                retried,
                 auth=any(verdict.auth for verdict in retries),
                 away=any(verdict.away for verdict in retries),
                 after_s=max(verdict.after_s or 0.0 for verdict in retries),
+                too_old=any(self._left_s(each, now_s) <= 0 for each in batch),
                 probe=probe,
             )
-        elif probe and any(verdict.reason == "bug" for verdict in rejections):
-            breaker.failed(now_s, (), probe=True)  # ours: it says nothing of them
-        elif rejections:
-            for _ in rejections:
-                breaker.rejected(now_s, probe=probe)
-        elif probe:
-            breaker.probe_said_nothing(now_s)
-        self._on_breaker(was_closed=was_closed)
+            believed = breaker.closed
+        elif rejected:
+            believed = breaker.rejected(now_s, rejected, probe=probe)
+        elif probe is not None:
+            self._probe_said_nothing(probe)
+        if not (was_closed and breaker.closed):
+            self._on_breaker(was_closed=was_closed)
+        return believed or self._held.is_full()
 
-    def _tell_breaker_without_request(self, bugs: int, *, probe: bool) -> None:
-        """Events that ended before a request: bugs count, as rejections do."""
-        breaker, was_closed = self._held.breaker, self._held.breaker.closed
-        now_s = self._held.clock.monotonic()
-        if probe and bugs:
-            breaker.failed(now_s, (), probe=True)
-        elif probe:
-            breaker.probe_said_nothing(now_s)
-        else:
-            for _ in range(bugs):
-                breaker.rejected(now_s)
-        self._on_breaker(was_closed=was_closed)
+    def _note_failure(self, verdicts: Sequence[Verdict], now_s: float) -> None:
+        """One of a batch is enough: what failed is shown, and said if it is news."""
+        for verdict in verdicts:
+            if isinstance(verdict, (Retry, Rejected)):
+                at_ms = self._held.clock.wall_ms()
+                self._held.trouble.failed(verdict, now_s, at_ms)
+                return
+
+    def _probe_said_nothing(self, probe: Probe) -> None:
+        """Another may go at once."""
+        self._held.breaker.probe_said_nothing(probe, self._held.clock.monotonic())
+        self._held.wake_senders()
 
     def _on_breaker(self, *, was_closed: bool) -> None:
-        held, cause = self._held, self._held.breaker.cause
-        if cause is None and not was_closed:
-            held.say("breaker_closed")
-            held.lanes.wake_all()
+        held = self._held
+        held.tell_breaker()
+        if not held.breaker.closed:
+            held.alarm.set()
+            held.nudge_poller()
+        elif not was_closed:
+            held.alarm.set()
             held.wake_senders()
             held.nudge_poller()
-        elif cause is not None:
-            if was_closed:
-                held.say("breaker_open", cause=cause)
-            held.alarm.set()
+
+
+def _told_apart(
+    batch: Sequence[Pending], verdicts: Sequence[Verdict]
+) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """The keys of those that were served, failed for now, and were rejected."""
+    served: list[bytes] = []
+    retried: list[bytes] = []
+    rejected: list[bytes] = []
+    for pending, verdict in zip(batch, verdicts, strict=True):
+        match verdict:
+            case Delivered():
+                served.append(pending.record.key)
+            case Retry():
+                retried.append(pending.record.key)
+            case Rejected(reason) if reason != "bug":
+                rejected.append(pending.record.key)
+    return served, retried, rejected
+
+
+def _in_company(verdict: Verdict, longest_s: float) -> Verdict:
+    """What was said of a batch was said of another event, perhaps.
+
+    Each is tried alone next: not before Retry-After, but it is no hour for all.
+    """
+    if isinstance(verdict, Retry) and (verdict.after_s or 0.0) > longest_s:
+        return replace(verdict, after_s=longest_s)
+    return verdict
+
+
+def _doubted(verdict: Rejected) -> Retry:
+    """A rejection as a failure: perhaps the destination rejects everybody now."""
+    reason = verdict.detail or verdict.reason
+    return Retry(reason, status=verdict.status, exchange=verdict.exchange)
 
 
 def replay_of(record: Record) -> str | None:

@@ -16,8 +16,9 @@ from gateway.config import DestinationConfig
 from gateway.log.contract import Record, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, NoticeCode, Notices
-from gateway.outbound.breaker import Breaker
+from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
 from gateway.outbound.contract import Outcome, Traits
+from gateway.outbound.failure import Trouble
 from gateway.outbound.lanes import Lanes, Pending, lane_of
 from gateway.outbound.seen import Seen
 from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
@@ -28,6 +29,8 @@ PENDING_RUNS = 400
 EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
 LANDING_S = 0.02  # how often a rebalance looks whether all is settled
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
+PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
+SPARE = 16  # the part of the bounds that is kept for those an open breaker needs
 
 
 def _wall_ms() -> int:
@@ -58,6 +61,7 @@ class Held:
         stop: asyncio.Event,
         metrics: Metrics,
         notices: Notices,
+        trouble: Trouble,
         clock: Clock,
     ) -> None:
         delivery = config.delivery
@@ -73,8 +77,12 @@ class Held:
             lane_of(traits, config.order),
             events=traits.batch_events,
             size=traits.batch_bytes,
+            senders=self.senders,
         )
-        self.breaker = Breaker(delivery.probe_every_s)
+        self.breaker = Breaker(
+            delivery.probe_every_s,  # in a single lane a failure is everybody's
+            failing_keys=1 if self.lanes.alone else FAILING_KEYS,
+        )
         self.seen = Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s)
         self.settler = Settler(
             subscription, name=config.name, notices=notices, settled=self._let_go
@@ -86,22 +94,20 @@ class Held:
         self.room_news = asyncio.Event()
         self.alarm = asyncio.Event()
         self.alarm_at_s = float("inf")
+        self.trouble = trouble
         self.halted = False
         """A rebalance is under way: nothing is started."""
-        self.flying = 0
-        """Batches that senders have taken and not yet settled."""
+        self.flying = 0  # batches that senders have taken and not yet settled
         self.to_remember: set[int] = set()
         """New partitions whose dedupe window is not rebuilt yet."""
         self.lost: set[int] = set()
         """Partitions lost while polled records were on their way in."""
-        self.under_way: set[asyncio.Timeout] = set()
-        """The deadlines of attempts."""
+        self.under_way: set[asyncio.Timeout] = set()  # the deadlines of attempts
         self._landed = asyncio.Event()
         self._dedupe_entries = delivery.dedupe_entries
         subscription.on_revoke = self.halt
         subscription.on_overdue = self.cut
         subscription.on_assign = self.go_on
-        self._batch_events = traits.batch_events
         self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
@@ -185,38 +191,77 @@ class Held:
     def room(self) -> int:
         """How many records to poll: what the senders will soon need, within the bounds.
 
-        An open breaker stops polling (DESIGN 5.3), but for one event to probe with.
+        While the breaker is open (DESIGN 5.3): what it takes to probe somebody new.
         """
         if self.paused:
             return 0
         if not self.breaker.closed:
-            return 0 if self.lanes.count else 1
+            return self._room_for_probes()
         if self.lanes.startable >= self._enough:
             return 0
+        return min(max(AHEAD_EVENTS, self._enough), self._free())
+
+    def _room_for_probes(self) -> int:
+        """More with each probe in vain: those who can be served may stand far behind.
+
+        In a single lane, or when it is away for everybody, one event is enough.
+        """
+        if self.lanes.alone or self.breaker.cause == "away":
+            return 0 if self.lanes.count else 1
+        if not self.lanes.new:
+            return min(AHEAD_EVENTS, self._free(spare=0))
+        ahead = AHEAD_EVENTS + PROBE_EVENTS * self.breaker.tried
+        return min(AHEAD_EVENTS, ahead - self.events, self._free())
+
+    def _free(self, spare: int = SPARE) -> int:
+        """How many events fit within the bounds, less a part to spare."""
+        events, size, runs = PENDING_EVENTS, PENDING_BYTES, PENDING_RUNS
+        if spare:
+            events -= events // spare
+            size -= size // spare
+            runs -= runs // spare
         return min(
-            max(AHEAD_EVENTS, self._enough),
-            PENDING_EVENTS - self.events,
-            (PENDING_BYTES - self.size) // EVENT_BYTES,
-            PENDING_RUNS - self.subscription.runs,
+            events - self.events,
+            (size - self.size) // EVENT_BYTES,
+            runs - self.subscription.runs,
         )
+
+    def is_full(self) -> bool:
+        """At a bound: nothing can be polled until something ends."""
+        return (self._free() if self.breaker.closed else self._free(spare=0)) <= 0
 
     def is_pressed(self) -> bool:
         """At a bound, nothing can start, and it is blocked events that fill it.
 
-        Not while a settle is under way: it may make room.
+        Not while a settle is under way: it may make room. While the breaker is open,
+        only what failed while others were served may go.
         """
-        full = (
-            self.events >= PENDING_EVENTS
-            or self.size > PENDING_BYTES - EVENT_BYTES
-            or self.subscription.runs >= PENDING_RUNS
-        )
+        lanes = self.lanes
         return (
-            full
-            and self.breaker.closed
-            and not self.lanes.ready
+            self.is_full()
+            and not lanes.batches
             and not self.settler.waiting
-            and self.lanes.blocked * 2 >= self.events
+            and lanes.blocked * 2 >= self.events
+            and lanes.longest_blocked(suspects=self.breaker.closed) is not None
         )
+
+    def may_probe(self) -> Probe | None:
+        """What an open breaker lets go now."""
+        now_s = self.clock.monotonic()
+        anybody = self.lanes.new > 0 or self.lanes.next_suspect_s() <= now_s
+        return self.breaker.may_probe(now_s, anybody=anybody)
+
+    def take_probe(self, probe: Probe) -> list[Pending]:
+        """What goes as this probe: somebody new, or due, or who has waited longest."""
+        now_s = self.clock.monotonic()
+        if probe == "failed":
+            return self.lanes.take_stalest(now_s)
+        new = self.lanes.take_new(now_s, self.clock.chance())
+        return new or self.lanes.take_suspect(now_s)
+
+    def tell_breaker(self) -> None:
+        """Say what there is to say of the breaker."""
+        self.trouble.breaker_is(self.breaker.cause, self.clock.monotonic())
 
     def nudge_poller(self) -> None:
         """Wake the poller if there is something for it to do."""
@@ -236,14 +281,26 @@ class Held:
         if all_of_them:
             count = len(self._idle)
         elif self.breaker.closed:
-            count = -(-self.lanes.ready // self._batch_events)
+            count = self.lanes.batches
         else:
-            count = int(self.breaker.may_probe(self.clock.monotonic()))
+            count = int(self.may_probe() is not None)
+            if not count:
+                self.set_alarm(self.next_probe_s())
         while count > 0 and self._idle:
             future = self._idle.popleft()
             if not future.done():
                 future.set_result(None)
                 count -= 1
+
+    def next_probe_s(self) -> float:
+        """When an open breaker may be probed next; infinity when it takes news."""
+        breaker, times = self.breaker, [float("inf")]
+        if breaker.probe_at_s is not None:
+            times.append(breaker.probe_at_s)
+        if breaker.new_at_s is not None:
+            due_s = 0.0 if self.lanes.new else self.lanes.next_suspect_s()
+            times.append(max(breaker.new_at_s, due_s))
+        return min(times)
 
     def set_alarm(self, at_s: float) -> None:
         """Let the timer look at the lanes and the breaker at this time."""
@@ -253,10 +310,6 @@ class Held:
     def post(self, code: NoticeCode, name: str = "") -> None:
         """Post a notice of this destination."""
         self._notices.post(self.name, Notice(code, name))
-
-    def say(self, code: NoticeCode, /, **fields: object) -> None:
-        """Write a line about this destination now."""
-        self._notices.say(code, destination=self.name, **fields)
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:

@@ -4,8 +4,10 @@
 own), so that nothing here opens a connection.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
@@ -20,7 +22,14 @@ from gateway.outbound.mask import (
 )
 
 AUTH = frozenset({401, 403, 407})
-LATER = frozenset({408, 423, 429})
+LATER = frozenset({408, 423, 425, 429, 460, 499})
+RETRY_AFTER_CHARS = 1_000
+SENSIBLE_S = 86_400.0  # more is believed only where nothing less is said
+SECONDS_DIGITS = 9
+DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+HTTP_DATE = re.compile(
+    r"[A-Za-z]{3,9},? +[0-9A-Za-z]{1,3}[ -]+[0-9A-Za-z]{1,3}[ -][^,]*"
+)
 OK, REDIRECT, CLIENT_ERROR, SERVER_ERROR = 200, 300, 400, 500
 
 
@@ -38,11 +47,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What came back; ``headers`` have lower-case names, ``body`` is its beginning."""
+    """What came back; ``headers`` have lower-case names, ``body`` is its beginning.
+
+    ``at_s`` is when it came: unix seconds.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +84,11 @@ def json_request(
 def by_status(response: Response) -> Verdict:
     """The usual meaning of a status (DESIGN 5.3).
 
-    2xx delivered; 401, 403, 407 retried, and the breaker opens; 408, 423, 429 and 5xx
-    retried, not before Retry-After; other 4xx refused for good. A redirect is not
-    followed (it would turn a POST into a GET, and lead anywhere): it is retried, as
-    it is the URL in the configuration that must be mended, not the event.
+    2xx delivered; 401, 403, 407 retried, and the breaker opens if nobody is served;
+    408, 423, 425, 429, 460, 499 and 5xx retried, not before Retry-After; other 4xx
+    refused for good. A redirect is not followed (it would turn a POST into a GET, and
+    lead anywhere): it is retried, as it is the URL in the configuration that must be
+    mended, not the event.
     """
     status = response.status
     if OK <= status < REDIRECT:
@@ -82,20 +96,47 @@ def by_status(response: Response) -> Verdict:
     if status in AUTH:
         return Retry(str(status), status=status, auth=True)
     if status in LATER or not CLIENT_ERROR <= status < SERVER_ERROR:
-        return Retry(str(status), retry_after_s(response.headers), status)
+        return Retry(str(status), _later(response), status)
     return Rejected("rejected", str(status), status)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that Retry-After asks for; a date counts from the answer's own Date."""
-    asked = headers.get("retry-after", "").strip()
-    if asked.isdecimal():
-        return float(asked[:9])
+def _later(response: Response) -> float | None:
+    return retry_after_s(response.headers, response.at_s)
+
+
+def retry_after_s(headers: Mapping[str, str], at_s: float) -> float | None:
+    """Seconds that Retry-After asks for; None where it says nothing that can be read.
+
+    Decimals are rounded up. A date counts from the answer's own Date, else from when it
+    came, ``at_s`` (unix). Of several the largest that makes sense.
+    """
+    asked = headers.get("retry-after", "")[:RETRY_AFTER_CHARS]
+    dates = HTTP_DATE.findall(asked)
+    numbers = [each.strip() for each in HTTP_DATE.sub("", asked).split(",")]
+    said = [_seconds(each) for each in numbers]
+    if dates:
+        answered_s = _unix_s(headers.get("date", ""))
+        from_s = at_s if answered_s is None else answered_s
+        said += [
+            None if until_s is None else until_s - from_s
+            for until_s in map(_unix_s, dates)
+        ]
+    found = [max(0.0, seconds) for seconds in said if seconds is not None]
+    return max([each for each in found if each <= SENSIBLE_S] or found, default=None)
+
+
+def _seconds(text: str) -> float | None:
+    if not DECIMAL.fullmatch(text):
+        return None
+    whole = float(text.partition(".")[0][:SECONDS_DIGITS])
+    return whole + (text.partition(".")[2].strip("0") != "")
+
+
+def _unix_s(date: str) -> float | None:
     try:
-        until = parsedate_to_datetime(asked)
-        now = parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, TypeError):  # not a date; a date with and one without a zone
+        at = parsedate_to_datetime(date)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except Exception:  # noqa: BLE001 -- email.utils raises what it likes: it is no date
         return None
 
 

@@ -1,13 +1,21 @@
 """What may start: pending events by person, one in flight for each (DESIGN 5.2).
 
     lane       the pending events of one key, in log order
-    ready      its first event may start
+    new        its first event has not failed and may start
+    again      its first event failed, has waited, and may start
     in flight  its first event (``in_order``: its first events) is with a sender
     waiting    its first event failed and has a time before which it is not tried
 
-A lane is in one of these three states, or gone. Pure: the clock is an argument, nothing
-here sleeps. Every operation is O(1) or O(log lanes); only ``take_stalest``, for probes,
-looks at all lanes.
+A lane is in one of these four states, or gone. New lanes and those that are tried again
+take turns, and the latter have half of the senders at most: requests that hang do so
+again, and somebody new must find a sender. What failed goes alone, so that a batch that
+failed for one event's sake fails once.
+
+A lane that failed is a suspect until somebody is served: then it failed alone, or what
+failed was the destination, and ``somebody_was_served`` lets it go again at once.
+
+Pure: the clock is an argument, nothing here sleeps. Every operation is O(1) or O(log
+lanes); only those for an open breaker look at all lanes.
 """
 
 from collections import deque
@@ -20,6 +28,7 @@ from gateway.log.contract import Record
 from gateway.outbound.contract import Order, Retry, Traits
 
 CROWDED = 1_000  # events of one key that are worth a notice
+LOOKED_AT = 64  # lanes, to find one that may be probed
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +57,8 @@ class Lane:
     flying: int = 0
     due_s: float | None = None
     tried_s: float = float("-inf")
+    failed: bool = False
+    again: bool = False
     crowded: bool = False
 
     @property
@@ -86,30 +97,52 @@ class Lanes:
     """
 
     def __init__(
-        self, lane_of: Callable[[Record], object], *, events: int = 1, size: int = 1
+        self,
+        lane_of: Callable[[Record], object],
+        *,
+        events: int = 1,
+        size: int = 1,
+        senders: int = 1,
     ) -> None:
         self._lane_of = lane_of
         self._batch = events, size
         self._together = events if lane_of is one_lane else 1
+        self._again_max = max(1, senders // 2)
+        self._trying = 0  # lanes in flight that are tried again
         self._lanes: dict[object, Lane] = {}
-        self._ready: deque[Lane] = deque()
+        self._new: deque[Lane] = deque()
+        self._again: deque[Lane] = deque()
+        self._again_is_next = False
         self._waiting: list[tuple[float, int, Lane]] = []
         self._blocked: dict[object, Lane] = {}  # in the order of their first failure
+        self._suspects: dict[object, Lane] = {}  # failed since somebody was served
         self._turn = 0
+        self._probes = 0
         self.count = 0
         """Events held, those in flight included."""
         self.blocked = 0
         """Events in lanes that wait, those behind the first included."""
 
     @property
-    def ready(self) -> int:
-        """Lanes that may start now."""
-        return len(self._ready)
+    def alone(self) -> bool:
+        """True when all events share one lane."""
+        return self._lane_of is one_lane
+
+    @property
+    def new(self) -> int:
+        """Lanes that have not failed and may start."""
+        return len(self._new)
+
+    @property
+    def batches(self) -> int:
+        """How many senders would find something to take now."""
+        again = min(len(self._again), self._again_max - self._trying)
+        return -(-len(self._new) // self._batch[0]) + max(0, again)
 
     @property
     def startable(self) -> int:
         """Events worth having at hand: for a single lane all of them."""
-        return self.count if self._lane_of is one_lane else len(self._ready)
+        return self.count if self._lane_of is one_lane else len(self._new)
 
     @property
     def next_due_s(self) -> float | None:
@@ -122,7 +155,7 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
-            self._ready.append(lane)
+            self._new.append(lane)
         lane.events.append(pending)
         self.count += 1
         if lane.waits:
@@ -133,14 +166,23 @@ class Lanes:
         return lane.crowded
 
     def take(self, now_s: float) -> list[Pending]:
-        """The next batch, now in flight; empty when nothing is ready."""
+        """The next batch, now in flight; empty when nothing may start."""
         taken: list[Pending] = []
-        ready, (events_max, room) = self._ready, self._batch
-        while ready and len(taken) < events_max:
-            lane = ready[0]
+        new, again = self._new, self._again
+        if again and self._trying < self._again_max:
+            self._again_is_next = not self._again_is_next
+            if self._again_is_next or not new:
+                lane = again.popleft()
+                self._trying += 1
+                lane.again = True
+                self._fly(lane, taken, self._batch[1], now_s)
+                return taken
+        events_max, room = self._batch
+        while new and len(taken) < events_max:
+            lane = new[0]
             if taken and len(lane.events[0].record.value) > room:
                 break
-            ready.popleft()
+            new.popleft()
             room = self._fly(lane, taken, room, now_s)
         return taken
 
@@ -155,26 +197,68 @@ class Lanes:
         lane.tried_s = now_s
         return room
 
-    def take_stalest(self, now_s: float) -> list[Pending]:
-        """The head of the least recently tried key: a half-open breaker's probe."""
-        idle = [lane for lane in self._lanes.values() if not lane.flying]
-        if not idle:
+    def take_new(self, now_s: float, chance: float) -> list[Pending]:
+        """A probe of a key that has not failed: the oldest, the newest, any, in turn.
+
+        Wherever those stand who can be served, among many who cannot, one of the three
+        is soon among them. ``chance`` is in [0, 1).
+        """
+        new = self._new
+        if not new:
             return []
-        lane = min(idle, key=lambda lane: lane.tried_s)
-        if lane.due_s is None:
-            self._ready.remove(lane)
-        else:
-            self._stop_waiting(lane)
+        self._probes += 1
+        place = (0, len(new) - 1, int(chance * len(new)))[self._probes % 3]
+        lane = new[place]
+        del new[place]
         taken: list[Pending] = []
         self._fly(lane, taken, self._batch[1], now_s)
         return taken
+
+    def next_suspect_s(self) -> float:
+        """When one of those that have failed may be tried by its own time.
+
+        Infinity: none. It looks at those that were tried longest ago, but few.
+        """
+        lane = self._next_suspect()
+        return float("inf") if lane is None else lane.due_s or 0.0
+
+    def _next_suspect(self) -> Lane | None:
+        waiting = filter(_waits, islice(self._suspects.values(), LOOKED_AT))
+        return min(waiting, key=_due_s, default=None)
+
+    def take_suspect(self, now_s: float) -> list[Pending]:
+        """A probe of one that has failed and whose own time has come."""
+        lane, taken = self._next_suspect(), list[Pending]()
+        if lane is not None and _due_s(lane) <= now_s:
+            self._stop_waiting(lane)
+            self._fly(lane, taken, self._batch[1], now_s)
+        return taken
+
+    def take_stalest(self, now_s: float) -> list[Pending]:
+        """A probe of the least recently tried key, those that failed alone last."""
+        idle = [lane for lane in self._lanes.values() if not lane.flying]
+        if not idle:
+            return []
+        lane = min(idle, key=self._staleness)
+        if lane.due_s is not None:
+            self._stop_waiting(lane)
+        else:
+            (self._again if lane.failed else self._new).remove(lane)
+        taken: list[Pending] = []
+        self._fly(lane, taken, self._batch[1], now_s)
+        return taken
+
+    def _staleness(self, lane: Lane) -> tuple[bool, float]:
+        return lane.failed and lane.key not in self._suspects, lane.tried_s
 
     def done(self, batch: Iterable[Pending]) -> None:
         """These events have ended: the next of their keys may start."""
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
-            if lane.events[0] is pending:
+            if lane.events[0] is pending and lane.failed:
+                lane.failed = False
                 self._blocked.pop(lane.key, None)
+                self._suspects.pop(lane.key, None)
             lane.events.remove(pending)  # it is the first, or one of the first few
             lane.flying -= 1
             self.count -= 1
@@ -187,25 +271,30 @@ class Lanes:
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
             lane.due_s = due_s if lane.due_s is None else max(due_s, lane.due_s)
+            if not lane.failed or self._suspects.pop(lane.key, None) is not None:
+                lane.failed = True
+                self._suspects[lane.key] = lane  # the last that was tried comes last
             if not lane.flying:
                 self._settle_down(lane)
 
     def put_back(self, batch: Sequence[Pending]) -> None:
-        """These events were not tried after all: they are ready, and first again."""
+        """These events were not tried after all: they may start, and first."""
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
-            if not lane.flying and lane.due_s is None:
-                self._ready.appendleft(lane)
-            elif not lane.flying:
-                self._settle_down(lane)
+            if not lane.flying:
+                self._settle_down(lane, first=True)
 
-    def _settle_down(self, lane: Lane) -> None:
-        """Nothing of this lane flies any more: it is gone, waits, or is ready."""
+    def _settle_down(self, lane: Lane, *, first: bool = False) -> None:
+        """Nothing of this lane flies any more: it is gone, waits, or may start."""
+        if lane.again:
+            lane.again = False
+            self._trying -= 1
         if not lane.events:
             del self._lanes[lane.key]
         elif lane.due_s is None:
-            self._ready.append(lane)
+            ready = self._again if lane.failed else self._new
+            (ready.appendleft if first else ready.append)(lane)
         else:
             self._blocked.setdefault(lane.key, lane)
             self._turn += 1
@@ -213,16 +302,25 @@ class Lanes:
             heappush(self._waiting, (lane.due_s, self._turn, lane))
 
     def wake(self, now_s: float) -> None:
-        """Make ready what has waited long enough."""
+        """Let go what has waited long enough."""
         while self._waiting and self._waiting[0][0] <= now_s:
             due_s, _, lane = heappop(self._waiting)
             if lane.waits and lane.due_s == due_s:
                 self._stop_waiting(lane)
-                self._ready.append(lane)
+                self._again.append(lane)
 
-    def wake_all(self) -> None:
-        """Make ready all that waits, in the order it was due."""
-        self.wake(float("inf"))
+    def somebody_was_served(self, *, wake: bool) -> None:
+        """No lane is a suspect any more; ``wake``: none of them needs to wait, either.
+
+        The breaker was open: what failed was the destination, perhaps.
+        """
+        if not self._suspects:
+            return
+        if wake:
+            for lane in sorted(filter(_waits, self._suspects.values()), key=_due_s):
+                self._stop_waiting(lane)
+                self._again.append(lane)
+        self._suspects.clear()
 
     def _stop_waiting(self, lane: Lane) -> None:
         lane.due_s = None
@@ -242,16 +340,33 @@ class Lanes:
             if not kept:
                 lane.due_s = None  # its place among the waiting means nothing now
                 self._blocked.pop(lane.key, None)
+                self._suspects.pop(lane.key, None)
                 del self._lanes[lane.key]
-        self._ready = deque(lane for lane in self._ready if lane.events)
+        self._new = deque(lane for lane in self._new if lane.events)
+        self._again = deque(lane for lane in self._again if lane.events)
         self.count -= len(dropped)
         return dropped
 
-    def take_longest_blocked(self) -> Pending | None:
-        """The waiting event that failed first, now in flight."""
+    def longest_blocked(self, *, suspects: bool) -> Lane | None:
+        """The waiting lane that failed first; with or without those under suspicion."""
         for lane in self._blocked.values():
-            if lane.waits:
-                self._stop_waiting(lane)
-                lane.flying = 1
-                return lane.events[0]
+            if lane.waits and (suspects or lane.key not in self._suspects):
+                return lane
         return None
+
+    def take_longest_blocked(self, *, suspects: bool = True) -> Pending | None:
+        """The first event of that lane, now in flight."""
+        lane = self.longest_blocked(suspects=suspects)
+        if lane is None:
+            return None
+        self._stop_waiting(lane)
+        lane.flying = 1
+        return lane.events[0]
+
+
+def _waits(lane: Lane) -> bool:
+    return lane.waits
+
+
+def _due_s(lane: Lane) -> float:
+    return lane.due_s or 0.0

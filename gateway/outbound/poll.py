@@ -1,8 +1,8 @@
 """From the log into the lanes, no more than the senders will soon need.
 
-An open breaker, a paused destination or a full worker pauses the subscription, which
-keeps its place. At a bound that blocked events fill, the longest-blocked one is given
-up so that the rest goes on (DESIGN 5.5).
+A paused destination or a full worker pauses the subscription, which keeps its place;
+for an open breaker it brings what probes need. At a bound that blocked events fill, the
+longest-blocked one is given up so that the rest goes on (DESIGN 5.5).
 """
 
 from gateway.errors import LogError
@@ -11,6 +11,7 @@ from gateway.outbound.retry import pause_s
 from gateway.outbound.settle import given_up
 
 POLL_S = 10.0  # one poll waits this long for news
+PRESSED_EVENTS = 16  # given up at once, and of as many: at most
 HEARTBEAT_S = 60.0  # a paused subscription is polled this often: Kafka wants it
 
 
@@ -72,10 +73,12 @@ async def _hold(held: Held) -> None:
 
 
 def _give_up_longest_blocked(held: Held) -> None:
-    pending = held.lanes.take_longest_blocked()
-    if pending is None:
-        return
-    held.post("pressure")
-    held.lanes.done([pending])
-    held.end(pending, given_up("pressure", pending.last))
+    """A few of many: in the room of one event, one event would be polled."""
+    for _ in range(min(PRESSED_EVENTS, max(1, held.lanes.blocked // PRESSED_EVENTS))):
+        pending = held.lanes.take_longest_blocked(suspects=held.breaker.closed)
+        if pending is None:
+            break
+        held.post("pressure")
+        held.lanes.done([pending])
+        held.end(pending, given_up("pressure", pending.last))
     held.wake_senders()

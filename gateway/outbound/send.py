@@ -5,7 +5,10 @@ kept, nothing is decompressed: a few bytes of answer cannot become many in memor
 What comes back can be written: bytes of a header that are no UTF-8 are replaced.
 """
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -42,7 +45,12 @@ class AiohttpSend:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     async def __call__(self, request: Request) -> Response | NoResponse:
-        """What came back; NoResponse for whatever a network or a server does wrong."""
+        """What came back; NoResponse for whatever a network or a server does wrong.
+
+        The status line is the answer: when what follows it breaks (cut short, no
+        chunks, too slow), it was said all the same, with as much of the body as came.
+        """
+        answer: Response | None = None
         try:
             async with self._session.request(
                 request.method,
@@ -52,13 +60,21 @@ class AiohttpSend:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return Response(
+                body = bytearray()
+                most = request.answer_bytes
+                answer = Response(
                     status=response.status,
                     headers=_headers(response.headers),
-                    body=await _beginning(response.content, request.answer_bytes),
+                    at_s=time.time(),
                 )
+                try:
+                    await _read_beginning(response.content, body, most)
+                finally:
+                    answer = replace(answer, body=bytes(body[:most]))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return NoResponse(_reason(error))
+            if answer is None:
+                return NoResponse(_reason(error))
+        return answer
 
 
 def _reason(error: Exception) -> str:
@@ -87,9 +103,18 @@ def _text(received: str) -> str:
     return received.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-async def _beginning(content: aiohttp.StreamReader, most: int) -> bytes:
-    """The first bytes; what is beyond closes the connection, unread."""
-    body = bytearray()
-    while len(body) < most and (piece := await content.read(most)):
-        body += piece
-    return bytes(body[:most])
+async def _read_beginning(
+    content: aiohttp.StreamReader, body: bytearray, most: int
+) -> None:
+    """Read the first bytes; what is beyond closes the connection, unread.
+
+    What had come when the rest broke is read, too: aiohttp keeps it behind the error.
+    """
+    try:
+        while len(body) < most and (piece := await content.read(most)):
+            body += piece
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        no_error: Any = None
+        content.set_exception(no_error)
+        body += content.read_nowait(most)
+        raise

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from gateway import topics
 from gateway.config import DestinationConfig
@@ -21,6 +22,7 @@ from gateway.notices import Notice, Notices
 from gateway.outbound.attempt import Gate, SuppressedPeople
 from gateway.outbound.contract import Begins, Destination
 from gateway.outbound.deliver import Senders
+from gateway.outbound.failure import Trouble
 from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
@@ -57,6 +59,7 @@ class Worker:
             source_kinds=source_kinds,
             suppressed=suppressed,
         )
+        self._trouble = Trouble(partial(notices.say, destination=config.name))
         self._stop = asyncio.Event()
         self._held: Held | None = None
         self._subscription: Subscription | None = None
@@ -71,6 +74,8 @@ class Worker:
         """How it stands, for /readyz; ``breaker`` is why it is open, else null.
 
         ``lag`` is null while it is unknown: no worker follows the topic.
+        ``last_failure`` is null until an attempt fails: ``at``, ``reason`` (a status or
+        an error), ``host``, and ``location`` of a redirect.
         """
         state = self._state()
         return {
@@ -79,6 +84,7 @@ class Worker:
             "breaker": state.breaker,
             "pending": state.pending,
             "lag": state.lag,
+            "last_failure": self._trouble.last(),
         }
 
     def _state(self) -> "State":
@@ -120,6 +126,7 @@ class Worker:
                 stop=self._stop,
                 metrics=self._metrics,
                 notices=self._notices,
+                trouble=self._trouble,
                 clock=self._clock,
             )
             if await self._remember(held) and await self._began():
@@ -234,7 +241,9 @@ async def tend(held: Held) -> None:
     while True:
         held.alarm.clear()
         now_s = held.clock.monotonic()
-        held.lanes.wake(now_s)
+        if held.breaker.closed:
+            held.lanes.wake(now_s)
+        held.tell_breaker()
         held.wake_senders()
         held.nudge_poller()
         held.alarm_at_s = min(_alarms(held, now_s), default=float("inf"))
@@ -242,7 +251,9 @@ async def tend(held: Held) -> None:
 
 
 def _alarms(held: Held, now_s: float) -> Iterator[float]:
-    if (due_s := held.lanes.next_due_s) is not None:
+    if not held.breaker.closed:
+        for at_s in (held.next_probe_s(), held.trouble.open_again_at_s):
+            if at_s > now_s:
+                yield at_s
+    elif (due_s := held.lanes.next_due_s) is not None:
         yield due_s
-    if (probe_s := held.breaker.probe_at_s) is not None and probe_s > now_s:
-        yield probe_s

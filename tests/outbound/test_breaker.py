@@ -1,23 +1,61 @@
-from gateway.outbound.breaker import FAILURES, REJECTIONS, Breaker
+from gateway.outbound.breaker import (
+    FAILURES,
+    KEYS_MAX,
+    REJECTIONS,
+    Breaker,
+)
+
+PROBE_S = 10.0
 
 
-def opened_by_failures() -> Breaker:
-    breaker = Breaker(10.0)
+def opened_by_failures(**after: float) -> Breaker:
+    breaker = Breaker(PROBE_S)
     for number in range(FAILURES):
-        breaker.failed(0.0, [number])
+        breaker.failed(0.0, [number], **after)
+    assert breaker.cause == "failures"
     return breaker
 
 
-def test_credentials_open_it_at_once() -> None:
-    breaker = Breaker(10.0)
-    breaker.failed(5.0, ["ann"], auth=True)
+def probes_until(breaker: Breaker, until_s: float) -> list[float]:
+    """When somebody new would be probed, all of whom fail at once."""
+    now_s, at_s = 0.0, []
+    while (now_s := max(now_s, breaker.new_at_s or 0.0)) < until_s:
+        assert breaker.may_probe(now_s, anybody=True) == "new"
+        breaker.probing("new", now_s)
+        breaker.failed(now_s, [f"n{len(at_s)}"], probe="new")
+        at_s.append(now_s)
+    return at_s
+
+
+def test_credentials_that_are_refused_for_two_persons_open_it() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(1.0, ["zoe"])
+    for _ in range(50):
+        breaker.failed(5.0, ["ann"], auth=True)
+    assert breaker.closed  # a firewall that dislikes one person's payload
+    breaker.failed(5.0, ["bob"], auth=True)
     assert breaker.cause == "auth"
-    assert not breaker.may_probe(14.9)
-    assert breaker.may_probe(15.0)
+    assert breaker.may_probe(5.0, anybody=True) == "new"
+    assert breaker.may_probe(14.9, anybody=False) is None
+    assert breaker.may_probe(15.0, anybody=False) == "failed"
+
+
+def test_the_first_answer_of_all_opens_it_when_it_refuses_the_credentials() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.failed(0.0, ["ann"], auth=True)
+    assert breaker.cause == "auth"
+
+
+def test_one_that_says_it_is_away_is_probed_with_anybody_but_not_sooner() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.failed(0.0, ["ann"], away=True)
+    assert breaker.cause == "away"
+    assert breaker.may_probe(9.9, anybody=True) is None
+    assert breaker.may_probe(10.0, anybody=True) == "failed"
 
 
 def test_ten_failures_in_a_row_over_three_keys_open_it() -> None:
-    breaker = Breaker(10.0)
+    breaker = Breaker(PROBE_S)
     for number in range(FAILURES - 1):
         breaker.failed(0.0, [number % 3])
     assert breaker.closed
@@ -26,102 +64,208 @@ def test_ten_failures_in_a_row_over_three_keys_open_it() -> None:
 
 
 def test_two_persons_alone_never_open_it() -> None:
-    breaker = Breaker(10.0)
+    breaker = Breaker(PROBE_S)
     for number in range(100):
         breaker.failed(0.0, [number % 2])
     assert breaker.closed
 
 
-def test_a_success_or_a_rejection_ends_the_run_of_failures() -> None:
-    for say in (Breaker.delivered, Breaker.rejected):
-        breaker = Breaker(10.0)
-        for number in range(FAILURES - 1):
-            breaker.failed(0.0, [number])
-        say(breaker, 0.0)
+def test_before_an_event_is_given_up_fewer_failures_open_it() -> None:
+    breaker = Breaker(PROBE_S)
+    for key in ("ann", "bob"):
+        breaker.failed(0.0, [key], too_old=True)
+    assert breaker.closed  # two alone
+    breaker.failed(0.0, ["cid"])
+    assert breaker.closed
+    breaker.failed(0.0, ["ann"], too_old=True)
+    assert breaker.cause == "failures"
+
+
+def test_where_all_share_a_lane_one_person_s_failures_are_everybody_s() -> None:
+    breaker = Breaker(PROBE_S, failing_keys=1)
+    for _ in range(FAILURES):
         breaker.failed(0.0, ["ann"])
-        assert breaker.closed
+    assert breaker.cause == "failures"
 
 
-def test_twenty_rejections_with_no_success_open_it_failures_between_or_not() -> None:
-    breaker = Breaker(10.0)
-    for _ in range(REJECTIONS - 1):
-        breaker.rejected(0.0)
+def test_a_success_ends_the_run_of_failures_and_a_rejection_does_not() -> None:
+    breaker = Breaker(PROBE_S)
+    for number in range(FAILURES - 1):
+        breaker.failed(0.0, [number])
+    breaker.delivered(0.0, ["zoe"])
+    breaker.failed(0.0, ["ann"])
+    assert breaker.closed
+
+    breaker = Breaker(PROBE_S)
+    for number in range(FAILURES):
+        breaker.rejected(0.0, ["zoe"])
+        breaker.failed(0.0, [number])
+    assert not breaker.closed
+
+
+def test_twenty_rejections_in_a_row_open_it_failures_between_or_not() -> None:
+    breaker = Breaker(PROBE_S)
+    for number in range(REJECTIONS - 1):
+        assert breaker.rejected(0.0, [number])
         breaker.failed(0.0, ["ann"])
     assert breaker.closed
-    breaker.rejected(0.0)
+    assert breaker.rejected(0.0, ["last"])
+    assert breaker.cause == "rejections"
+
+
+def test_one_person_s_rejections_never_open_it_nor_do_two_s() -> None:
+    breaker = Breaker(PROBE_S)
+    for number in range(10_000):
+        assert breaker.rejected(0.0, [number % 2])
+    assert breaker.closed
+    assert breaker.rejected(0.0, ["cid"])
+    assert breaker.cause == "rejections"
+
+
+def test_a_batch_of_rejections_that_opens_it_is_not_believed() -> None:
+    breaker = Breaker(PROBE_S)
+    assert not breaker.rejected(0.0, list(range(100)))
     assert breaker.cause == "rejections"
 
 
 def test_one_success_in_twenty_keeps_it_closed() -> None:
-    breaker = Breaker(10.0)
+    breaker = Breaker(PROBE_S)
     for number in range(200):
         if number % REJECTIONS == 0:
-            breaker.delivered(0.0)
+            breaker.delivered(0.0, [number])
         else:
-            breaker.rejected(0.0)
+            breaker.rejected(0.0, [number])
     assert breaker.closed
 
 
-def test_one_probe_at_a_time_and_its_failure_waits_again() -> None:
+def test_the_first_success_of_anyone_closes_it_a_probe_s_or_not() -> None:
     breaker = opened_by_failures()
-    assert breaker.may_probe(10.0)
-    breaker.probing()
-    assert not breaker.may_probe(99.0)
-    breaker.failed(12.0, ["ann"], probe=True)
-    assert not breaker.may_probe(21.9)
-    assert breaker.may_probe(22.0)
-
-
-def test_what_was_under_way_decides_nothing_while_it_is_open() -> None:
-    breaker = opened_by_failures()
-    breaker.delivered(1.0)
-    breaker.rejected(1.0)
-    assert breaker.cause == "failures"
-
-
-def test_a_delivered_probe_closes_it() -> None:
-    breaker = opened_by_failures()
-    breaker.probing()
-    breaker.delivered(10.0, probe=True)
+    breaker.delivered(1.0, ["zoe"])
     assert breaker.closed
+    assert breaker.probe_at_s is breaker.new_at_s is None
+    assert breaker.may_probe(99.0, anybody=True) is None
+
+
+def test_while_it_is_open_no_rejection_is_believed() -> None:
+    breaker = opened_by_failures()
+    assert not breaker.rejected(1.0, ["zoe"])
+    assert not breaker.rejected(1.0, ["zoe"], probe="new")
+    assert breaker.cause == "rejections"  # that is what the probe says now
+    breaker.delivered(2.0, ["ann"])
+    assert breaker.rejected(3.0, ["zoe"])
+
+
+def test_who_failed_beside_a_success_never_opens_it_again() -> None:
+    breaker = opened_by_failures()
+    breaker.delivered(1.0, ["zoe"])
+    for _ in range(100):
+        for number in range(FAILURES):
+            breaker.failed(2.0, [number], auth=True)
+            breaker.rejected(2.0, [number])
+    assert breaker.closed
+    breaker.delivered(3.0, range(FAILURES))  # until they are served again
+    for number in range(FAILURES):
+        breaker.failed(4.0, [number])
+    assert not breaker.closed
+
+
+def test_who_fails_in_a_batch_where_others_are_served_fails_alone() -> None:
+    breaker = Breaker(PROBE_S)
+    for _ in range(FAILURES):
+        breaker.delivered(0.0, ["zoe"], beside=["ann", "bob", "cid"])
+    for number in range(100):
+        breaker.failed(0.0, [("ann", "bob", "cid")[number % 3]], auth=True)
+    assert breaker.closed
+
+
+def test_the_keys_it_remembers_are_bounded() -> None:
+    breaker = Breaker(PROBE_S)
+    for number in range(3 * KEYS_MAX):
+        breaker.failed(0.0, [number])
+        if number % 1_000 == 0:
+            breaker.delivered(0.0, ["zoe"])
+    breaker.delivered(0.0, ["zoe"])
+    assert len(breaker._suspects) + len(breaker._alone) <= KEYS_MAX
+
+
+def test_somebody_new_is_probed_at_once_and_then_slower_and_slower() -> None:
+    at_s = probes_until(opened_by_failures(), 3_600.0)
+    assert at_s[0] == 0.0
+    within = [sum(at <= until for at in at_s) for until in (1.0, 10.0, 100.0, 3_600.0)]
+    assert 20 <= within[0] <= 22
+    assert 60 <= within[1] <= 70
+    assert within[2] <= 70 + 12 + 90
+    assert within[3] <= within[2] + 3_501  # one a second, as long as it takes
+
+
+def test_credentials_are_not_tried_more_often_than_every_ten_seconds_in_the_end() -> (
+    None
+):
+    breaker = Breaker(PROBE_S)
+    breaker.failed(0.0, ["ann"], auth=True)
+    now_s, count = 300.0, 0
+    while now_s < 600.0:
+        breaker.probing("new", now_s)
+        breaker.failed(now_s, [count], auth=True, probe="new")
+        now_s, count = breaker.new_at_s or 0.0, count + 1
+    assert count == 30
+
+
+def test_one_failed_key_is_probed_at_a_time_and_its_failure_waits_again() -> None:
+    breaker = opened_by_failures()
+    assert breaker.may_probe(10.0, anybody=False) == "failed"
+    breaker.probing("failed", 10.0)
+    assert breaker.may_probe(99.0, anybody=False) is None
+    breaker.failed(12.0, ["ann"], probe="failed")
+    assert breaker.may_probe(21.9, anybody=False) is None
+    assert breaker.may_probe(22.0, anybody=False) == "failed"
+
+
+def test_what_was_under_way_when_it_opened_moves_no_probe() -> None:
+    breaker = opened_by_failures()
+    breaker.probing("failed", 10.0)
+    breaker.failed(11.0, ["ann"], after_s=100.0)
     assert breaker.probe_at_s is None
 
 
-def test_a_rejected_probe_is_an_answer_unless_rejections_opened_it() -> None:
-    breaker = opened_by_failures()
-    breaker.probing()
-    breaker.rejected(10.0, probe=True)
-    assert breaker.closed
-
-    breaker = Breaker(10.0)
-    for _ in range(REJECTIONS):
-        breaker.rejected(0.0)
-    breaker.probing()
-    breaker.rejected(10.0, probe=True)
-    assert breaker.cause == "rejections"
-    assert breaker.probe_at_s == 20.0
+def test_retry_after_holds_probes_back_and_no_longer_than_five_minutes() -> None:
+    assert opened_by_failures(after_s=60.0).probe_at_s == 60.0
+    breaker = opened_by_failures(after_s=999_999_999.0)
+    assert breaker.probe_at_s == 300.0
+    breaker.probing("failed", 300.0)
+    breaker.failed(300.0, ["ann"], after_s=1e12, probe="failed")
+    assert breaker.probe_at_s == 600.0
 
 
-def test_retry_after_holds_the_probe_back() -> None:
-    breaker = Breaker(10.0)
-    for number in range(FAILURES):
-        breaker.failed(0.0, [number], after_s=60.0)
-    assert breaker.probe_at_s == 60.0
+def test_after_retry_after_somebody_new_is_asked_as_seldom_as_after_a_401() -> None:
+    breaker = opened_by_failures(after_s=60.0)
+    assert (
+        breaker.new_at_s == 0.0
+    )  # at first as often: it may be about those who failed
+    breaker.probing("new", 500.0)
+    assert breaker.new_at_s == 510.0
+    breaker.failed(500.0, ["bob"], probe="new")
+    breaker.probing("new", 510.0)
+    assert breaker.new_at_s == 511.0
 
 
 def test_a_probe_that_needed_no_request_lets_the_next_go() -> None:
     breaker = opened_by_failures()
-    breaker.probing()
-    breaker.probe_said_nothing(10.0)
-    assert breaker.may_probe(10.0)
+    for probe, anybody in (("failed", False), ("new", True)):
+        breaker.probing(probe, 10.0)  # type: ignore[arg-type]
+        assert breaker.may_probe(10.0, anybody=anybody) != probe
+        breaker.probe_said_nothing(probe, 10.0)  # type: ignore[arg-type]
+        assert breaker.may_probe(10.0, anybody=anybody) == probe
 
 
-def test_open_time_adds_up() -> None:
-    breaker = Breaker(10.0)
+def test_open_time_adds_up_and_moments_do_not_count() -> None:
+    breaker = Breaker(PROBE_S)
     breaker.failed(100.0, ["ann"], auth=True)
-    assert breaker.open_s(130.0) == 30.0
-    breaker.probing()
-    breaker.delivered(140.0, probe=True)
-    assert breaker.open_s(1_000.0) == 40.0
-    breaker.failed(1_000.0, ["ann"], auth=True)
-    assert breaker.open_s(1_005.0) == 45.0
+    assert breaker.open_s(105.0) == 0.0
+    assert breaker.open_s(130.0) == 20.0
+    breaker.delivered(140.0, ["zoe"])
+    assert breaker.open_s(1_000.0) == 30.0
+    for _ in range(50):  # it opens and closes: others are served
+        breaker.failed(1_000.0, ["bob"], away=True)
+        breaker.delivered(1_005.0, ["bob"])
+    assert breaker.open_s(2_000.0) == 30.0

@@ -36,11 +36,16 @@ class LanesMachine(RuleBasedStateMachine):
     """Any order of add, take, end and retry: order per key, one in flight, no loss."""
 
     lane_of = staticmethod(lane_a_person)
-    events, size = 3, 35
+    events, size, senders = 3, 35, 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.lanes = Lanes(self.lane_of, events=self.events, size=self.size)
+        self.lanes = Lanes(
+            self.lane_of, events=self.events, size=self.size, senders=self.senders
+        )
+        self.failed: set[object] = set()  # lanes whose first event has failed
+        self.suspects: set[object] = set()  # since somebody was served
+        self.again: set[object] = set()  # lanes in flight that are tried again
         self.held: list[Pending] = []  # in log order
         self.flying: list[list[Pending]] = []
         self.blocked: dict[object, float] = {}
@@ -58,20 +63,56 @@ class LanesMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
+        lanes = {self.lane(each) for each in self.held if self.may_start(each)}
+        free = len(self.again) < self.senders // 2
         batch = self.lanes.take(self.now)
-        startable = [each for each in self.held if self.may_start(each)]
-        assert bool(batch) == bool(startable)
+        assert bool(batch) == bool(
+            lanes - self.failed or (lanes & self.failed and free)
+        )
+        taken = {self.lane(each) for each in batch}
+        if taken & self.failed:
+            assert free
+            assert len(taken) == 1  # what failed goes alone
+            self.again |= taken
+        self.check(batch)
+
+    @rule(chance=st.floats(0, 1, exclude_max=True))
+    def probe_somebody_new(self, chance: float) -> None:
+        lanes = {self.lane(each) for each in self.held if self.may_start(each)}
+        batch = self.lanes.take_new(self.now, chance)
+        taken = {self.lane(each) for each in batch}
+        assert len(taken) == bool(lanes - self.failed)
+        assert taken <= lanes - self.failed
         self.check(batch)
 
     @rule()
     def probe(self) -> None:
-        batch = self.lanes.take_stalest(self.now)
         busy = {self.lane(each) for flight in self.flying for each in flight}
-        idle = [each for each in self.held if self.lane(each) not in busy]
-        assert bool(batch) == bool(idle)
-        for each in batch:
-            self.blocked.pop(self.lane(each), None)
+        idle = {self.lane(each) for each in self.held} - busy
+        batch = self.lanes.take_stalest(self.now)
+        taken = {self.lane(each) for each in batch}
+        assert len(taken) == bool(idle)
+        alone = self.failed - self.suspects
+        assert not taken & alone or idle <= alone
+        for lane in taken:
+            self.blocked.pop(lane, None)
         self.check(batch)
+
+    @rule(wake=st.booleans())
+    def somebody_was_served(self, *, wake: bool) -> None:
+        busy = {self.lane(each) for flight in self.flying for each in flight}
+        self.lanes.somebody_was_served(wake=wake)
+        if wake:
+            for lane in self.suspects - busy:
+                self.blocked.pop(lane, None)
+        self.suspects.clear()
+
+    def ended(self, each: Pending) -> None:
+        lane = self.lane(each)
+        if each is next(one for one in self.held if self.lane(one) == lane):
+            self.failed.discard(lane)
+            self.suspects.discard(lane)
+        self.held.remove(each)
 
     def check(self, batch: list[Pending]) -> None:
         assert len(batch) <= self.events
@@ -101,14 +142,18 @@ class LanesMachine(RuleBasedStateMachine):
             verdict = data.draw(st.sampled_from(["done", "retry", "back"]))
             if verdict == "done":
                 self.lanes.done([each])
-                self.held.remove(each)
+                self.ended(each)
             elif verdict == "retry":
+                if self.lane(each) not in self.failed:
+                    self.failed.add(self.lane(each))
+                    self.suspects.add(self.lane(each))
                 due = self.now + data.draw(st.integers(1, 5))
                 self.lanes.retry([each], due)
                 lane = self.lane(each)
                 self.blocked[lane] = max(self.blocked.get(lane, 0.0), due)
             else:
                 self.lanes.put_back([each])
+        self.again -= {self.lane(each) for each in batch}
 
     @rule(seconds=st.integers(1, 4))
     def wake(self, seconds: int) -> None:
@@ -116,22 +161,18 @@ class LanesMachine(RuleBasedStateMachine):
         self.lanes.wake(self.now)
         self.blocked = {k: due for k, due in self.blocked.items() if due > self.now}
 
-    @rule()
-    def wake_all(self) -> None:
-        self.lanes.wake_all()
-        self.blocked.clear()
-
-    @rule()
-    def give_up(self) -> None:
-        each = self.lanes.take_longest_blocked()
+    @rule(suspects=st.booleans())
+    def give_up(self, *, suspects: bool) -> None:
+        each = self.lanes.take_longest_blocked(suspects=suspects)
         busy = {self.lane(one) for flight in self.flying for one in flight}
-        assert (each is not None) == any(lane not in busy for lane in self.blocked)
+        idle = self.blocked.keys() - busy
+        assert (each is not None) == bool(idle if suspects else idle - self.suspects)
         if each is not None:
             self.blocked.pop(self.lane(each))
             mine = [one for one in self.held if self.lane(one) == self.lane(each)]
             assert each is mine[0]
             self.lanes.done([each])
-            self.held.remove(each)
+            self.ended(each)
 
     @invariant()
     def counts_agree(self) -> None:
@@ -149,7 +190,7 @@ class LanesMachine(RuleBasedStateMachine):
         for batch in self.flying:
             self.lanes.done(batch)
             self.held = [each for each in self.held if each not in batch]
-        self.lanes.wake_all()
+        self.lanes.wake(float("inf"))
         while batch := self.lanes.take(self.now):
             self.lanes.done(batch)
             self.held = [each for each in self.held if each not in batch]

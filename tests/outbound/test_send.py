@@ -209,19 +209,90 @@ async def test_a_slow_server_is_left(send: AiohttpSend) -> None:
         await ends.wait()
         return web.Response()
 
+    asyncio.get_running_loop().call_later(0.2, ends.set)
+    answer = await ask(send, handler)
+    assert isinstance(answer, NoResponse)
+    assert "Timeout" in answer.reason
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+async def test_an_answer_whose_body_drips_is_what_its_status_says(
+    send: AiohttpSend, status: int
+) -> None:
+    send = AiohttpSend(send._session, timeout_s=0.05)
+    ends = asyncio.Event()
+
     async def drip(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(status=status)
         await response.prepare(request)
         await response.write(b"x")
         await ends.wait()
         return response
 
-    for each in (handler, drip):
-        asyncio.get_running_loop().call_later(0.2, ends.set)
-        answer = await ask(send, each)
-        assert isinstance(answer, NoResponse)
-        assert "Timeout" in answer.reason
-        ends.clear()
+    asyncio.get_running_loop().call_later(0.2, ends.set)
+    response = found(await ask(send, drip))
+    assert (response.status, response.body) == (status, b"x")
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"400 Bad", b"503 Busy"])
+@pytest.mark.parametrize(
+    ("rest", "body"),
+    [
+        (b"Content-Length: 100\r\n\r\nshort", b"short"),
+        (b"Content-Length: 100\r\n\r\n", b""),
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", b"short"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b""),
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b""),
+        (b"Content-Length: 2\r\n\r\nok, and more", b""),  # in one piece: not read
+        (b"Content-Length: nonsense\r\n\r\n", b""),
+        (b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", b""),
+        (b"X: " + b"x" * 100_000 + b"\r\n\r\n", b""),
+        (b"".join(b"X-%d: 1\r\n" % n for n in range(500)) + b"\r\n", b""),
+        (b"no header\r\n\r\n", b""),
+        (b"X: cut off", b""),
+    ],
+)
+async def test_the_status_line_is_the_answer_whatever_breaks_behind_it(
+    send: AiohttpSend, status: bytes, rest: bytes, body: bytes
+) -> None:
+    """Of F3: a 200 was sent again until max_age, though the receiver had it."""
+    response = found(await ask_raw(send, b"HTTP/1.1 " + status + b"\r\n" + rest))
+    assert response.status == int(status[:3])
+    assert response.body == body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No\r\n\r\nok",
+    ],
+)
+async def test_a_body_where_none_may_be_takes_nothing_from_the_answer(
+    send: AiohttpSend, answer: bytes
+) -> None:
+    response = found(await ask_raw(send, answer))
+    assert (response.status, response.body) == (204, b"")
+
+
+async def test_a_reset_in_the_body_takes_nothing_from_the_answer(
+    send: AiohttpSend,
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        request = Request(url=f"http://127.0.0.1:{port}/", body=b"x")
+        response = found(await send(request))
+    assert (response.status, response.body) == (200, b"short")
 
 
 @pytest.mark.parametrize(
@@ -231,10 +302,10 @@ async def test_a_slow_server_is_left(send: AiohttpSend) -> None:
         b"",
         b"garbage\r\n\r\n",
         b"HTTP/1.1 banana\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"\x00\x01HTTP/1.1 200 OK\r\n\r\n",
     ],
 )
 async def test_what_is_no_answer_names_the_error(

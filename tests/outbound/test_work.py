@@ -33,6 +33,7 @@ async def test_every_event_is_delivered_once_and_in_the_order_of_its_person(
                 "breaker": None,
                 "pending": 0,
                 "lag": 0,
+                "last_failure": None,
             }
         for user in range(7):
             wanted = [f"m{number}" for number in range(user, 300, 7)]

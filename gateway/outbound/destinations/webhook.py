@@ -8,10 +8,11 @@ a header cannot hold it; not on a request with several events); `X-Gateway-Repla
 replay; `X-Gateway-Signature: sha256=HEX`, the HMAC-SHA256 of the body, when `secret` is
 set. Yours are added, and may replace the content type.
 
-Answer with 2xx when you have it. 408, 423, 429, 5xx, a redirect or no answer: it is
-sent again, not before `Retry-After`. 401, 403, 407: nothing is sent until a probe
-succeeds. Other 4xx: it is never sent again but kept in `dead.NAME`; a batch is first
-sent again in parts, so that only the bad event is given up. An event may come twice
+Answer with 2xx when you have it: the status line is the answer. 408, 423, 425, 429,
+460, 499, 5xx, a redirect or no answer: it is sent again, not before `Retry-After`. 401,
+403, 407: so, too, and when nobody else is served only probes are sent. Other 4xx: it is
+never sent again but kept in `dead.NAME`; a batch is first sent again in parts, so that
+only the bad event is given up. An event may come twice
 (after a crash, or if your answer was lost): its message id tells.
 """
 

@@ -1,0 +1,236 @@
+"""One bad message harms no other: not by what it is answered, nor by how many it is.
+
+A real worker in virtual time; ``SEED=7 pytest ...`` lives the worlds from 7 on.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import random
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+from gateway.outbound import held
+from gateway.outbound.contract import Traits
+from tests.outbound.lives import KINDS, PATIENT, REASONS, Life, judge
+from tests.outbound.worlds import REFUSALS, Person, World, run
+
+SEED = int(os.environ.get("SEED", "0"))
+WORLDS, MANY_WORLDS = 100, 20_000
+GOOD = [f"good{number}" for number in range(100)]
+MINUTE_S = 60.0
+
+
+def peopled(bad: list[str], how: str, **more: Any) -> World:
+    world = World(**more)
+    for key in bad:
+        world.people[key] = Person(key, how)
+    for key in GOOD:
+        world.people[key] = Person(key)
+    return world
+
+
+def names(how: str, count: int) -> list[str]:
+    return [f"{'filter' if how == 'filter' else 'bad'}{n}" for n in range(count)]
+
+
+async def arrive(world: World, keys: list[str], every_s: float = 0.0) -> list[int]:
+    offsets = []
+    for key in keys:
+        offsets.append(world.log.append(key))
+        if every_s:
+            await asyncio.sleep(every_s)
+    return offsets
+
+
+def waits(world: World, offsets: list[int]) -> list[float]:
+    """How long each of these waited until it was delivered, the longest last."""
+    assert all(world.log.ends[each]["kind"] == "delivered" for each in offsets)
+    return sorted(
+        world.log.ends[each]["at_s"] - world.log.appended_s[each] for each in offsets
+    )
+
+
+def chance() -> Any:
+    return random.Random(SEED).random
+
+
+@pytest.mark.parametrize("how", KINDS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_whose_events_fail_hold_up_nobody(how: str, count: int) -> None:
+    """Of F1: two persons are answered 403, then 100 others come, after a quiet time."""
+
+    async def live() -> None:
+        world, bad = peopled(names(how, count), how), names(how, count)
+        async with world.working(chance()) as worker:
+            await arrive(world, bad)
+            await asyncio.sleep(80.0)
+            good = await arrive(world, GOOD, every_s=0.2)
+            await asyncio.sleep(1.0)
+            assert waits(world, good)[-1] < 1.0
+            again = await arrive(world, GOOD, every_s=2.0)  # and a second quiet time
+            await asyncio.sleep(1.0)
+            assert waits(world, again)[-1] < 1.0
+            assert worker.state()["breaker"] is None
+            assert world.notices.counts["breaker_open"] <= 1
+
+    run(live())
+
+
+@pytest.mark.parametrize("how", [how for how in KINDS if how != "hang"])
+def test_many_whose_events_fail_hold_up_nobody_for_more_than_seconds(how: str) -> None:
+    """Of S7: one request with 300 bad events, then honest ones, ten a second."""
+
+    async def live() -> None:
+        bad = names(how, 300)
+        world = peopled(bad, how)
+        async with world.working(chance(), max_age_s=MINUTE_S):
+            await arrive(world, bad)
+            good = await arrive(world, GOOD, every_s=0.1)
+            await asyncio.sleep(1.0)
+            assert waits(world, good)[-1] < 2.0
+            await arrive(world, GOOD * 3, every_s=1.0)
+            ends = Counter(
+                (world.log.ends[n]["kind"], world.log.ends[n]["reason"])
+                for n in range(len(bad))
+            )
+            assert ends == {("dead", REASONS.get(how, "max_age")): 300}
+
+    run(live())
+
+
+@pytest.mark.parametrize("how", ["403", "500", "400", "bug"])
+def test_thousands_in_a_block_hold_up_nobody_for_more_than_seconds(how: str) -> None:
+    async def live() -> None:
+        bad = names(how, 4_000)
+        world = peopled(bad, how)
+        async with world.working(chance()):
+            await arrive(world, bad)
+            good = await arrive(world, GOOD, every_s=0.1)
+            await asyncio.sleep(10.0)
+            assert waits(world, good)[-1] < 15.0
+
+    run(live())
+
+
+def test_one_that_hangs_in_a_batch_or_fails_it_holds_up_nobody() -> None:
+    """A batch of 100 fails for one event's sake: each is tried alone next."""
+    for how in REFUSALS:
+
+        async def live(how: str = how) -> None:
+            traits = Traits(types=frozenset({"identify"}), batch_events=100)
+            world = peopled(["bad"], how, traits=traits)
+            async with world.working(chance()):
+                good = await arrive(world, ["bad", *GOOD])
+                await asyncio.sleep(30.0)
+                assert waits(world, good[1:])[-1] < 25.0
+                later = await arrive(world, GOOD, every_s=0.1)
+                await asyncio.sleep(1.0)
+                assert waits(world, later)[-1] < 1.0
+
+        run(live())
+
+
+@pytest.mark.parametrize("how", [how for how in KINDS if how not in ("hang", "bug")])
+def test_a_restart_changes_nothing(how: str) -> None:
+    """Those who fail come first again, and are new to the new worker."""
+
+    async def live() -> None:
+        bad = names(how, 500)
+        world = peopled(bad, how)
+        await arrive(world, bad)
+        for _ in range(3):
+            async with world.working(chance()):
+                good = await arrive(world, GOOD, every_s=0.1)
+                await asyncio.sleep(2.0)
+                assert waits(world, good)[-1] < 3.0
+
+    run(live())
+
+
+@pytest.mark.parametrize("how", ["401", "503", "later", "hang"])
+def test_one_that_serves_nobody_is_left_in_peace_and_nothing_is_given_up(
+    how: str,
+) -> None:
+    async def live() -> None:
+        world = peopled([], "")
+        world.outages = [(1_000.0, 1_000.0 + 90 * MINUTE_S, how)]
+        async with world.working(chance(), max_age_s=5 * MINUTE_S) as worker:
+            offsets = await arrive(world, GOOD * 3, every_s=18.0)
+            assert worker.state()["breaker"] is not None
+            assert not world.log.ends
+            hour = [n for n in world.calls if n >= 1_000.0 + 30 * MINUTE_S]
+            assert len(hour) <= 60 * MINUTE_S * (0.2 if how in PATIENT else 1.1)
+            world.outages.clear()
+            await asyncio.sleep(5 * MINUTE_S)
+            assert len(waits(world, offsets)) == 300
+
+    run(live())
+
+
+def test_of_one_that_refuses_all_for_good_twenty_events_are_given_up_at_most() -> None:
+    async def live() -> None:
+        world = peopled([], "")
+        world.outages = [(1_000.0, 1_000.0 + 60 * MINUTE_S, "400")]
+        async with world.working(chance(), concurrency=1):
+            await arrive(world, GOOD * 9, every_s=4.0)
+            assert len(world.log.ends) == 20
+            await asyncio.sleep(5 * MINUTE_S)
+        kinds = Counter(each["kind"] for each in world.log.ends.values())
+        assert kinds == {"dead": 20, "delivered": 880}
+
+    run(live())
+
+
+def test_at_the_bound_those_who_fail_alone_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More blocked people than a worker holds events, or marks have runs."""
+    monkeypatch.setattr(held, "PENDING_EVENTS", 1_000)
+
+    async def live() -> None:
+        bad = names("403", 1_500)
+        world = peopled(bad, "403")
+        offsets: list[int] = []
+        async with world.working(chance()):
+            for number, key in enumerate(bad):
+                offsets += await arrive(world, [key, GOOD[number % 100]], 0.01)
+            await asyncio.sleep(5.0)
+            assert waits(world, offsets[1::2])[-1] < 5.0
+            reasons = Counter(each["reason"] for each in world.log.ends.values())
+            assert reasons["pressure"] > 1_000
+
+    run(live())
+
+
+def live(seed: int) -> tuple[int, str, int]:
+    """Live one world; what is wrong in it, and how many events it had."""
+    life = Life(seed)
+    try:
+        run(life.live())
+        judge(life)
+    except AssertionError as error:
+        return seed, str(error).partition("\n")[0] or "assertion", 0
+    return seed, "", len(life.world.log.records)
+
+
+def test_in_every_world_who_can_be_served_is_and_who_cannot_ends() -> None:
+    wrong = [found for n in range(WORLDS) if (found := live(SEED + n))[1]]
+    assert not wrong, f"SEED={wrong[0][0]}: {wrong[0][1]}; {len(wrong)} of {WORLDS}"
+
+
+@pytest.mark.soak
+def test_soak_in_twenty_thousand_worlds() -> None:
+    seeds = range(SEED, SEED + MANY_WORLDS)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
+        found = list(pool.map(live, seeds, chunksize=50))
+    wrong = [(seed, problem) for seed, problem, _ in found if problem]
+    events = sum(count for _, _, count in found)
+    print(
+        f"\n{len(found)} worlds from SEED={SEED}, {events} events, {len(wrong)} wrong"
+    )
+    assert not wrong, wrong[:20]
