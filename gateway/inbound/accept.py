@@ -23,6 +23,7 @@ from gateway.inbound import answer, decode
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.cut import cut
+from gateway.inbound.door import Door
 from gateway.inbound.inflate import inflate
 from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.rate import Budget
@@ -31,6 +32,7 @@ from gateway.inbound.refusal import Fault, Refusal
 from gateway.log.contract import EventLog
 from gateway.metrics import Metrics
 
+LARGE_BYTES = 1_000_000  # of a batch: nearly no SDK sends as much
 STALL_S = 0.002  # judging goes on for so long, then other requests get their turn
 FULL = LogError("too much waits to be written; send again", "overloaded")
 STRICT_MODE = istr("X-Strict-Mode")
@@ -47,6 +49,11 @@ class Acceptor:
     receiver: Receiver
     metrics: Metrics
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    doors: tuple[Door, Door] = field(init=False)  # for common batches, for large ones
+
+    def __post_init__(self) -> None:
+        at_once, waiting = 2 * LARGE_BYTES, self.limits.waiting_bytes // 2
+        self.doors = Door(at_once, waiting), Door(self.limits.request_bytes, waiting)
 
     async def accept(
         self, request: web.BaseRequest | Whole, endpoint: Endpoint
@@ -103,6 +110,21 @@ class Acceptor:
         body = inflate(body, encoding, self.limits.request_bytes)
         if work.endpoint.type is not None:
             return self._take_single(work, body)
+        return await self._take_in_turn(work, body)
+
+    async def _take_in_turn(self, work: Work, body: bytes) -> Answer | None:
+        """A batch, as soon as there is room for what it is parsed to."""
+        size = len(body)
+        if size <= self.limits.message_bytes:
+            return await self._take_batch(work, body)
+        door = self.doors[size > LARGE_BYTES]
+        await door.enter(size)
+        try:
+            return await self._take_batch(work, body)
+        finally:
+            door.leave(size)
+
+    async def _take_batch(self, work: Work, body: bytes) -> Answer | None:
         if await self._take_cut(work, body):
             return None
         return await self._take_whole(work, body)

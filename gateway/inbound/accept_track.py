@@ -144,13 +144,25 @@ class TrackAcceptor(Acceptor):
         self._check_origin(work, source)
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
-        value, work.suspect, work.crowded = decode.decode(
-            body.strip() or track_api.EMPTY, self.limits, batch=ticket.call.is_batch
-        )
         if ticket.call.is_batch:
-            messages = decode.messages_of(value, self.limits)
-        else:
-            messages, work.single = [value], body
+            return await self._take_in_turn(work, body)
+        value, work.suspect, _ = decode.decode(
+            body.strip() or track_api.EMPTY, self.limits, batch=False
+        )
+        work.single = body
+        return await self._take_each(work, body, [value], source)
+
+    async def _take_batch(self, work: Work, body: bytes) -> Answer | None:
+        assert work.source is not None
+        value, work.suspect, work.crowded = decode.decode(
+            body.strip() or track_api.EMPTY, self.limits
+        )
+        messages = decode.messages_of(value, self.limits)
+        return await self._take_each(work, body, messages, work.source)
+
+    async def _take_each(
+        self, work: Work, body: bytes, messages: list[Json], source: Source
+    ) -> Answer | None:
         sources = [source] * len(messages)
         if (late := self._spend(sources)) is not None:
             return late
@@ -195,5 +207,6 @@ def beside(acceptor: Acceptor, sources: Mapping[str, Source]) -> TrackAcceptor:
         metrics=acceptor.metrics,
         budgets=acceptor.budgets,
     )
+    track.doors = acceptor.doors
     track.public_url = ""
     return track
