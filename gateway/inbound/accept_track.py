@@ -138,31 +138,23 @@ class TrackAcceptor(Acceptor):
         return answer.region(self.public_url)
 
     async def _take_all(self, work: Work, body: bytes) -> Answer | None:
-        ticket, source = work.endpoint.ticket, work.source
-        assert ticket is not None
-        assert source is not None  # ``TrackKeys`` knows whose it is, or refuses it
-        self._check_origin(work, source)
+        assert work.source is not None  # ``TrackKeys`` knows whose it is, or refuses it
+        self._check_origin(work, work.source)
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
-        if ticket.call.is_batch:
-            return await self._take_in_turn(work, body)
-        value, work.suspect, _ = decode.decode(
-            body.strip() or track_api.EMPTY, self.limits, batch=False
-        )
-        work.single = body
-        return await self._take_each(work, body, [value], source)
+        return await self._take_in_turn(work, body)
 
-    async def _take_batch(self, work: Work, body: bytes) -> Answer | None:
-        assert work.source is not None
+    async def _take_body(self, work: Work, body: bytes) -> Answer | None:
+        ticket, source = work.endpoint.ticket, work.source
+        assert ticket is not None
+        assert source is not None
         value, work.suspect, work.crowded = decode.decode(
-            body.strip() or track_api.EMPTY, self.limits
+            body.strip() or track_api.EMPTY, self.limits, batch=ticket.call.is_batch
         )
-        messages = decode.messages_of(value, self.limits)
-        return await self._take_each(work, body, messages, work.source)
-
-    async def _take_each(
-        self, work: Work, body: bytes, messages: list[Json], source: Source
-    ) -> Answer | None:
+        if ticket.call.is_batch:
+            messages = decode.messages_of(value, self.limits)
+        else:
+            messages, work.single = [value], body
         sources = [source] * len(messages)
         if (late := self._spend(sources)) is not None:
             return late
@@ -207,6 +199,6 @@ def beside(acceptor: Acceptor, sources: Mapping[str, Source]) -> TrackAcceptor:
         metrics=acceptor.metrics,
         budgets=acceptor.budgets,
     )
-    track.doors = acceptor.doors
+    track.doors, track.held = acceptor.doors, acceptor.held
     track.public_url = ""
     return track

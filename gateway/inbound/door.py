@@ -6,8 +6,16 @@ that come together would be parsed together.
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 from gateway.errors import LogError
+
+
+@dataclass(slots=True)
+class Held:
+    """What all requests hold for the log while they are judged, in bytes."""
+
+    bytes: int = 0
 
 
 class Door:

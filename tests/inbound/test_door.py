@@ -1,14 +1,20 @@
 """Large bodies are parsed in turn, and hold up nobody who is small."""
 
 import asyncio
+import gc
 import gzip
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import LogError
+from gateway.inbound import accept
 from gateway.inbound.accept import LARGE_BYTES, Acceptor
 from gateway.inbound.door import Door
+from gateway.inbound.judge import Work
 from tests.inbound.house import GOOD, ask
+from tests.inbound.samples import LIMITS
 from tests.path.running import until
 
 
@@ -98,7 +104,7 @@ async def test_large_batches_are_judged_one_at_a_time_and_others_meanwhile(
 ):
     """20 that came together took 1.5 GB: all were parsed before one was judged."""
     inside, most, held = 0, 0, asyncio.Event()
-    real = Acceptor._take_batch
+    real = Acceptor._take_body
 
     async def watched(self, work, body):
         nonlocal inside, most
@@ -109,7 +115,7 @@ async def test_large_batches_are_judged_one_at_a_time_and_others_meanwhile(
             inside -= 1
         return await real(self, work, body)
 
-    monkeypatch.setattr(Acceptor, "_take_batch", watched)
+    monkeypatch.setattr(Acceptor, "_take_body", watched)
     filler = b" " * 2_500_000
     large = b'{"batch":[{"type":"page","userId":"u"}],"x":"%s"}' % filler
     packed = gzip.compress(large)
@@ -147,3 +153,46 @@ async def test_too_many_large_bodies_are_503_soon_to_be_retried(house):
     assert (await house.post("/v1/batch", {"batch": [GOOD]}))[0] == 200
     doors[0].inside = doors[0].waiting = 0
     assert (await house.post("/v1/batch", body))[0] == 200
+
+
+async def test_what_requests_hold_together_while_judged_counts_as_waiting(
+    house, monkeypatch
+):
+    """Small ones under a large context became 17 MB each, all at the same time."""
+    monkeypatch.setattr(accept, "STALL_S", 0.0)  # a turn after every message
+    acceptor, most = house.listener.acceptor, 0
+    acceptor.limits = replace(LIMITS, waiting_bytes=2_000_000)
+    real = Acceptor._hold
+
+    def watched(self, work, before):
+        nonlocal most
+        held = real(self, work, before)
+        most = max(most, self.held.bytes)
+        return held
+
+    monkeypatch.setattr(Acceptor, "_hold", watched)
+    shared = {"context": {"a": "x" * 30_000}}
+    body = {**shared, "batch": [{"type": "page", "userId": "u"}] * 40}
+    posts = [house.post("/v1/batch", body) for _ in range(6)]
+    answers = await asyncio.gather(*posts)
+    statuses = Counter(status for status, *_ in answers)
+    assert statuses.keys() == {200, 503}
+    codes = {said["code"] for status, said, _ in answers if status == 503}
+    assert codes == {"overloaded"}
+    assert 1_000_000 < most <= 2_000_000
+    assert acceptor.held.bytes == 0
+    assert not [each for each in gc.get_objects() if isinstance(each, Work)]
+    assert (await house.post("/v1/batch", body))[0] == 200
+
+
+async def test_a_request_that_is_refused_holds_nothing_while_that_is_written(house):
+    """Its error held all that was parsed, 100 of them 2 GB, until the log was done."""
+    numbers = b",".join([b"0"] * 60_000)
+    body = b'{"batch":[{"type":"page"}],"context":{"a":[%s]}}' % numbers
+    house.log.open.clear()
+    post = asyncio.create_task(house.post("/v1/batch", body))
+    await until(lambda: house.log.waiting)
+    lists = (each for each in gc.get_objects() if isinstance(each, list))
+    assert not [each for each in lists if len(each) == 60_000]
+    house.log.open.set()
+    assert (await post)[0] == 400
