@@ -23,6 +23,7 @@ from gateway.inbound import answer, decode
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.cut import cut
+from gateway.inbound.door import Door, Held
 from gateway.inbound.inflate import inflate
 from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.rate import Budget
@@ -31,8 +32,11 @@ from gateway.inbound.refusal import Fault, Refusal
 from gateway.log.contract import EventLog
 from gateway.metrics import Metrics
 
+LARGE_BYTES = 1_000_000  # of a batch: nearly no SDK sends as much
+TURN_BYTES = 200_000  # are parsed in about STALL_S
 STALL_S = 0.002  # judging goes on for so long, then other requests get their turn
-FULL = LogError("too much waits to be written; send again", "overloaded")
+TOO_MUCH = "too much waits to be written; send again"
+FULL = LogError(TOO_MUCH, "overloaded")  # never raised: it would keep what it passed
 STRICT_MODE = istr("X-Strict-Mode")
 
 
@@ -47,6 +51,13 @@ class Acceptor:
     receiver: Receiver
     metrics: Metrics
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    doors: tuple[Door, Door] = field(init=False)  # for common batches, for large ones
+    held: Held = field(default_factory=Held)
+
+    def __post_init__(self) -> None:
+        waiting = self.limits.waiting_bytes // 2
+        large = Door(self.limits.request_bytes, waiting)
+        self.doors = Door(LARGE_BYTES, waiting), large
 
     async def accept(
         self, request: web.BaseRequest | Whole, endpoint: Endpoint
@@ -64,9 +75,11 @@ class Acceptor:
         except AuthError as error:
             return answer.unauthorized(error)
         except MessageError as error:
-            return await self._refuse_request(work, body, error)
+            # Not this one: it would hold all that was parsed until the log has written.
+            refused = MessageError(error.code, str(error))
         except LogError as error:
             return answer.unavailable(error)
+        return await self._refuse_request(work, body, refused)
 
     async def _answer(self, work: Work, body: bytes) -> Answer:
         if (late := await self._take_all(work, body)) is not None:
@@ -101,6 +114,29 @@ class Acceptor:
         """
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
+        if work.endpoint.type is not None and len(body) <= self.limits.message_bytes:
+            return self._take_single(work, body)
+        return await self._take_in_turn(work, body)
+
+    async def _take_in_turn(self, work: Work, body: bytes) -> Answer | None:
+        """As soon as there is room for what it is parsed to.
+
+        What takes long to parse is not even parsed before others had a turn, so that
+        of many that come together one after the other is.
+        """
+        size = len(body)
+        if size <= self.limits.message_bytes:
+            return await self._take_body(work, body)
+        door = self.doors[size > LARGE_BYTES]
+        await door.enter(size)
+        try:
+            if size > TURN_BYTES:
+                await asyncio.sleep(0)
+            return await self._take_body(work, body)
+        finally:
+            door.leave(size)
+
+    async def _take_body(self, work: Work, body: bytes) -> Answer | None:
         if work.endpoint.type is not None:
             return self._take_single(work, body)
         if await self._take_cut(work, body):
@@ -172,12 +208,28 @@ class Acceptor:
     ) -> None:
         """All messages of a batch, with a turn for other requests in between."""
         take, clock = self.judge.take, time.perf_counter
-        began = clock()
-        for index, source in enumerate(sources):
-            take(work, index, next(messages), source)
-            if clock() - began > STALL_S:
-                await asyncio.sleep(0)
-                began = clock()
+        began, held = clock(), 0
+        try:
+            for index, source in enumerate(sources):
+                take(work, index, next(messages), source)
+                if clock() - began > STALL_S:
+                    held = self._hold(work, held)
+                    await asyncio.sleep(0)
+                    began = clock()
+        finally:
+            self.held.bytes -= held
+
+    def _hold(self, work: Work, before: int) -> int:
+        """What it holds for the log counts as waiting while others have their turn.
+
+        LogError when all together would be more than may wait.
+        """
+        others, size = self.held.bytes - before, work.log_bytes
+        room = self.limits.waiting_bytes - others - size
+        if others and self.log.waiting_bytes > room:
+            raise LogError(TOO_MUCH, "overloaded")
+        self.held.bytes = others + size
+        return size
 
     def _known(self, work: Work, around: Mapping[str, Json]) -> Source | None:
         """Whose all messages are, if the request says it and its origin may send."""

@@ -138,12 +138,16 @@ class TrackAcceptor(Acceptor):
         return answer.region(self.public_url)
 
     async def _take_all(self, work: Work, body: bytes) -> Answer | None:
-        ticket, source = work.endpoint.ticket, work.source
-        assert ticket is not None
-        assert source is not None  # ``TrackKeys`` knows whose it is, or refuses it
-        self._check_origin(work, source)
+        assert work.source is not None  # ``TrackKeys`` knows whose it is, or refuses it
+        self._check_origin(work, work.source)
         encoding = work.headers.get(hdrs.CONTENT_ENCODING)
         body = inflate(body, encoding, self.limits.request_bytes)
+        return await self._take_in_turn(work, body)
+
+    async def _take_body(self, work: Work, body: bytes) -> Answer | None:
+        ticket, source = work.endpoint.ticket, work.source
+        assert ticket is not None
+        assert source is not None
         value, work.suspect, work.crowded = decode.decode(
             body.strip() or track_api.EMPTY, self.limits, batch=ticket.call.is_batch
         )
@@ -195,5 +199,6 @@ def beside(acceptor: Acceptor, sources: Mapping[str, Source]) -> TrackAcceptor:
         metrics=acceptor.metrics,
         budgets=acceptor.budgets,
     )
+    track.doors, track.held = acceptor.doors, acceptor.held
     track.public_url = ""
     return track
