@@ -40,7 +40,7 @@ from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed, follow
 from gateway.outbound.work import Worker
 from gateway.parts import Parts, check, declared_of, replay_rules, topics_of
-from gateway.ports import Port, bind, tls
+from gateway.ports import Port, bind, tls, watch_descriptors
 from gateway.workspace.settings import name_of
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ async def _run(
 ) -> None:
     """From ready to drained: stop accepting, finish, settle, in this order."""
     async with asyncio.TaskGroup() as tasks:
-        beside = [tasks.create_task(_flush(running.notices))]
+        notices = running.notices
+        beside = [tasks.create_task(_flush(notices))]
+        beside.append(tasks.create_task(watch_descriptors(notices)))
         if name_of(config) is None or not running.workers:
             running.suppressed.known.set()
         else:
@@ -171,7 +173,7 @@ async def _run(
             worker.request_stop()
         for task in beside:
             task.cancel()
-    running.notices.flush()
+    notices.flush()
 
 
 async def _follow(running: Running) -> None:
