@@ -38,7 +38,7 @@ from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, declared_of, topics_of
-from gateway.ports import Port, bind, tls
+from gateway.ports import Port, bind, tls, watch_descriptors
 from gateway.replay.rules import steps
 from gateway.wing import Opened, Readiness, Shared
 
@@ -171,7 +171,9 @@ async def _run(
 ) -> None:
     """From ready to drained: stop accepting, finish, settle, in this order."""
     async with asyncio.TaskGroup() as tasks:
-        beside = [tasks.create_task(_flush(running.notices))]
+        notices = running.notices
+        beside = [tasks.create_task(_flush(notices))]
+        beside.append(tasks.create_task(watch_descriptors(notices)))
         for wing in running.wings:
             work = _keep_wing(wing, running.ready.say(), running)
             beside.append(tasks.create_task(work))
@@ -185,7 +187,7 @@ async def _run(
             worker.request_stop()
         for task in beside:
             task.cancel()
-    running.notices.flush()
+    notices.flush()
 
 
 async def _keep_running(worker: Worker, running: Running) -> None:

@@ -55,6 +55,7 @@ NoticeCode = Literal[
     "log_settle_recovered",
     "log_weak_topic",
     # what is wrong with the gateway itself
+    "out_of_file_descriptors",
     "bug",
     "wing_failed",
     "worker_failed",
@@ -113,6 +114,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "log_settle_recovered": "A worker can commit again.",
         "log_weak_topic": "A topic is made so that it cannot keep every promise; "
         "`weakness` says how.",
+        "out_of_file_descriptors": "The process has no file descriptor left: new "
+        "connections are closed. Raise `ulimit -n` (LimitNOFILE of systemd).",
         "bug": "The gateway failed on one message or event, which was set aside; the "
         "place says where. Please report it.",
         "wing_failed": "The gateway failed in a part beside the road (the workspace), "

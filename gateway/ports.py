@@ -1,5 +1,8 @@
 """Binds a port before anything else starts, so that a taken one is named at once."""
 
+import asyncio
+import errno
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -8,9 +11,11 @@ from aiohttp import web
 
 from gateway.config import Config
 from gateway.errors import ConfigError, GatewayError
+from gateway.notices import Notice, Notices
 from gateway.values import address
 
 BACKLOG = 1_024
+LOOK_S = 1.0  # whether another connection could be taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,21 @@ async def bind(
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if secure else "http"
     return Port(runner=runner, url=f"{scheme}://{shown}:{bound.getsockname()[1]}")
+
+
+async def watch_descriptors(notices: Notices) -> None:
+    """Post ``out_of_file_descriptors`` for each second without any; until cancelled.
+
+    The loop is not told: new connections are closed before anybody sees them.
+    """
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            os.close(os.open(os.curdir, os.O_RDONLY))
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                notice = Notice("out_of_file_descriptors", os.strerror(error.errno))
+                notices.post("server.listen", notice)
 
 
 def tls(config: Config) -> ssl.SSLContext | None:

@@ -24,6 +24,7 @@ Headers = Mapping[str, str]
 ALLOWED_HEADERS = "authorization, content-type, x-retry-count"
 ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 PREFLIGHT_SECONDS = 86_400
+ECHO_MAX = 2_048  # characters of a request's header that come back in its answer
 RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
 RETRY_SECONDS_MAX = 30
 
@@ -51,9 +52,13 @@ class Reply(web.StreamResponse):
         self._keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write everything; called by aiohttp once per request."""
+        """Write everything; called by aiohttp once per request.
+
+        The next request waits until not too much is unread (``unread.py``).
+        """
         if request.transport is not None:
             request.transport.write(self._wire)
+            await request.writer.drain()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -74,7 +79,7 @@ def wire(
         f"Content-Length: {len(answer.body)}",
         *(f"{name}: {value}" for name, value in answer.headers),
     ]
-    if origin is not None and answer.cors:
+    if origin is not None and answer.cors and len(origin) <= ECHO_MAX:
         lines += _cors(origin, asked)
     if close:
         lines.append("Connection: close")
@@ -113,6 +118,8 @@ def to_whole(answer: Answer, headers: Headers) -> bytes:
 
 def _cors(origin: str, asked: str | None) -> list[str]:
     """Any origin may ask: the key decides, and ``origins`` is judged on the POST."""
+    if asked is not None and len(asked) > ECHO_MAX:
+        asked = None  # no browser asks for so many
     asked = ", ".join(filter(None, (ALLOWED_HEADERS, asked)))
     return [
         f"Access-Control-Allow-Origin: {origin}",

@@ -1,15 +1,15 @@
 """A connection of the public port: bytes to requests, answers to bytes.
 
-aiohttp parses, bounds and times everything. What is not HTTP or never arrives ends here
-in bounded time. A POST that arrives whole, as nearly all do, is answered without the
-task, the request and the response that aiohttp makes for each: they would cost more
-than judging the message.
+aiohttp parses, bounds and times everything. What is not HTTP, never arrives or is never
+read ends here in bounded time. A POST that arrives whole, as nearly all do, is answered
+without the task, the request and the response that aiohttp makes for each: they would
+cost more than judging the message.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_parser import RawRequestMessage
@@ -20,9 +20,31 @@ from gateway.inbound.answer import Reply
 from gateway.inbound.head import Head, learned
 from gateway.inbound.judge import Endpoint
 from gateway.inbound.listen import ENDPOINTS, Listener
+from gateway.inbound.parse import HEADER_BYTES_MAX, HEADERS_MAX, Parser, reason
 from gateway.inbound.receive import Whole
+from gateway.inbound.target import origin_form
+from gateway.inbound.unread import Unread
 
-HEADER_BYTES_MAX = 16_384  # a request line, a header
+# All that is not public of aiohttp's RequestHandler and used below: what a new version
+# of aiohttp may change without saying so, and why pyproject.toml allows one line of it.
+BORROWED = (
+    "_close",  # no request is taken any more
+    "_drain_waiter",  # a request whose answer waits to be read waits for this
+    "_force_close",  # the same, and the transport is closed
+    "_handler_waiter",  # a shutdown waits for this while a request is under way
+    "_loop",
+    "_messages",  # what is parsed and not taken
+    "_next_keepalive_close_time",
+    "_parser",
+    "_pause_transport_reading",
+    "_paused",  # more is unread than may be; `writing_paused` costs a call
+    "_reading_paused",  # a body's buffer is full
+    "_buffer_paused",  # `_messages` is full
+    "_request_count",
+    "_request_in_progress",
+    "_resume_transport_reading",
+    "_waiter",  # aiohttp's task waits for this when there is nothing to take
+)
 FIRST_REQUEST_SECONDS = 30.0  # from connecting to a whole head
 KEEPALIVE_SECONDS = 75.0
 LINGER_SECONDS = 5.0  # reading on after an early refusal, so that it is seen
@@ -34,7 +56,15 @@ QUIET.setLevel(logging.CRITICAL)  # requests are counted, not logged
 class Connection(web.RequestHandler):
     """A connection that must send a whole request head in time, and hears JSON."""
 
-    __slots__ = ("_answering", "_between", "_head", "_listener", "_patience", "_remote")
+    __slots__ = (
+        "_answering",
+        "_between",
+        "_head",
+        "_listener",
+        "_patience",
+        "_remote",
+        "_unread",
+    )
 
     def __init__(self, server: "Server", listener: Listener) -> None:
         super().__init__(
@@ -44,18 +74,24 @@ class Connection(web.RequestHandler):
             lingering_time=LINGER_SECONDS,
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
             access_log=QUIET,
             auto_decompress=False,
         )
+        assert self._parser is not None
+        self._parser = Parser(self._parser, self.force_close)  # type: ignore[assignment]  # all that aiohttp asks of one
         self._listener = listener
         self._answering = False
         self._between = True  # all that was parsed were whole requests
         self._head: Head | None = None
         self._remote: str | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._unread: Unread | None = None  # while it is connected
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock; aiohttp has none before the first request."""
+        moving = cast("asyncio.Transport", transport)
+        self._unread = Unread(moving, self._loop, self._keep)
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._remote = str(peer[0]) if isinstance(peer, tuple | list) else None
@@ -68,9 +104,12 @@ class Connection(web.RequestHandler):
             self._patience = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self.stop_waiting()
         super().connection_lost(exc)
+        if self._unread is not None:
+            self._unread.rest()
+            self._unread = None
 
     def handle_error(
         self,
@@ -79,13 +118,61 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is not HTTP: 400 as JSON, without aiohttp's page."""
-        del status, exc, message
+        """What is not HTTP, or is too much: 400 as JSON, without aiohttp's page."""
+        del status, message
         self.keep_alive(val=False)
-        said = answer.unreadable("this is not an HTTP request")
+        said = answer.refused_request(reason(exc))
         rendered = answer.wire(said, origin=None, asked=None, close=True)
         del request
         return Reply(status=said.status, wire=rendered, keep_alive=False)
+
+    # Answers that are not read
+
+    def pause_writing(self) -> None:
+        """Too much is unread: no request is taken, nor read, until the sender reads."""
+        super().pause_writing()
+        self._pause_transport_reading()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Take the next request, if one waits, and read on."""
+        super().resume_writing()
+        if self._unread is None or self._close or self._force_close:
+            return  # it is watched until it is gone
+        self._unread.rest()
+        self._keep()
+        self.data_received(b"")
+        if not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not self._paused:
+            super()._resume_transport_reading()
+
+    def _keep(self) -> None:
+        """Keep-alive begins anew."""
+        self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_SECONDS
+
+    def _watch(self) -> None:
+        if self._unread is not None:
+            self._unread.watch()
+
+    def force_close(self) -> None:
+        """Close; a close waits until all is read, but not for ever."""
+        super().force_close()
+        self._watch()
+
+    async def start(self) -> None:
+        """Take requests, one after the other, until the last; then it is closed."""
+        await super().start()
+        self._watch()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 -- aiohttp's
+        """Wait for an answer that is being made, not for one that is not read."""
+        reading = self._drain_waiter
+        if reading is not None and not reading.done():
+            reading.set_exception(ConnectionResetError())
+        await super().shutdown(timeout)
 
     # The short way
 
@@ -97,7 +184,8 @@ class Connection(web.RequestHandler):
         answers leave in the order of the requests.
         """
         reader = self._waiter
-        free = not (reader is None or reader.done() or self._answering)
+        busy = self._answering or self._paused
+        free = not (busy or reader is None or reader.done())
         if free and self._between and (body := self._known(data)) is not None:
             assert self._head is not None
             self._request_count += 1
@@ -141,7 +229,7 @@ class Connection(web.RequestHandler):
         self, headers: Mapping[str, str], endpoint: Endpoint, body: bytes
     ) -> None:
         self.stop_waiting()
-        self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_SECONDS
+        self._keep()
         self._answering = self._request_in_progress = True
         request = Whole(headers, self._remote, body)
         Flight(self, self._listener.post(request, endpoint), self._loop).go_on()
@@ -153,10 +241,11 @@ class Connection(web.RequestHandler):
             self.transport.write(wire)
             if self._close or self._force_close:
                 self.transport.close()
+                self._watch()
         if self._handler_waiter is not None and not self._handler_waiter.done():
             self._handler_waiter.set_result(None)  # a shutdown waits for the answer
         reader = self._waiter
-        if self._messages and reader is not None and not reader.done():
+        if self._messages and not (self._paused or reader is None or reader.done()):
             reader.set_result(None)
 
 
@@ -203,6 +292,7 @@ def _endpoint_of(message: Any, payload: StreamReader) -> Endpoint | None:
         type(message) is not RawRequestMessage
         or message.method != "POST"
         or message.should_close
+        or message.upgrade  # what follows it is parsed when aiohttp has answered it
         or message.version != HttpVersion11
         or not payload.is_eof()
         or hdrs.EXPECT in message.headers
@@ -231,4 +321,5 @@ class Server(web.Server):
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         protocol.stop_waiting()
+        message = message._replace(path=origin_form(message.path))
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)

@@ -6,7 +6,7 @@ its router and middlewares, which would cost more than the handlers.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -61,6 +61,7 @@ class Listener:
     metrics: Metrics
     notices: Notices
     public_url: str = ""
+    _rendered: dict[tuple[str, str], Answer] = field(default_factory=dict, init=False)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request; never raises for what a sender does."""
@@ -118,16 +119,19 @@ class Listener:
     def _document(self, path: str) -> Answer | None:
         if path == "/healthz":
             return ALIVE
-        if path == "/openapi.json":
-            return answer.document(
-                publish.openapi(self.schemas, self.public_url, BODIES)
-            )
-        if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
-            name = path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)]
-            schema = self.schemas.get(name)
-            return None if schema is None else answer.document(schema)
         if path.startswith(SETTINGS_PREFIX) and path.endswith(SETTINGS_SUFFIX):
             return self._settings(path[len(SETTINGS_PREFIX) : -len(SETTINGS_SUFFIX)])
+        kept = self._rendered.get((path, self.public_url))
+        if kept is None and (value := self._description(path)) is not None:
+            kept = self._rendered[path, self.public_url] = answer.document(value)
+        return kept
+
+    def _description(self, path: str) -> Json:
+        """OpenAPI or a schema; they stay the same, so each is rendered once."""
+        if path == "/openapi.json":
+            return publish.openapi(self.schemas, self.public_url, BODIES)
+        if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
+            return self.schemas.get(path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)])
         return None
 
     def _settings(self, quoted: str) -> Answer:
