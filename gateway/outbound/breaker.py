@@ -16,10 +16,10 @@ does not count. Our own bugs never do.
 A probe can always take somebody new. While it is open, keys that have not failed are
 tried at once, then slower and slower: 20 in the first second, 66 in ten, each time from
 another end of what is held; in the end one every tenth of ``probe_every`` (after a 401,
-403, 407 or a Retry-After: one every ``probe_every``). When there is nobody new, those
-go at this pace who have failed and are due for a retry. And every ``probe_every``, or
-when Retry-After lets it, 5 minutes later at most, one is probed who is not: one at a
-time, the least recently tried first.
+403, 407 or a Retry-After: one every ``probe_every``). While nobody is new, those who
+have failed and are due for a retry go at that pace, too; who comes then need not wait
+for them. And every ``probe_every``, or when Retry-After lets it, 5 minutes later at
+most, one is probed who is not due: one at a time, the least recently tried first.
 
 While it is open nothing is given up: a rejection is not believed either, it waits for
 the time when somebody is served. Nor does anything age, but for the first
@@ -42,9 +42,9 @@ PACE = 20  # between two new keys passes this part of the time it has been open
 SHORTEST, LONGEST = 200, 10  # but these parts of ``probe_every`` at least, at most
 
 Cause = Literal["auth", "away", "rejections", "failures"]
-Probe = Literal["new", "failed"]
-"""By which clock a probe goes: that of keys that have not failed, or are due; or the
-other, by which any key may be tried."""
+Probe = Literal["new", "due", "failed"]
+"""Whom a probe is about: a key that has not failed; one that has, and is due for a
+retry; any that has."""
 
 
 class Breaker:
@@ -75,7 +75,9 @@ class Breaker:
         self.probe_at_s: float | None = None
         """When a key that has failed may be probed; None: closed, or one is probed."""
         self.new_at_s: float | None = None
-        """When one that has not, or is due, may be; None: closed, or away for all."""
+        """When one that has not failed may be; None: closed, or away for everybody."""
+        self.due_at_s = 0.0
+        """When one that is due may be, but no sooner than one that has not failed."""
         self.tried = 0
         """Keys that had not failed and did, since it was opened."""
 
@@ -101,10 +103,18 @@ class Breaker:
             return 0.0
         return max(0.0, now_s - self._opened_s - self._probe_every_s)
 
-    def may_probe(self, now_s: float, *, anybody: bool) -> Probe | None:
-        """What may be probed now; ``anybody``: a key that has not failed, or is due."""
-        if anybody and self.new_at_s is not None and now_s >= self.new_at_s:
-            return "new"
+    def may_probe(
+        self, now_s: float, *, new: bool, due_s: float = float("inf")
+    ) -> Probe | None:
+        """What may be probed now: ``new`` if there are keys that have not failed.
+
+        ``due_s`` is when the next of the others is due by its own time.
+        """
+        if self.new_at_s is not None and now_s >= self.new_at_s:
+            if new:
+                return "new"
+            if now_s >= max(due_s, self.due_at_s):
+                return "due"
         if self.probe_at_s is not None and now_s >= self.probe_at_s:
             return "failed"
         return None
@@ -113,6 +123,8 @@ class Breaker:
         """A probe is on its way."""
         if probe == "failed":
             self.probe_at_s = None
+        elif probe == "due":
+            self.due_at_s = now_s + self._pause_s(now_s)
         elif self.new_at_s is not None:
             self.new_at_s = now_s + self._pause_s(now_s)
 
@@ -122,6 +134,8 @@ class Breaker:
             return
         if probe == "failed":
             self.probe_at_s = now_s
+        elif probe == "due":
+            self.due_at_s = now_s
         elif self.new_at_s is not None:
             self.new_at_s = now_s
 
@@ -221,14 +235,14 @@ class Breaker:
         self._opened_s = now_s
         self.probe_at_s = now_s + max(self._probe_every_s, after_s)
         self.new_at_s = None if cause == "away" else now_s
+        self.due_at_s = now_s
         self._asked_to_wait = after_s > 0.0
 
     def _probed(self, probe: Probe, now_s: float, after_s: float) -> None:
         """Still nobody was served: when the next may go."""
         if probe == "failed":
             self.probe_at_s = now_s + max(self._probe_every_s, after_s)
-        else:
-            self.tried += 1
+        self.tried += probe == "new"
         self._asked_to_wait = after_s > 0.0
         if self.cause == "away":
             self.new_at_s = None

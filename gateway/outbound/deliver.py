@@ -31,6 +31,10 @@ from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.settle import given_up, outcome_of
 
+SLOW_S = 1.0  # a failure that took longer cost a sender its time
+SLOW_FOR_S = 60.0  # so long after it some senders are kept for those who came last
+KEPT = 4  # the part of the senders
+NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
 
@@ -51,6 +55,8 @@ class Senders:
         self._gate = gate
         self._delivery = delivery
         self._rate = Rate(delivery.rate)
+        self._steady = held.senders - held.senders // KEPT
+        self._kept = 0  # senders under way that are kept for those who came last
         self._attempts = metrics.attempts
         self._seconds = metrics.delivery_seconds.setdefault(held.name, Histogram())
 
@@ -58,17 +64,20 @@ class Senders:
         """Take, attempt, settle; until told to stop, between two batches."""
         held, quiet = self._held, 0
         while not held.stop.is_set():
-            batch, probe = self._take()
+            kept = held.flying - self._kept >= self._steady and held.is_slow()
+            batch, probe = self._take(newest=kept)
             if not batch:
                 await held.wait_for_work()
                 continue
             held.nudge_poller()
             held.flying += 1
+            self._kept += kept
             try:
                 tried = await self._attempt(batch, probe)
                 if tried:
                     await held.settler.durable()
             finally:
+                self._kept -= kept
                 held.landed()
             if tried:
                 quiet = 0
@@ -76,17 +85,26 @@ class Senders:
                 await asyncio.sleep(0)
                 quiet = 0
 
-    def _take(self) -> tuple[list[Pending], Probe | None]:
-        """The next batch, and what it probes if the breaker is open."""
+    def _take(self, *, newest: bool) -> tuple[list[Pending], Probe | None]:
+        """The next batch, and what it probes if the breaker is open.
+
+        ``newest``: this sender is kept for those who came last.
+        """
         held, now_s = self._held, self._held.clock.monotonic()
         if held.halted:
             return [], None
+        since_s = now_s - NEWEST_S
         if held.breaker.closed:
+            if newest:
+                return held.lanes.take_newest(now_s, since_s=since_s), None
             return held.lanes.take(now_s), None
         probe = held.may_probe()
         if probe is None:
             return [], None
-        batch = held.take_probe(probe)
+        if newest and probe == "new":
+            batch = held.lanes.take_newest(now_s, since_s=since_s)
+        else:
+            batch = held.take_probe(probe)
         if batch:
             held.breaker.probing(probe, now_s)
             held.wake_senders()  # the next probe may be due, or has a time
@@ -112,6 +130,8 @@ class Senders:
         )
         now_s = held.clock.monotonic()
         self._seconds.observe(now_s - started_s, len(verdicts))
+        if now_s - started_s >= SLOW_S and any(isinstance(v, Retry) for v in verdicts):
+            held.slow_until_s = now_s + SLOW_FOR_S
         believed = self._tell_breaker(pending, verdicts, now_s, probe)
         if len(pending) > 1 and not held.lanes.alone:
             longest_s = self._delivery.probe_every_s

@@ -79,10 +79,8 @@ class Held:
             size=traits.batch_bytes,
             senders=self.senders,
         )
-        self.breaker = Breaker(
-            delivery.probe_every_s,  # in a single lane a failure is everybody's
-            failing_keys=1 if self.lanes.alone else FAILING_KEYS,
-        )
+        keys = 1 if self.lanes.alone else FAILING_KEYS  # in one lane: everybody's
+        self.breaker = Breaker(delivery.probe_every_s, failing_keys=keys)
         self.seen = Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s)
         self.settler = Settler(
             subscription, name=config.name, notices=notices, settled=self._let_go
@@ -95,13 +93,14 @@ class Held:
         self.alarm = asyncio.Event()
         self.alarm_at_s = float("inf")
         self.trouble = trouble
+        self.slow_until_s = float("-inf")
         self.halted = False
         """A rebalance is under way: nothing is started."""
         self.flying = 0  # batches that senders have taken and not yet settled
+        # New partitions whose dedupe window is not rebuilt yet, and partitions that
+        # were lost while polled records were on their way in.
         self.to_remember: set[int] = set()
-        """New partitions whose dedupe window is not rebuilt yet."""
         self.lost: set[int] = set()
-        """Partitions lost while polled records were on their way in."""
         self.under_way: set[asyncio.Timeout] = set()  # the deadlines of attempts
         self._landed = asyncio.Event()
         self._dedupe_entries = delivery.dedupe_entries
@@ -158,12 +157,13 @@ class Held:
 
     def admit(self, records: Sequence[Record]) -> None:
         """Take in what was polled; duplicates are judged here, in log order (5.4)."""
+        now_s = self.clock.monotonic()
         for record in records:
             self.events += 1
             self.size += len(record.value)
             if self.seen.is_duplicate(record):
                 self.end(Pending(record), Outcome(kind="duplicate"))
-            elif self.lanes.add(Pending(record)):
+            elif self.lanes.add(Pending(record), now_s):
                 self.post("key_crowded")
         if records:
             self.wake_senders()
@@ -197,7 +197,7 @@ class Held:
             return 0
         if not self.breaker.closed:
             return self._room_for_probes()
-        if self.lanes.startable >= self._enough:
+        if self.lanes.startable >= self._enough and not self.is_slow():
             return 0
         return min(max(AHEAD_EVENTS, self._enough), self._free())
 
@@ -239,25 +239,34 @@ class Held:
         lanes = self.lanes
         return (
             self.is_full()
-            and not lanes.batches
+            and not (lanes.batches if self.breaker.closed else lanes.new)
             and not self.settler.waiting
             and lanes.blocked * 2 >= self.events
             and lanes.longest_blocked(suspects=self.breaker.closed) is not None
         )
 
+    def is_slow(self) -> bool:
+        """Requests have hung and failed of late: some may hang for one person's sake.
+
+        Then a few senders are kept for those who came last, wherever they stand.
+        """
+        return self.clock.monotonic() < self.slow_until_s
+
     def may_probe(self) -> Probe | None:
         """What an open breaker lets go now."""
-        now_s = self.clock.monotonic()
-        anybody = self.lanes.new > 0 or self.lanes.next_suspect_s() <= now_s
-        return self.breaker.may_probe(now_s, anybody=anybody)
+        lanes, now_s = self.lanes, self.clock.monotonic()
+        return self.breaker.may_probe(
+            now_s, new=lanes.new > 0, due_s=lanes.next_suspect_s()
+        )
 
     def take_probe(self, probe: Probe) -> list[Pending]:
-        """What goes as this probe: somebody new, or due, or who has waited longest."""
+        """What goes as this probe."""
         now_s = self.clock.monotonic()
-        if probe == "failed":
-            return self.lanes.take_stalest(now_s)
-        new = self.lanes.take_new(now_s, self.clock.chance())
-        return new or self.lanes.take_suspect(now_s)
+        if probe == "new":
+            return self.lanes.take_new(now_s, self.clock.chance())
+        if probe == "due":
+            return self.lanes.take_suspect(now_s)
+        return self.lanes.take_stalest(now_s)
 
     def tell_breaker(self) -> None:
         """Say what there is to say of the breaker."""
@@ -298,8 +307,8 @@ class Held:
         if breaker.probe_at_s is not None:
             times.append(breaker.probe_at_s)
         if breaker.new_at_s is not None:
-            due_s = 0.0 if self.lanes.new else self.lanes.next_suspect_s()
-            times.append(max(breaker.new_at_s, due_s))
+            due_s = max(breaker.due_at_s, self.lanes.next_suspect_s())
+            times.append(max(breaker.new_at_s, 0.0 if self.lanes.new else due_s))
         return min(times)
 
     def set_alarm(self, at_s: float) -> None:

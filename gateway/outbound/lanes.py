@@ -57,6 +57,7 @@ class Lane:
     flying: int = 0
     due_s: float | None = None
     tried_s: float = float("-inf")
+    born_s: float = 0.0  # since when its first event could start
     failed: bool = False
     again: bool = False
     crowded: bool = False
@@ -149,12 +150,12 @@ class Lanes:
         """When the next waiting lane may start; None when none waits."""
         return self._waiting[0][0] if self._waiting else None
 
-    def add(self, pending: Pending) -> bool:
+    def add(self, pending: Pending, now_s: float = 0.0) -> bool:
         """Put an event behind the others of its key; True when the key gets crowded."""
         key = self._lane_of(pending.record)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key)
+            lane = self._lanes[key] = Lane(key, born_s=now_s)
             self._new.append(lane)
         lane.events.append(pending)
         self.count += 1
@@ -197,17 +198,25 @@ class Lanes:
         lane.tried_s = now_s
         return room
 
-    def take_new(self, now_s: float, chance: float) -> list[Pending]:
-        """A probe of a key that has not failed: the oldest, the newest, any, in turn.
+    def take_newest(self, now_s: float, *, since_s: float) -> list[Pending]:
+        """The latest of those that have not failed, if it came after ``since_s``."""
+        taken: list[Pending] = []
+        if self._new and self._new[-1].born_s >= since_s:
+            self._fly(self._new.pop(), taken, self._batch[1], now_s)
+        return taken
 
-        Wherever those stand who can be served, among many who cannot, one of the three
-        is soon among them. ``chance`` is in [0, 1).
+    def take_new(self, now_s: float, chance: float) -> list[Pending]:
+        """A probe of a key that has not failed: the newest, the oldest, any, in turn.
+
+        Every other time the newest: wherever those stand who can be served, among many
+        who cannot, one of these is soon among them. ``chance`` is in [0, 1).
         """
         new = self._new
         if not new:
             return []
         self._probes += 1
-        place = (0, len(new) - 1, int(chance * len(new)))[self._probes % 3]
+        newest = len(new) - 1
+        place = (newest, 0, newest, int(chance * len(new)))[self._probes % 4]
         lane = new[place]
         del new[place]
         taken: list[Pending] = []
@@ -293,6 +302,7 @@ class Lanes:
         if not lane.events:
             del self._lanes[lane.key]
         elif lane.due_s is None:
+            lane.born_s = lane.tried_s
             ready = self._again if lane.failed else self._new
             (ready.appendleft if first else ready.append)(lane)
         else:

@@ -20,7 +20,7 @@ def probes_until(breaker: Breaker, until_s: float) -> list[float]:
     """When somebody new would be probed, all of whom fail at once."""
     now_s, at_s = 0.0, []
     while (now_s := max(now_s, breaker.new_at_s or 0.0)) < until_s:
-        assert breaker.may_probe(now_s, anybody=True) == "new"
+        assert breaker.may_probe(now_s, new=True) == "new"
         breaker.probing("new", now_s)
         breaker.failed(now_s, [f"n{len(at_s)}"], probe="new")
         at_s.append(now_s)
@@ -35,9 +35,9 @@ def test_credentials_that_are_refused_for_two_persons_open_it() -> None:
     assert breaker.closed  # a firewall that dislikes one person's payload
     breaker.failed(5.0, ["bob"], auth=True)
     assert breaker.cause == "auth"
-    assert breaker.may_probe(5.0, anybody=True) == "new"
-    assert breaker.may_probe(14.9, anybody=False) is None
-    assert breaker.may_probe(15.0, anybody=False) == "failed"
+    assert breaker.may_probe(5.0, new=True) == "new"
+    assert breaker.may_probe(14.9, new=False) is None
+    assert breaker.may_probe(15.0, new=False) == "failed"
 
 
 def test_the_first_answer_of_all_opens_it_when_it_refuses_the_credentials() -> None:
@@ -50,8 +50,8 @@ def test_one_that_says_it_is_away_is_probed_with_anybody_but_not_sooner() -> Non
     breaker = Breaker(PROBE_S)
     breaker.failed(0.0, ["ann"], away=True)
     assert breaker.cause == "away"
-    assert breaker.may_probe(9.9, anybody=True) is None
-    assert breaker.may_probe(10.0, anybody=True) == "failed"
+    assert breaker.may_probe(9.9, new=True) is None
+    assert breaker.may_probe(10.0, new=True) == "failed"
 
 
 def test_ten_failures_in_a_row_over_three_keys_open_it() -> None:
@@ -143,7 +143,7 @@ def test_the_first_success_of_anyone_closes_it_a_probe_s_or_not() -> None:
     breaker.delivered(1.0, ["zoe"])
     assert breaker.closed
     assert breaker.probe_at_s is breaker.new_at_s is None
-    assert breaker.may_probe(99.0, anybody=True) is None
+    assert breaker.may_probe(99.0, new=True) is None
 
 
 def test_while_it_is_open_no_rejection_is_believed() -> None:
@@ -213,12 +213,12 @@ def test_credentials_are_not_tried_more_often_than_every_ten_seconds_in_the_end(
 
 def test_one_failed_key_is_probed_at_a_time_and_its_failure_waits_again() -> None:
     breaker = opened_by_failures()
-    assert breaker.may_probe(10.0, anybody=False) == "failed"
+    assert breaker.may_probe(10.0, new=False) == "failed"
     breaker.probing("failed", 10.0)
-    assert breaker.may_probe(99.0, anybody=False) is None
+    assert breaker.may_probe(99.0, new=False) is None
     breaker.failed(12.0, ["ann"], probe="failed")
-    assert breaker.may_probe(21.9, anybody=False) is None
-    assert breaker.may_probe(22.0, anybody=False) == "failed"
+    assert breaker.may_probe(21.9, new=False) is None
+    assert breaker.may_probe(22.0, new=False) == "failed"
 
 
 def test_what_was_under_way_when_it_opened_moves_no_probe() -> None:
@@ -249,13 +249,27 @@ def test_after_retry_after_somebody_new_is_asked_as_seldom_as_after_a_401() -> N
     assert breaker.new_at_s == 511.0
 
 
+def test_who_is_due_goes_when_nobody_is_new_and_holds_up_nobody_who_comes() -> None:
+    breaker = opened_by_failures()
+    assert breaker.may_probe(5.0, new=False, due_s=6.0) is None
+    assert breaker.may_probe(6.0, new=True, due_s=6.0) == "new"
+    assert breaker.may_probe(6.0, new=False, due_s=6.0) == "due"
+    breaker.probing("due", 6.0)
+    breaker.failed(6.0, ["ann"], probe="due")
+    assert breaker.may_probe(6.1, new=False, due_s=0.0) is None
+    assert breaker.may_probe(6.1, new=True, due_s=0.0) == "new"
+    breaker.probing("new", 6.1)
+    assert breaker.may_probe(6.31, new=False, due_s=0.0) is None
+    assert breaker.may_probe(6.5, new=False, due_s=0.0) == "due"
+
+
 def test_a_probe_that_needed_no_request_lets_the_next_go() -> None:
     breaker = opened_by_failures()
-    for probe, anybody in (("failed", False), ("new", True)):
+    for probe, new in (("failed", False), ("new", True)):
         breaker.probing(probe, 10.0)  # type: ignore[arg-type]
-        assert breaker.may_probe(10.0, anybody=anybody) != probe
+        assert breaker.may_probe(10.0, new=new) != probe
         breaker.probe_said_nothing(probe, 10.0)  # type: ignore[arg-type]
-        assert breaker.may_probe(10.0, anybody=anybody) == probe
+        assert breaker.may_probe(10.0, new=new) == probe
 
 
 def test_open_time_adds_up_and_moments_do_not_count() -> None:

@@ -116,6 +116,28 @@ def test_thousands_in_a_block_hold_up_nobody_for_more_than_seconds(how: str) -> 
     run(live())
 
 
+@pytest.mark.parametrize("count", [30, 300, 3_000])
+def test_many_whose_requests_hang_take_others_a_few_times_the_timeout(
+    count: int,
+) -> None:
+    """Ten seconds each: 3,000 of them would keep 32 senders for 15 minutes."""
+
+    async def live() -> None:
+        bad = names("hang", count)
+        world = peopled(bad, "hang")
+        async with world.working(chance()):
+            await arrive(world, bad)
+            good = await arrive(world, GOOD, every_s=0.1)
+            await asyncio.sleep(20.0)
+            assert waits(world, good)[-1] < 25.0
+            await asyncio.sleep(20.0)
+            good = await arrive(world, GOOD, every_s=0.5)
+            await asyncio.sleep(5.0)
+            assert waits(world, good)[-1] < 4.0
+
+    run(live())
+
+
 def test_one_that_hangs_in_a_batch_or_fails_it_holds_up_nobody() -> None:
     """A batch of 100 fails for one event's sake: each is tried alone next."""
     for how in REFUSALS:
