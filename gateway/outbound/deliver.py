@@ -25,15 +25,14 @@ from gateway.outbound.contract import (
     Skipped,
     Verdict,
 )
-from gateway.outbound.held import Held, happens
-from gateway.outbound.lanes import Pending
+from gateway.outbound.held import KEPT, Held, happens
+from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.settle import given_up, outcome_of
 
 SLOW_S = 1.0  # a failure that took longer cost a sender its time
 SLOW_FOR_S = 60.0  # so long after it some senders are kept for those who came last
-KEPT = 4  # the part of the senders
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else

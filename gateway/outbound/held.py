@@ -19,7 +19,8 @@ from gateway.notices import Notice, NoticeCode, Notices
 from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
 from gateway.outbound.contract import Outcome, Traits
 from gateway.outbound.failure import Trouble
-from gateway.outbound.lanes import Lanes, Pending, lane_of
+from gateway.outbound.lane import Pending, lane_of
+from gateway.outbound.lanes import Lanes
 from gateway.outbound.seen import Seen
 from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
@@ -30,6 +31,7 @@ EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
 LANDING_S = 0.02  # how often a rebalance looks whether all is settled
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
+KEPT = 4  # the part of the senders that is kept for who came last
 SPARE = 16  # the part of the bounds that is kept for those an open breaker needs
 
 
@@ -246,11 +248,13 @@ class Held:
         )
 
     def is_slow(self) -> bool:
-        """Requests have hung and failed of late: some may hang for one person's sake.
+        """Requests hung and failed of late, and most senders are under way.
 
-        Then a few senders are kept for those who came last, wherever they stand.
+        Some may hang for one person's sake: the few that are left are kept for those
+        who came last, wherever they stand.
         """
-        return self.clock.monotonic() < self.slow_until_s
+        busy = self.flying >= self.senders - self.senders // KEPT
+        return busy and self.clock.monotonic() < self.slow_until_s
 
     def may_probe(self) -> Probe | None:
         """What an open breaker lets go now."""

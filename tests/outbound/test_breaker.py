@@ -88,6 +88,21 @@ def test_where_all_share_a_lane_one_person_s_failures_are_everybody_s() -> None:
     assert breaker.cause == "failures"
 
 
+def test_in_one_lane_nobody_fails_alone() -> None:
+    breaker = Breaker(PROBE_S, failing_keys=1)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    for _ in range(FAILURES):
+        breaker.failed(0.0, ["ann"])
+    assert breaker.cause == "failures"
+
+
+def test_one_that_says_it_is_away_is_believed_whoever_asked() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    breaker.failed(0.0, ["ann"], away=True)
+    assert breaker.cause == "away"
+
+
 def test_a_success_ends_the_run_of_failures_and_a_rejection_does_not() -> None:
     breaker = Breaker(PROBE_S)
     for number in range(FAILURES - 1):
