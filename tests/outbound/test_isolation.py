@@ -286,11 +286,13 @@ def test_in_every_world_who_can_be_served_is_and_who_cannot_ends() -> None:
 def test_soak_in_twenty_thousand_worlds() -> None:
     seeds = range(SEED, SEED + MANY_WORLDS)
     spawn = multiprocessing.get_context("spawn")
+    wrong: list[tuple[int, str]] = []
+    events = 0
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
-        found = list(pool.map(live, seeds, chunksize=50))
-    wrong = [(seed, problem) for seed, problem, _ in found if problem]
-    events = sum(count for _, _, count in found)
-    print(
-        f"\n{len(found)} worlds from SEED={SEED}, {events} events, {len(wrong)} wrong"
-    )
-    assert not wrong, wrong[:20]
+        found = pool.map(live, seeds, chunksize=20)
+        for lived, (seed, problem, count) in enumerate(found, start=1):
+            events += count
+            wrong += [(seed, problem)] if problem else []
+            if lived % 1_000 == 0:
+                print(f"\n{lived} worlds from SEED={SEED}: {events} events, {wrong}")
+    assert not wrong
