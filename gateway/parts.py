@@ -130,7 +130,7 @@ def _configured(
 def _taken(
     configured: Configured[Any], wanted: tuple[str, ...] | None
 ) -> frozenset[EventType]:
-    types = configured.traits.types
+    types = configured.takes.types
     return types if wanted is None else frozenset(t for t in types if t in wanted)
 
 
@@ -145,7 +145,7 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
 
     Rereading it from the start gives the same people again (DESIGN 7).
     """
-    total = [n for n, each in parts.configured.items() if each.traits.order == "total"]
+    total = [n for n, each in parts.configured.items() if each.takes.order == "total"]
     queues = {topics.to(name): topics.one_queue(name) for name in total}
     own = {name: need for wing in parts.wings for name, need in wing.topics.items()}
     return topics.declaring(config.log, {**queues, **own})
@@ -158,6 +158,6 @@ def previewing(
     destination, configured = config.destinations[name], parts.configured[name]
     kinds = {source: each.kind for source, each in config.sources.items()}
     gate = Gate(
-        destination, configured.traits, source_kinds=kinds, suppressed=Suppressed()
+        destination, configured.takes, source_kinds=kinds, suppressed=Suppressed()
     )
     return lambda value: preview(gate, configured.preview, value)

@@ -99,7 +99,7 @@ async def sent(
         raise ConfigError(f"--to {text}")
     gate = Gate(
         destination,
-        configured.traits,
+        configured.takes,
         source_kinds={n: each.kind for n, each in config.sources.items()},
         suppressed=Suppressed(),
     )

@@ -22,7 +22,7 @@ from gateway.outbound.contract import (
     Place,
     Rejected,
     Retry,
-    Traits,
+    Takes,
     Verdict,
 )
 from gateway.outbound.when import Filter
@@ -51,7 +51,7 @@ class Gate:
     def __init__(
         self,
         config: DestinationConfig,
-        traits: Traits,
+        takes: Takes,
         *,
         source_kinds: Mapping[str, SourceKind],
         suppressed: SuppressedPeople,
@@ -59,9 +59,9 @@ class Gate:
         place = f"destinations.{config.name}.when"
         self._when = None if config.when is None else Filter(config.when, place=place)
         self._names = names_of(config.name, config.type, config.display_name)
-        self._spelling = traits.spelling or config.spelling
-        self._sees_suppressed = traits.sees_suppressed
-        self._safe_options = traits.safe_options
+        self._spelling = takes.spelling or config.spelling
+        self._sees_suppressed = takes.sees_suppressed
+        self._safe_options = takes.safe_options
         self._source_kinds = source_kinds
         self._suppressed = suppressed
 

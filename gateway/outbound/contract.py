@@ -114,7 +114,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class Takes:
     """What the worker must know of a destination type; declared once, as data."""
 
     types: frozenset[EventType]
@@ -141,7 +141,7 @@ class Destination(Protocol):
     """Receives events; made once per process, used by one worker."""
 
     @property
-    def traits(self) -> Traits:
+    def takes(self) -> Takes:
         """Types, batching and order; constant for the life of the destination."""
         ...
 
@@ -149,7 +149,7 @@ class Destination(Protocol):
         """One verdict per event, in the same order.
 
         Called concurrently, up to the configured concurrency; never with two events
-        of one key at once unless the traits say ``in_order``. Does not raise for a
+        of one key at once unless its ``takes`` say ``in_order``. Does not raise for a
         remote failure: that is a ``Retry``.
         """
         ...

@@ -17,7 +17,7 @@ from gateway.log.contract import Record, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, NoticeCode, Notices
 from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
-from gateway.outbound.contract import Outcome, Traits
+from gateway.outbound.contract import Outcome, Takes
 from gateway.outbound.failure import Trouble
 from gateway.outbound.lane import Pending, lane_of
 from gateway.outbound.lanes import Lanes
@@ -57,7 +57,7 @@ class Held:
     def __init__(
         self,
         config: DestinationConfig,
-        traits: Traits,
+        takes: Takes,
         subscription: Subscription,
         *,
         stop: asyncio.Event,
@@ -73,12 +73,12 @@ class Held:
         self.stop = stop
         self.subscription = subscription
         self.senders = min(
-            delivery.concurrency, traits.concurrency or delivery.concurrency
+            delivery.concurrency, takes.concurrency or delivery.concurrency
         )
         self.lanes = Lanes(
-            lane_of(traits, config.order),
-            events=traits.batch_events,
-            size=traits.batch_bytes,
+            lane_of(takes, config.order),
+            events=takes.batch_events,
+            size=takes.batch_bytes,
             senders=self.senders,
         )
         keys = 1 if self.lanes.alone else FAILING_KEYS  # in one lane: everybody's
@@ -109,7 +109,7 @@ class Held:
         subscription.on_revoke = self.halt
         subscription.on_overdue = self.cut
         subscription.on_assign = self.go_on
-        self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
+        self._enough = min(2 * self.senders * takes.batch_events, PENDING_EVENTS // 2)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
         self._notices = notices

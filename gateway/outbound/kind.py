@@ -3,7 +3,7 @@
     KIND = Kind(
         doc=__doc__,
         settings=Schema.of(Settings),
-        traits=Traits(types=frozenset({"identify"})),
+        takes=Takes(types=frozenset({"identify"})),
         talk=one_request(request),
     )
 
@@ -30,7 +30,7 @@ from typing import (
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, Text
-from gateway.outbound.contract import Delivery, Destination, Traits
+from gateway.outbound.contract import Delivery, Destination, Takes
 from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
@@ -151,7 +151,7 @@ class Kind(Generic[S]):
 
     doc: str | None
     settings: Schema[S]
-    traits: Traits | Callable[[S], Traits]
+    takes: Takes | Callable[[S], Takes]
     check: Callable[[S, str], None] = nothing_wrong
     """(settings, place) -> ConfigError for a value that cannot work; opens nothing."""
     talk: Talks[S] | None = None
@@ -192,11 +192,9 @@ class Kind(Generic[S]):
             return None
         with mistakes.catching():
             self.check(settings, place)
-        traits = (
-            self.traits if isinstance(self.traits, Traits) else self.traits(settings)
-        )
+        takes = self.takes if isinstance(self.takes, Takes) else self.takes(settings)
         return Configured(
-            kind=self, settings=settings, traits=traits, name=name, folder=folder
+            kind=self, settings=settings, takes=takes, name=name, folder=folder
         )
 
 
@@ -206,7 +204,7 @@ class Configured(Generic[S]):
 
     kind: Kind[S]
     settings: S
-    traits: Traits
+    takes: Takes
     name: str
     folder: Path
 
@@ -229,7 +227,7 @@ class Configured(Generic[S]):
         kind = self.kind
         assert kind.talk is not None  # a Kind has one or the other
         return Talking(
-            kind.talk, self.settings, traits=self.traits, send=send, logins=kind.login
+            kind.talk, self.settings, takes=self.takes, send=send, logins=kind.login
         )
 
     def _context(self, send: Send) -> Context:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.log.contract import Record
-from gateway.outbound.contract import Order, Retry, Traits
+from gateway.outbound.contract import Order, Retry, Takes
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +65,8 @@ def lane_an_event(record: Record) -> object:
     return record.partition, record.offset
 
 
-def lane_of(traits: Traits, order: Order) -> Callable[[Record], object]:
+def lane_of(takes: Takes, order: Order) -> Callable[[Record], object]:
     """How events are told apart, by what the destination and its config declare."""
-    if traits.same_key == "in_order" or traits.order == "total":
+    if takes.same_key == "in_order" or takes.order == "total":
         return one_lane
     return lane_an_event if order == "none" else lane_a_person

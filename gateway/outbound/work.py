@@ -55,7 +55,7 @@ class Worker:
         self._clock = clock or Clock()
         self._gate = Gate(
             config,
-            destination.traits,
+            destination.takes,
             source_kinds=source_kinds,
             suppressed=suppressed,
         )
@@ -121,7 +121,7 @@ class Worker:
             stack.callback(self._forget)
             held = Held(
                 self._config,
-                self._destination.traits,
+                self._destination.takes,
                 subscription,
                 stop=self._stop,
                 metrics=self._metrics,

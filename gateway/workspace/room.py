@@ -34,7 +34,7 @@ class Room:
         self.lookup = Lookup(self._store, api_token=settings.api_token)
         self._gate = Gate(
             destination,
-            self.people.traits,
+            self.people.takes,
             source_kinds=kinds,
             suppressed=Suppressed(),
         )

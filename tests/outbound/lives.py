@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gateway.outbound.breaker import REJECTIONS
-from gateway.outbound.contract import Traits
+from gateway.outbound.contract import Takes
 from tests.outbound.worlds import OURS, REFUSALS, Person, World
 
 PROBE_S = 10.0
@@ -54,7 +54,7 @@ class Life:
     async def live(self) -> None:
         chance = self.chance
         self.world = world = World(
-            traits=Traits(types=TYPES, batch_events=chance.choice([1, 1, 1, 10])),
+            takes=Takes(types=TYPES, batch_events=chance.choice([1, 1, 1, 10])),
             timeout_s=chance.choice([1.0, 5.0]),
             order=chance.choice(["person", "person", "none"]),
         )

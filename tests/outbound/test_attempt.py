@@ -15,12 +15,12 @@ from gateway.outbound.contract import (
     Outcome,
     Rejected,
     Retry,
-    Traits,
+    Takes,
     Verdict,
 )
 from gateway.outbound.suppressed import Suppressed
 
-TRAITS = Traits(types=frozenset({"identify"}), batch_events=10)
+TAKES = Takes(types=frozenset({"identify"}), batch_events=10)
 KEPT = Delivered(200)
 
 
@@ -28,7 +28,7 @@ def gate(**config: Any) -> Gate:
     suppressed = config.pop("suppressed", Suppressed())
     return Gate(
         DestinationConfig(name="crm", type="webhook", **config),
-        TRAITS,
+        TAKES,
         source_kinds={"web": "browser"},
         suppressed=suppressed,
     )
@@ -87,7 +87,7 @@ def test_suppressed_people_are_sent_nothing(body: Any, identifier: str) -> None:
 class Failing:
     """Raises for the events it is told to; each list is one call."""
 
-    traits = TRAITS
+    takes = TAKES
 
     def __init__(self, *bad: str, answer: Verdict = KEPT) -> None:
         self.bad = set(bad)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.outbound import held
-from gateway.outbound.contract import Traits
+from gateway.outbound.contract import Takes
 from tests.outbound.lives import KINDS, PATIENT, REASONS, Life, judge
 from tests.outbound.worlds import REFUSALS, Person, World, run
 
@@ -143,8 +143,8 @@ def test_one_that_hangs_in_a_batch_or_fails_it_holds_up_nobody() -> None:
     for how in REFUSALS:
 
         async def live(how: str = how) -> None:
-            traits = Traits(types=frozenset({"identify"}), batch_events=100)
-            world = peopled(["bad"], how, traits=traits)
+            takes = Takes(types=frozenset({"identify"}), batch_events=100)
+            world = peopled(["bad"], how, takes=takes)
             async with world.working(chance()):
                 good = await arrive(world, ["bad", *GOOD])
                 await asyncio.sleep(30.0)

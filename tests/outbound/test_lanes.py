@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.log.contract import Record
-from gateway.outbound.contract import Traits
+from gateway.outbound.contract import Takes
 from gateway.outbound.lane import (
     Pending,
     lane_a_person,
@@ -313,13 +313,13 @@ def test_who_is_served_is_blocked_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("traits", "order", "wanted"),
+    ("takes", "order", "wanted"),
     [
-        (Traits(types=frozenset()), "person", lane_a_person),
-        (Traits(types=frozenset()), "none", lane_an_event),
-        (Traits(types=frozenset(), same_key="in_order"), "none", one_lane),
-        (Traits(types=frozenset(), order="total"), "person", one_lane),
+        (Takes(types=frozenset()), "person", lane_a_person),
+        (Takes(types=frozenset()), "none", lane_an_event),
+        (Takes(types=frozenset(), same_key="in_order"), "none", one_lane),
+        (Takes(types=frozenset(), order="total"), "person", one_lane),
     ],
 )
-def test_lanes_follow_what_is_declared(traits: Traits, order: Any, wanted: Any) -> None:
-    assert lane_of(traits, order) is wanted
+def test_lanes_follow_what_is_declared(takes: Takes, order: Any, wanted: Any) -> None:
+    assert lane_of(takes, order) is wanted

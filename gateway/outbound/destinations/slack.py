@@ -20,7 +20,7 @@ import orjson
 
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.outbound.contract import Delivery, Retry, Traits, Verdict
+from gateway.outbound.contract import Delivery, Retry, Takes, Verdict
 from gateway.outbound.http import Request, Response, by_status, json_request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.talk import one_request
@@ -136,7 +136,7 @@ def judge(response: Response) -> Verdict:
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=Traits(
+    takes=Takes(
         types=frozenset({"identify", "track", "page", "screen", "group", "alias"})
     ),
     check=check,

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlsplit
 from gateway.errors import ConfigError
 from gateway.event import EventType
 from gateway.outbound.batch import json_array
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.talk import one_request
@@ -122,18 +122,18 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     return Request(method=settings.method, url=settings.url, headers=headers, body=body)
 
 
-def traits(settings: Settings) -> Traits:
+def takes(settings: Settings) -> Takes:
     """Every type of event, as many a request as the settings say."""
     types = frozenset[EventType](
         ("identify", "track", "page", "screen", "group", "alias")
     )
-    return Traits(types=types, batch_events=settings.batch)
+    return Takes(types=types, batch_events=settings.batch)
 
 
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=traits,
+    takes=takes,
     check=check,
     talk=one_request(request),
 )
