@@ -131,7 +131,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         config, config.section(Ledger, "ledger", mistakes)
     )
     monkeypatch.setitem(sys.modules, "tests_ledger", module)
-    monkeypatch.setitem(wings.WINGS, "ledger", "tests_ledger")  # type: ignore[arg-type]  # a dict
+    monkeypatch.setitem(wings.WINGS, "ledger", "tests_ledger")
     monkeypatch.setattr(OpenedCounting, "opened", [])
 
 

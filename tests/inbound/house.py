@@ -15,6 +15,7 @@ from yarl import URL
 
 from gateway.config import Limits, LogConfig, parse
 from gateway.errors import LogError
+from gateway.event import EventType
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.accept_track import beside
 from gateway.inbound.authenticate import Keys
@@ -64,7 +65,9 @@ type = "webhook"
 type = "webhook"
 enabled = false
 """
-TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+TYPES: frozenset[EventType] = frozenset(
+    {"identify", "track", "page", "screen", "group", "alias"}
+)
 GOOD = {"type": "identify", "userId": "u"}
 
 

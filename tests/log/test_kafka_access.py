@@ -41,7 +41,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 def way(node: Guarded, kind: str, **more: Any) -> dict[str, Any]:
     """The settings of ``[log]`` for one of the broker's listeners."""
-    settings = {"security_protocol": kind, "bootstrap_servers": node.addresses[kind]}
+    settings: dict[str, Any] = {
+        "security_protocol": kind,
+        "bootstrap_servers": node.addresses[kind],
+    }
     if kind.startswith("SASL"):
         settings |= {"sasl_mechanism": "PLAIN", **LOGIN}
     if kind.endswith("SSL"):
@@ -91,7 +94,7 @@ async def test_who_is_not_let_in_hears_where(
 ) -> None:
     backend = KafkaBackend(guarded)
     place = guarded.addresses["SASL_SSL" if kind == "PLAINTEXT" else kind]
-    settings = {"security_protocol": kind, "bootstrap_servers": place}
+    settings: dict[str, Any] = {"security_protocol": kind, "bootstrap_servers": place}
     if kind != "PLAINTEXT":
         settings = way(guarded, kind, **more)
     with pytest.raises(LogError, match=f"{says} {place}"):

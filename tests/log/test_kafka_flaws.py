@@ -18,9 +18,10 @@ EVERY = ("events", "to.crm", "dead.crm", "refused", "outcomes", "elsewhere")
 COMPACTING = ("compact", "compact,delete", "delete,compact", " compact , delete")
 
 
-def judged(name: str, replicas: int = 3, **changes: str) -> list[Any]:
+def judged(name: str, **changes: Any) -> list[Any]:
     """The flaws of a topic as the gateway makes it, but for these settings."""
     made = configs_of(CONFIG, DECLARED(name))
+    replicas = changes.pop("replicas", 3)
     changed = {key.replace("_", "."): value for key, value in changes.items()}
     return flaws_of(CONFIG, DECLARED(name), replicas, made | changed)
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import DeliveryConfig, DestinationConfig, LogConfig
 from gateway.errors import LogError
-from gateway.event import Event
+from gateway.event import Event, EventType
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.sqlite.log import open_sqlite
 from gateway.log.sqlite.retention import Keeping
@@ -25,7 +25,9 @@ from gateway.outbound.work import Worker
 from gateway.topics import declaring
 
 MEGABYTE = 1_000_000
-ALL = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+ALL: frozenset[EventType] = frozenset(
+    {"identify", "track", "page", "screen", "group", "alias"}
+)
 
 
 def make_body(number: int, user: str, **changes: Any) -> dict[str, Any]:
@@ -274,7 +276,10 @@ class _AwaySubscription(_Subscribing):
 
     async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
         self._log.ask("poll")
-        return await self._subscription.poll(limit=limit, timeout_s=timeout_s)
+        records: Sequence[Record] = await self._subscription.poll(
+            limit=limit, timeout_s=timeout_s
+        )
+        return records
 
     async def settle(
         self, records: Sequence[Record], entries: Sequence[Entry] = ()

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateway.event import EventType
 from gateway.outbound.breaker import REJECTIONS
 from gateway.outbound.contract import Takes
 from tests.outbound.worlds import OURS, REFUSALS, Person, World
@@ -24,7 +25,7 @@ REASONS = {"400": "rejected", "too_large": "too_large", "bug": "bug", "filter": 
 PATIENT = ("401", "403", "407")  # after these it is asked less
 ASKED_S = {"later": 40.0, "much later": 80.0}  # or until max_age: a blip opens nothing
 KINDS = (*REFUSALS, *OURS)
-TYPES = frozenset({"identify"})
+TYPES: frozenset[EventType] = frozenset({"identify"})
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class Life:
         bad = [key for key, each in self.world.people.items() if each.how]
         chance = self.chance
         block = bad + chance.sample(good, chance.choice([0, 3]))
-        chance.choice([chance.shuffle, list.reverse, list.sort])(block)
+        chance.choice((chance.shuffle, list.reverse, list.sort))(block)
         for key in block:
             self.world.log.append(key)
         await self._go_on(good, bad, for_s=12.0, every_s=chance.choice([0.1, 0.4]))

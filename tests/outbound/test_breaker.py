@@ -1,3 +1,5 @@
+from typing import Any
+
 from gateway.outbound.breaker import (
     FAILURES,
     KEYS_MAX,
@@ -8,7 +10,7 @@ from gateway.outbound.breaker import (
 PROBE_S = 10.0
 
 
-def opened_by_failures(**after: float) -> Breaker:
+def opened_by_failures(**after: Any) -> Breaker:
     breaker = Breaker(PROBE_S)
     for number in range(FAILURES):
         breaker.failed(0.0, [number], **after)
@@ -18,7 +20,8 @@ def opened_by_failures(**after: float) -> Breaker:
 
 def probes_until(breaker: Breaker, until_s: float) -> list[float]:
     """When somebody new would be probed, all of whom fail at once."""
-    now_s, at_s = 0.0, []
+    now_s = 0.0
+    at_s: list[float] = []
     while (now_s := max(now_s, breaker.new_at_s or 0.0)) < until_s:
         assert breaker.may_probe(now_s, new=True) == "new"
         breaker.probing("new", now_s)

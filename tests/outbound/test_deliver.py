@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.event import EventType
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -18,7 +19,7 @@ from gateway.outbound.contract import (
 from gateway.outbound.held import Clock
 from gateway.outbound.suppressed import Suppressed
 
-TYPES = frozenset({"identify"})
+TYPES: frozenset[EventType] = frozenset({"identify"})
 BATCHES = Takes(types=TYPES, batch_events=10)
 IN_ORDER = Takes(types=TYPES, batch_events=10, same_key="in_order", concurrency=1)
 
