@@ -68,6 +68,7 @@ class KafkaLog:
         self._tell = tell
         self._library = LibraryLog(post)
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
+        self._joining: dict[tuple[str, str], Trouble] = {}
         self._failed: tuple[float, str] | None = None
         """When an append failed and why, if none has succeeded since."""
         self._cause = Trouble(tell, "log_check_failed", "log_check_recovered")
@@ -85,6 +86,12 @@ class KafkaLog:
             with naming(self._topics.place):
                 await self._appender.start()
                 await self._appender.learn(sorted(set(topics)))
+        except LogError as error:
+            cause = await self._topics.why_not() if _unclear(error) else ""
+            await self.close()
+            if cause:
+                raise LogError(f"kafka: {cause}") from error
+            raise
         except BaseException:
             await self.close()
             raise
@@ -175,19 +182,7 @@ class KafkaLog:
         self._subscriptions[key] = None
         try:
             await self._appender.learn([topic])
-            subscription = KafkaSubscription(
-                Group(
-                    topic,
-                    group,
-                    self._topics,
-                    self._appender,
-                    self._settings,
-                    self._timeout_s,
-                    self._session_s,
-                    self._tell,
-                )
-            )
-            await subscription.start()
+            subscription = await self._joined(topic, group)
             self._subscriptions[key] = subscription
             try:
                 yield subscription
@@ -195,6 +190,31 @@ class KafkaLog:
                 await subscription.stop()
         finally:
             del self._subscriptions[key]
+
+    async def _joined(self, topic: str, name: str) -> KafkaSubscription:
+        """A member; of a worker that cannot join the log and /readyz say why."""
+        group = Group(
+            topic,
+            name,
+            self._topics,
+            self._appender,
+            self._settings,
+            self._timeout_s,
+            self._session_s,
+            self._tell,
+        )
+        subscription = KafkaSubscription(group)
+        trouble = self._joining.setdefault(
+            (topic, name), Trouble(group.say, "log_read_failed", "log_read_recovered")
+        )
+        try:
+            await subscription.start()
+        except LogError as error:
+            if self._topics.declared(topic).reader == name:  # else nobody tries again
+                trouble.failed(error)
+            raise
+        trouble.passed()
+        return subscription
 
     async def scan(
         self, topic: str, span: Span, *, follow: bool = False
@@ -259,6 +279,9 @@ class KafkaLog:
             raise LogError(problem)
         if self._failed is not None and time.monotonic() - self._failed[0] < FAILED_S:
             raise LogError(self._failed[1])
+        for trouble in self._joining.values():
+            if trouble.error is not None:
+                raise LogError(trouble.error)
         for (topic, group), subscription in self._subscriptions.items():
             if subscription is None:
                 continue
@@ -290,6 +313,12 @@ class KafkaLog:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise LogError("kafka: the log is closed")
+
+
+def _unclear(error: LogError) -> bool:
+    """It says that nobody answers, and not why."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) or getattr(cause, "retriable", False)
 
 
 def _states(

@@ -29,8 +29,9 @@ from gateway.errors import ConfigError, LogError
 from gateway.log.kafka.configs import MESSAGE_BYTES, configs_of, count_of, in_sync
 from gateway.log.kafka.flaws import Flaw, age_s, flaws_of, told
 from gateway.log.kafka.sizes import sizes_request
-from gateway.log.kafka.wire.borrowed import ask, close_client
+from gateway.log.kafka.wire.borrowed import ask, brokers_of, close_client
 from gateway.log.kafka.wire.client import log_error, naming, settings
+from gateway.log.kafka.wire.reach import Address, why_not
 from gateway.topics import Declare
 
 NODE_TRIES, RETRY_S = 10, 0.1
@@ -94,6 +95,11 @@ class Topics:
                 await close_client(self._admin)
                 raise
 
+    async def why_not(self) -> str:
+        """What keeps us from the brokers, asked of each address; empty if nothing."""
+        known = [Address(*each) for each in brokers_of(self._admin)]
+        return await why_not(settings(self._config), known)
+
     async def close(self) -> None:
         """Let go of the connection."""
         await self._admin.close()
@@ -155,8 +161,8 @@ class Topics:
         )
         for topic, code, *reason in answer.topic_errors:
             if code not in (0, TOPIC_EXISTS):
-                text = reason[0] if reason and reason[0] else for_code(code).__name__
-                raise LogError(f"kafka: topic {topic} cannot be made: {text}")
+                error = for_code(code)(*reason[:1])
+                raise log_error(f"topic {topic} cannot be made", error)
 
     async def _created(self, names: Sequence[str]) -> dict[str, Topic]:
         """Wait until every partition has a leader: the deadline is the caller's."""
