@@ -17,7 +17,7 @@ from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
-from gateway.outbound.attempt import Gate
+from gateway.outbound.gate import Gate
 from gateway.outbound.kind import Configured, Kind
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed

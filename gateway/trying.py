@@ -16,8 +16,9 @@ from gateway.event import Event, Json, Origin, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import admit
 from gateway.inbound.refusal import Refusal
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
+from gateway.outbound.gate import Gate
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.config import DeliveryConfig
 from gateway.log.contract import Record
 from gateway.metrics import Histogram, Metrics
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.breaker import Probe
 from gateway.outbound.contract import (
     Delivered,
@@ -25,6 +25,7 @@ from gateway.outbound.contract import (
     Skipped,
     Verdict,
 )
+from gateway.outbound.gate import Gate
 from gateway.outbound.held import KEPT, Held, happens
 from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
@@ -154,9 +155,10 @@ class Senders:
                 going.append(pending)
                 deliveries.append(prepared)
                 continue
-            if isinstance(prepared, Rejected):
-                self._note_failure([prepared], self._held.clock.monotonic())
-            self._end(pending, prepared)
+            end = prepared.end
+            if isinstance(end, Rejected):
+                self._note_failure([end], self._held.clock.monotonic())
+            self._end(pending, end)
         if probe is not None and not going:
             self._probe_said_nothing(probe)
         return going, deliveries

@@ -7,9 +7,10 @@ brings again later is found applied.
 """
 
 from gateway.log.contract import EventLog, Span
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivery, Place, Retry
 from gateway.outbound.deliver import replay_of
+from gateway.outbound.gate import Gate
 from gateway.workspace.apply import positions_of
 from gateway.workspace.destination import People
 from gateway.workspace.kind import TAKES

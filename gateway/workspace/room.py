@@ -6,7 +6,7 @@ import contextlib
 from gateway import topics
 from gateway.config import DestinationConfig
 from gateway.errors import LogError
-from gateway.outbound.attempt import Gate
+from gateway.outbound.gate import Gate
 from gateway.outbound.suppressed import Suppressed
 from gateway.wing import Shared
 from gateway.workspace.destination import People

@@ -21,8 +21,8 @@ from gateway.config import DestinationConfig
 from gateway.errors import ConfigError
 from gateway.event import EVENT_TYPES
 from gateway.outbound import destinations
-from gateway.outbound.attempt import Gate
 from gateway.outbound.contract import Delivery, Takes
+from gateway.outbound.gate import Gate
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.suppressed import Suppressed
