@@ -6,12 +6,12 @@ false, "", [] and {}; 0 is true. An error while evaluating, such as
 ``contains(null, 'x')``, is left to the caller.
 """
 
-import re
 from typing import Any
 
 import jmespath
 from jmespath import exceptions, functions, lexer, visitor
 
+from gateway.email import is_email
 from gateway.errors import ConfigError
 from gateway.event import Json
 
@@ -29,12 +29,6 @@ FIELDS = frozenset(  # of an event: in quotes, too, they may be meant
         *("timestamp", "originalTimestamp", "sentAt", "receivedAt", "integrations"),
     }
 )
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-
-
-def is_email(value: Json) -> bool:
-    """True for a text that is an address; False for everything else, null included."""
-    return isinstance(value, str) and EMAIL.fullmatch(value) is not None
 
 
 class _Functions(functions.Functions):
@@ -42,7 +36,7 @@ class _Functions(functions.Functions):
 
     @functions.signature({"types": []})
     def _func_is_email(self, value: Json) -> bool:
-        return is_email(value)
+        return isinstance(value, str) and is_email(value)
 
 
 class Filter:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.outbound.when import Filter, is_email
+from gateway.outbound.when import Filter
 
 
 def passes(text: str, event: Any) -> bool:
@@ -17,7 +17,7 @@ def passes(text: str, event: Any) -> bool:
         ("Cool.Person+tag@mail.example.co.uk", True),
         ("97980cfea0067", False),
         ("@", False),
-        ("a@b", False),
+        ("a@b", True),
         ("a b@example.com", False),
         ("a@example.com\n", False),
         (None, False),
@@ -25,8 +25,7 @@ def passes(text: str, event: Any) -> bool:
         (["a@example.com"], False),
     ],
 )
-def test_is_email(value: Any, wanted: bool) -> None:  # noqa: FBT001 -- a parameter of the case
-    assert is_email(value) is wanted
+def test_is_email_of_a_filter(value: Any, wanted: bool) -> None:  # noqa: FBT001 -- a parameter of the case
     assert passes("is_email(userId)", {"userId": value}) is wanted
 
 
