@@ -29,6 +29,7 @@ from gateway.inbound.judge import Endpoint, Judge, Work
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import Fault, Refusal
+from gateway.inbound.stranger import Strangers
 from gateway.log.contract import EventLog
 from gateway.metrics import Metrics
 
@@ -53,6 +54,7 @@ class Acceptor:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     doors: tuple[Door, Door] = field(init=False)  # for common batches, for large ones
     held: Held = field(default_factory=Held)
+    strangers: Strangers = field(default_factory=Strangers)
 
     def __post_init__(self) -> None:
         waiting = self.limits.waiting_bytes // 2
@@ -236,7 +238,7 @@ class Acceptor:
         try:
             source = work.source or self.keys.in_body(around.get("writeKey"))
             if source is not None:
-                self._check_origin(work, source)
+                return source if may_send(work, source) else None
         except AuthError:
             return None
         return source
@@ -266,9 +268,10 @@ class Acceptor:
         return source
 
     def _check_origin(self, work: Work, source: Source) -> None:
-        origin = work.headers.get(hdrs.ORIGIN)
-        if origin is None or "*" in source.origins or origin in source.origins:
+        if may_send(work, source):
             return
+        notice = self.strangers.notice(source.name, work.headers[hdrs.ORIGIN])
+        self.judge.notices.post(source.name, notice)
         message = f"source {source.name} takes nothing from this origin; see `origins`"
         raise AuthError("unknown_write_key", message)
 
@@ -310,6 +313,12 @@ class Acceptor:
             messages[key] += count
         for (source, notice), times in work.notices.items():
             self.judge.notices.post(source, notice, times)
+
+
+def may_send(work: Work, source: Source) -> bool:
+    """Whether the page that sends, if it is one, may send to this source."""
+    origin = work.headers.get(hdrs.ORIGIN)
+    return origin is None or "*" in source.origins or origin in source.origins
 
 
 def parsed(work: Work, texts: list[bytes]) -> Iterator[Json]:

@@ -22,7 +22,7 @@ from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.answer import Rejected
 from gateway.inbound.check import Plan
 from gateway.inbound.decode import NO_BATCH, OURS, Batch
-from gateway.inbound.receive import Network, sender_ip
+from gateway.inbound.forwarded import Network, sender_ip
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
 from gateway.inbound.track_api import Ticket
@@ -306,15 +306,13 @@ class Judge:
 
     def _origin(self, work: Work, source: Source) -> Origin:
         """What the intake knows beside the messages, once per source and request."""
-        proxies = self.trusted_proxies
-        forwarded = work.headers.get(hdrs.X_FORWARDED_FOR) if proxies else None
         origin = work.origins[source.name] = Origin(
             source=source.name,
             kind=source.kind,
             received_at=iso(work.received_at_ms),
             received_at_ms=work.received_at_ms,
             spare_message_id="",
-            ip=sender_ip(work.remote, forwarded, proxies),
+            ip=sender_ip(work.remote, work.headers, self.trusted_proxies),
             user_agent=_readable(work.headers.get(hdrs.USER_AGENT)),
             clock_skew=source.clock_skew,
         )

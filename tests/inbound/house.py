@@ -132,6 +132,7 @@ class House:
         )
         self.url = ""
         self.runner: web.ServerRunner
+        self.written: io.StringIO
 
     async def post(
         self, path: str, body: Any, *, key: str | None = "dev", **headers: str
@@ -144,6 +145,12 @@ class House:
             self.url + path, data=data, headers=given
         ) as answer:
             return answer.status, json.loads(await answer.read()), answer.headers
+
+    def told(self) -> list[tuple[str, str, str, int]]:
+        """The notices so far: code, where, name, count."""
+        self.notices.flush()
+        lines = map(json.loads, self.written.getvalue().splitlines())
+        return [(e["notice"], e["where"], e["name"], e["count"]) for e in lines]
 
     async def records(self, topic: str) -> list[Record]:
         return [record async for record in self.log.scan(topic, Span())]
@@ -172,7 +179,8 @@ async def ask(
 
 @asynccontextmanager
 async def running(folder, limits: Limits) -> AsyncIterator[House]:
-    notices = Notices(stream=io.StringIO())
+    written = io.StringIO()
+    notices = Notices(stream=written)
     config = LogConfig(path=folder / "log.db")
     log = await open_log(config, limits, topics=("events",), notices=notices)
     async with aiohttp.ClientSession() as session:
@@ -181,7 +189,7 @@ async def running(folder, limits: Limits) -> AsyncIterator[House]:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        house.runner = runner
+        house.runner, house.written = runner, written
         yield house
         await runner.cleanup()
     await log.close()

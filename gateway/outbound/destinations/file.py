@@ -246,5 +246,6 @@ KIND = Kind(
     takes=TAKES,
     check=check,
     opened=opened,
+    file=lambda settings, folder: folder / settings.path,
     shown=shown,
 )
