@@ -192,12 +192,15 @@ async def test_what_keeps_it_from_the_brokers_is_named(
     monkeypatch.setattr(produce, "START_S", 2.0)
     wrong = WRONG[case]
     place = f"{wrong.host}:{places[wrong.at]}"
-    settings = {"security_protocol": wrong.kind, "bootstrap_servers": place}
+    settings: dict[str, Any] = {
+        "security_protocol": wrong.kind,
+        "bootstrap_servers": place,
+    }
     if "SSL" in wrong.kind:
         settings["ssl_ca"] = guarded.ca
     backend = KafkaBackend(guarded)
     with pytest.raises(LogError) as refused:
-        await backend.open(config=backend.config(**settings | wrong.more))
+        await backend.open(config=backend.config(**{**settings, **wrong.more}))
     said = str(refused.value)
     assert wrong.says in said
     assert said.startswith(

@@ -6,13 +6,13 @@ import orjson
 import pytest
 
 from gateway.config import DestinationConfig
-from gateway.event import SourceKind
+from gateway.event import EventType, SourceKind
 from gateway.outbound.contract import Delivery, Outcome, Rejected, Takes
 from gateway.outbound.gate import ORDER, Ended, Gate, Name, Step
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 
-TYPES = frozenset({"identify"})
+TYPES = frozenset[EventType]({"identify"})
 TAKES = Takes(types=TYPES, batch_events=10)
 LEFT_OUT = Outcome(kind="filtered", reason="integrations")
 KINDS: dict[str, SourceKind] = {
