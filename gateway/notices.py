@@ -35,6 +35,7 @@ NoticeCode = Literal[
     "pressure",
     "stopped_unsettled",
     # what the log does
+    "log_clock_jumped",
     "log_close_timeout",
     "log_full",
     "log_gap",
@@ -90,6 +91,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "could go on.",
         "stopped_unsettled": "A worker stopped before the log had taken all its marks: "
         "a few events will be sent again.",
+        "log_clock_jumped": "The clock was set, or nothing was written for more than a "
+        "day: `seconds` from where it should be. Nothing is deleted by its age for an "
+        "hour; set the clock right meanwhile if it is wrong now.",
         "log_close_timeout": "The log's writer did not end in time at a stop.",
         "log_full": "The log is as large as `log.size` and nothing may be deleted: "
         "intake answers 503. `why` says whose unread events fill it.",

@@ -55,6 +55,8 @@ class SqliteBackend:
         budgets: dict[str, Any] = {
             name: changes.pop(name, value) for name, value in BUDGETS.items()
         }
+        if isinstance(clock := changes.get("clock"), Clock):
+            changes.setdefault("steady", clock.steady)
         return await open_sqlite(
             self.path,
             Keeping(
@@ -347,11 +349,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Clock:
+    """Time goes on by ``now += s``; ``wrong_by`` is how far somebody has set it off."""
+
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
+        self.wrong_by = 0.0
+
+    def steady(self) -> float:
+        return self.now
 
     def __call__(self) -> float:
-        return self.now
+        return self.now + self.wrong_by
 
 
 async def upkeep(log: SqliteLog) -> None:

@@ -37,6 +37,7 @@ class SqliteLog:
         waiting_bytes: int,
         tell: Say,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path = path.resolve()
         self._append_timeout_s = append_timeout_s
@@ -48,7 +49,7 @@ class SqliteLog:
         self._tables = Tables(
             path, busy_timeout_s=append_timeout_s / 2, declared=keeping.declared
         )
-        self._upkeep = Upkeep(self._tables, keeping, self._tell_from_thread)
+        self._upkeep = Upkeep(self._tables, keeping, self._tell_from_thread, steady)
         self._writer = Writer(
             path, self._tables, self._upkeep, self._written, clock=clock
         )
@@ -272,8 +273,12 @@ async def open_sqlite(
     waiting_bytes: int = 67_108_864,
     tell: Say = untold,
     clock: Callable[[], float] = time.time,
+    steady: Callable[[], float] = time.monotonic,
 ) -> SqliteLog:
-    """Open the log file, made if missing; LogError when another process has it."""
+    """Open the log file, made if missing; LogError when another process has it.
+
+    ``clock`` is the time of day, ``steady`` one that nobody sets.
+    """
     log = SqliteLog(
         path,
         keeping,
@@ -281,6 +286,7 @@ async def open_sqlite(
         waiting_bytes=waiting_bytes,
         tell=tell,
         clock=clock,
+        steady=steady,
     )
     await log.open(topics)
     return log

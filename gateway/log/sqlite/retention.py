@@ -8,16 +8,21 @@
 
 What each topic needs is declared by its name (topics.py); nothing here knows a name.
 
+A clock that was set a moment ago tells no age: for an hour nothing is deleted by it.
+Then times that lie more than a day ahead, of a clock that was wrong, are taken back.
+
 When the whole is over its size, what nobody needs goes before its age, the oldest
 first: of queues and of the archive (where that frees room: a body stays as long as an
 unread queue refers to it), then of what has a budget. When that is not enough the log
 is full: ``full`` says for whom.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.log.marks import Marks
+from gateway.log.sqlite.clock import Clock
 from gateway.log.sqlite.tables import Tables, Topic
 from gateway.notices import Say
 from gateway.topics import Declare
@@ -40,13 +45,20 @@ class Keeping:
 class Upkeep:
     """``behind``: call ``run`` again soon. ``full``: why, empty when there is room."""
 
-    def __init__(self, tables: Tables, keeping: Keeping, tell: Say) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        keeping: Keeping,
+        tell: Say,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.behind = False
         self.full = ""
         self._tables = tables
         self._keeping = keeping
         self._declared = keeping.declared
         self._tell = tell
+        self._clock = Clock(tell, steady)
         self._age_checked_at = float("-inf")
         self._looked_at = float("-inf")
         self._rows = self._bytes = 0
@@ -61,10 +73,11 @@ class Upkeep:
         if not self._is_due(now):
             return
         self._looked_at = now
+        ages = self._clock.believed(now, self._tables.newest_ms / 1000)
         steps = max(1, self._rows // STEP_ROWS)
         self._rows = self._bytes = 0
         for _ in range(steps):
-            self.behind = self._step(now)
+            self.behind = self._step(now, ages=ages)
             if not self.behind:
                 break
 
@@ -85,13 +98,18 @@ class Upkeep:
         budgets = [budget for _, budget in self._budgeted()]
         return min([self._keeping.size, *budgets]) // PART
 
-    def _step(self, now: float) -> bool:
-        """One transaction at most; False when there was nothing to delete."""
+    def _step(self, now: float, *, ages: bool) -> bool:
+        """One transaction at most; False when there was nothing to delete.
+
+        ``ages``: the clock can tell how old a record is.
+        """
         for topics, budget in self._budgeted():
             excess = sum(topic.bytes for topic in topics) - budget
             if excess > 0 and self._delete_oldest(topics, excess):
                 return True
-        if self._delete_aged(now):
+        if ages and (
+            self._tables.step_back(int(now * 1000), STEP_ROWS) or self._delete_aged(now)
+        ):
             return True
         return self._make_room()
 

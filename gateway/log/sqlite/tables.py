@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from gateway.log.contract import Entry
 from gateway.log.marks import Marks
+from gateway.log.sqlite.read import offset_at
 from gateway.log.sqlite.rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
 from gateway.topics import Declare
 
@@ -26,6 +27,7 @@ SCHEMA_VERSION = 1
 CHECKPOINT_PAGES = 4_000  # 16 MB: a page changed often is copied back seldom
 JOURNAL_BYTES = 67_108_864  # what the WAL file is cut to after a burst
 CACHE_KIB = 16_384
+AHEAD_MS = 86_400_000  # a day: no clock is wrong by so much that is not badly wrong
 ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 
 INSERT_BODY = "INSERT INTO bodies VALUES "
@@ -40,6 +42,11 @@ UNREFER = f"""UPDATE bodies SET refs = refs - gone.n
     WHERE bodies.id = gone.body"""  # noqa: S608 -- a constant
 DELETE_BODIES = f"""DELETE FROM bodies
     WHERE id IN (SELECT body {IN_RANGE}) AND refs <= 0"""  # noqa: S608 -- a constant
+STEP_BACK = (
+    "UPDATE records SET appended = max(?1, coalesce((SELECT appended FROM records"
+    " WHERE topic = ?2 AND offset < ?3 ORDER BY offset DESC LIMIT 1), 0))"
+    " WHERE topic = ?2 AND offset >= ?3 AND offset < ?4"
+)
 DELETE_RECORDS = f"DELETE {IN_RANGE}"
 
 
@@ -162,6 +169,31 @@ class Tables:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    @property
+    def newest_ms(self) -> int:
+        """When the newest record was appended; unix milliseconds, 0 for none."""
+        return self._last_ms
+
+    def step_back(self, now_ms: int, limit: int) -> bool:
+        """Take back times of a clock that was once ahead; True while there are some.
+
+        What lies more than a day ahead of now was appended at the latest now. From the
+        oldest up, so that times never fall within a topic; only then new ones do.
+        """
+        if self._last_ms <= now_ms + AHEAD_MS:
+            return False
+        with self.transaction() as connection:
+            for topic in self.topics.values():
+                span = topic.first, topic.next
+                start = offset_at(connection, topic.id, span, now_ms + AHEAD_MS + 1)
+                stop = min(topic.next, start + limit)
+                connection.execute(STEP_BACK, (now_ms, topic.id, start, stop))
+                limit -= stop - start
+                if not limit:
+                    return True
+        self._last_ms = now_ms
+        return True
 
     def live_bytes(self) -> int:
         """What the file's pages hold, those free for reuse left out."""
