@@ -25,6 +25,7 @@ NoticeCode = Literal[
     "origin_refused",
     "plan_violation",
     "refused",
+    "suspicious_identifier",
     "unknown_integration",
     "unreadable_trait",
     # what destinations do
@@ -77,6 +78,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         'let through (`violation = "flag"`); the name is the place.',
         "refused": "A message was refused and is kept in `refused`; the name is the "
         "code of the error.",
+        "suspicious_identifier": "A message's identifier is what programs write where "
+        "they have none (`undefined`, `null`, `[object Object]`, a UUID of zeros): all "
+        "such senders become one person. The name is the field.",
         "unknown_integration": "A message's `integrations` names no destination of "
         "this gateway.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",

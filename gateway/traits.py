@@ -25,6 +25,7 @@ LOOSE = re.compile(
 )
 # Shorter ones are years and calendar dates (1990, 19900102), not seconds.
 UNIX = re.compile(r"-?\d{9,15}(?:\.\d{1,9})?", re.ASCII)
+SECONDS_FROM = 100_000_000  # numbers, too: nine digits
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,7 +74,8 @@ def read_date(value: Json) -> Json:
     """Any form of a date as ISO 8601 with a zone; None when it cannot be read (P086).
 
     What is ISO already stays as it is. Unix time is in seconds, from 1e11 on in
-    milliseconds; without a zone it is UTC, without a time it is midnight.
+    milliseconds, and 0 or of nine digits at least: a year or 19900102 is no such time.
+    Without a zone it is UTC, without a time it is midnight.
     """
     if isinstance(value, str):
         if ISO.fullmatch(value):
@@ -82,7 +84,7 @@ def read_date(value: Json) -> Json:
             return _from_unix(float(value))
         return _from_loose(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _from_unix(value)
+        return _from_unix(value) if not 0 < abs(value) < SECONDS_FROM else None
     return None
 
 

@@ -81,6 +81,12 @@ def test_p086_other_dates_become_iso_with_a_zone(value, read):
         "2024-02-29\n",
         "\uff12\uff10\uff12\uff14-02-29",
         "1709210096789123",  # microseconds
+        1990,  # a year, whether as text or as number
+        2024.0,
+        202402,
+        19900102,
+        -1990,
+        99_999_999,
         10**30,
         -(10**30),
         1e300,

@@ -10,11 +10,17 @@ from gateway.notices import Notice
 from gateway.traits import canonical, read_text
 
 IDENTIFIERS = ("userId", "anonymousId", "groupId", "previousId")
+NO_WORDS = "undefined", "null", "none", "nil", "nan", "[object object]"
+NOBODY = frozenset(  # what programs write where they have no identifier
+    {each for word in NO_WORDS for each in (word, word.upper(), word.capitalize())}
+    | {"NaN", "[object Object]", "00000000-0000-0000-0000-000000000000", "0" * 32}
+)
 EMPTY_IS_ABSENT = frozenset({"userId", "anonymousId", "messageId"})
 NULL_IS_ABSENT = EMPTY_IS_ABSENT.union(
     ["traits", "properties", "context", "integrations", "name", "category"],
     ["timestamp", "originalTimestamp", "sentAt"],
 )
+WHO = ("userId", "anonymousId")
 WITH_TRAITS = frozenset({"identify", "group"})
 
 
@@ -31,11 +37,14 @@ def normalize(checked: Checked) -> tuple[Normalized, tuple[Notice, ...]]:
             body[name] = text
             as_sent[name] = {"name": name, "value": value}
     notices: tuple[Notice, ...] = ()
+    if body.get("userId") in NOBODY or body.get("anonymousId") in NOBODY:
+        named = [name for name in WHO if body.get(name) in NOBODY]
+        notices = tuple(Notice("suspicious_identifier", name) for name in named)
     if body["type"] in WITH_TRAITS and "traits" in body:
         body["traits"], renamed, remarks = canonical(body["traits"])
         as_sent |= renamed
         if remarks:
-            notices = tuple(Notice(code, name) for code, name in remarks)
+            notices += tuple(Notice(code, name) for code, name in remarks)
     if body["type"] == "identify":
         _complete(body)
     if as_sent:

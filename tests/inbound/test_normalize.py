@@ -212,3 +212,26 @@ def test_an_id_of_another_type_s_messages_is_left_as_it_is():
     assert once["previousId"] == []
     assert once["asSent"] == {"userId": {"name": "userId", "value": 5}}
     assert normalize(Checked(once))[0] == once
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        *("undefined", "null", "NULL", "None", "nil", "NaN", "[object Object]"),
+        *("00000000-0000-0000-0000-000000000000", "0" * 32),
+    ],
+)
+@pytest.mark.parametrize("kind", ["identify", "track"])
+def test_what_programs_write_for_nobody_is_admitted_with_a_notice(kind, who):
+    result, notices = normalized(message(kind, userId=who, anonymousId="a"))
+    assert result["userId"] == who
+    assert notices == [("suspicious_identifier", "userId")]
+    _, notices = normalized(message(kind, userId="u", anonymousId=who))
+    assert notices == [("suspicious_identifier", "anonymousId")]
+
+
+@pytest.mark.parametrize(
+    "who", ["0", 17, "undefined-1", "nobody", "nulls", "object", "97980cfea0067"]
+)
+def test_an_identifier_that_may_be_somebody_s_is_no_notice(who):
+    assert normalized(message("track", userId=who, anonymousId="a"))[1] == []
