@@ -14,6 +14,7 @@ from gateway.config import DEFAULT, Config, draft, parse
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
+from gateway.inbound.intake import Rules
 from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
@@ -30,8 +31,7 @@ from gateway.wings import WINGS
 class Parts:
     """What the configuration means, checked; made without opening anything."""
 
-    routes: Routes
-    plans: Mapping[str, Plan]
+    rules: Rules
     configured: Mapping[str, Configured[Any]]
     wings: Sequence[Wing] = ()
 
@@ -81,9 +81,8 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
-    return Parts(
-        routes=Routes(known, taken), plans=plans, configured=configured, wings=wings
-    )
+    rules = Rules(routes=Routes(known, taken), plans=plans, limits=config.limits)
+    return Parts(rules=rules, configured=configured, wings=wings)
 
 
 def wings_of(config: Config, mistakes: Mistakes) -> list[Wing]:

@@ -18,9 +18,9 @@ from aiohttp.streams import StreamReader
 from gateway.inbound import answer
 from gateway.inbound.answer import Reply
 from gateway.inbound.head import Head, learned
-from gateway.inbound.judge import Endpoint
 from gateway.inbound.listen import ENDPOINTS, Listener
 from gateway.inbound.parse import HEADER_BYTES_MAX, HEADERS_MAX, Parser, reason
+from gateway.inbound.pipelines import Endpoint
 from gateway.inbound.receive import Whole
 from gateway.inbound.target import origin_form
 from gateway.inbound.unread import Unread

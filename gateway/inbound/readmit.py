@@ -8,26 +8,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway.config import Limits, Source
+from gateway.config import Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
-from gateway.inbound import decode, entries, fit, track_api
-from gateway.inbound.admit import Admitted, admit, admit_outside
-from gateway.inbound.check import Plan
+from gateway.inbound import decode, track_api
 from gateway.inbound.inflate import inflate
-from gateway.inbound.refusal import Refusal
-from gateway.inbound.route import Routes
+from gateway.inbound.intake import Door, Rules, Taken, Text, Total, alone, among, judge
+from gateway.inbound.pipelines import Message
+from gateway.inbound.track import Entity
 from gateway.inbound.track_api import EMPTY, Call
 from gateway.log.contract import Entry
 
-SINGLE: Mapping[str, EventType] = {
-    "identify": "identify",
-    "track": "track",
-    "page": "page",
-    "screen": "screen",
-    "group": "group",
-    "alias": "alias",
-}
+SINGLE: Mapping[str, EventType] = {kind: kind for kind in decode.TYPES}
 
 
 class Kept(NamedTuple):
@@ -41,18 +33,19 @@ class Kept(NamedTuple):
     sent: bytes
 
 
+class Apart(NamedTuple):
+    """What was sent, taken apart: what is judged, and how it becomes messages."""
+
+    sent: Sequence[Json]
+    text: Text
+    door: Door
+
+
 class Readmission:
     """``replay.Readmission``: a refused record's value to the entries of its events."""
 
-    def __init__(
-        self,
-        sources: Mapping[str, Source],
-        routes: Routes,
-        plans: Mapping[str, Plan],
-        limits: Limits,
-    ) -> None:
-        self._sources, self._routes = sources, routes
-        self._plans, self._limits = plans, limits
+    def __init__(self, sources: Mapping[str, Source], rules: Rules) -> None:
+        self._sources, self._rules = sources, rules
 
     def read(self, value: Json) -> Kept:
         """The record's parts; KeyError, TypeError, ValueError: it is no such record."""
@@ -68,96 +61,56 @@ class Readmission:
 
     def judge(self, kept: Kept) -> Sequence[Entry] | str:
         """The entries, or why it is still refused: a word for the summary."""
-        value, call = kept.value, kept.call
         if kept.cut:
             return "cut"
         if kept.source is None or kept.origin is None:
             return "source"
-        source, origin = kept.source, kept.origin
         try:
-            body = inflate(kept.sent, None, self._limits.request_bytes)
-            if call is not None:
-                body = body.strip() or EMPTY
-            parsed, *_ = decode.decode(body, self._limits)
-            messages, batch = self._messages(parsed, value, call)
+            apart = self._apart(kept, kept.source)
         except MessageError:
             return "refused"
-        made: list[Sequence[Entry] | None] = []
-        for index, message in enumerate(messages):
-            spare = value["messageId"] if not index else f"{value['messageId']}-{index}"
-            own = origin._replace(spare_message_id=spare)
-            if not self._is_fit(message):
-                made.append(None)
-            elif call is not None:
-                made.append(self._translated(message, source, call, own))
-            else:
-                made.append(self._admitted(message, value, batch, own))
-        admitted = [each for each in made if each is not None]
-        if not admitted:
-            return "refused"
-        return [entry for each in admitted for entry in each]
+        spare, entries, total = kept.value["messageId"], list[Entry](), Total()
+        for index, sent in enumerate(apart.sent):
+            own = f"{spare}-{index}" if index else spare
+            origin = kept.origin._replace(spare_message_id=own)
+            judged = judge(sent, apart.text, origin, apart.door, self._rules, total)
+            if isinstance(judged, Taken):
+                entries += judged.entries
+        return entries or "refused"
 
-    def _messages(
-        self, parsed: Json, value: Mapping[str, Json], call: Call | None
-    ) -> tuple[Sequence[Json], decode.Batch]:
+    def _apart(self, kept: Kept, source: Source) -> Apart:
         """A whole request that was refused is taken apart; a message stands alone."""
-        whole = isinstance(parsed, dict) and "batch" in parsed and "type" not in parsed
-        single = value["endpoint"] in SINGLE or (call is not None and not call.is_batch)
+        limits, call = self._rules.limits, kept.call
+        kind = SINGLE.get(kept.value["endpoint"])
+        single = kind is not None if call is None else not call.is_batch
+        body = inflate(kept.sent, None, limits.request_bytes)
+        body = body if call is None else body.strip() or EMPTY
+        decoded = decode.decode(body, limits, batch=not single)
+        value = decoded.value
+        whole = isinstance(value, dict) and "batch" in value and "type" not in value
+        text, sent = alone(body, decoded), [value]
+        if not single and whole:
+            text, sent = among(body, decoded, limits), decode.messages_of(value, limits)
+        elif not single:  # it was written anew for its record: as long, or longer
+            text = text._replace(alone=None)
+        if call is not None:
+            return Apart(sent, text._replace(first=True), Entity(call, source.forms))
         if whole and not single:
-            return decode.split(parsed, None, self._limits)
-        said = value.get("batch") or {}
-        batch = decode.Batch(
-            context=said.get("context"),
-            integrations=said.get("integrations"),
-            timestamp=said.get("timestamp"),
-            sent_at=said.get("sentAt"),
-        )
-        return [parsed], batch
+            batch = decode.shared(value, limits, suspect=decoded.suspect)
+        else:
+            batch = _shared(kept.value)
+        return Apart(sent, text, Message(kind, batch))
 
-    def _admitted(
-        self,
-        message: Json,
-        value: Mapping[str, Json],
-        batch: decode.Batch,
-        origin: Origin,
-    ) -> Sequence[Entry] | None:
-        raw = decode.prepare(message, SINGLE.get(value["endpoint"]), batch)
-        if isinstance(raw, Refusal):
-            return None
-        verdict = admit(raw, origin, self._routes, self._plans.get(origin.source))
-        return self._entered(verdict)
 
-    def _translated(
-        self, message: Json, source: Source, call: Call, origin: Origin
-    ) -> Sequence[Entry] | None:
-        """A Track API request: all of its messages, or none."""
-        made = track_api.messages(call, message, source.forms)
-        if isinstance(made, Refusal):
-            return None
-        track_api.number(made, origin.spare_message_id)
-        plan = self._plans.get(origin.source)
-        found = [
-            self._entered(admit_outside(raw, origin, self._routes, plan))
-            for raw in made
-        ]
-        if None in found:
-            return None
-        return [entry for each in found if each is not None for entry in each]
-
-    def _is_fit(self, message: Json) -> bool:
-        limits = self._limits
-        size, _ = fit.weigh(message, limits.nesting, limits.message_bytes)
-        if size > limits.message_bytes:
-            return False
-        return not fit.flaws(message, limits.nesting)
-
-    def _entered(self, verdict: Admitted | Refusal) -> Sequence[Entry] | None:
-        if isinstance(verdict, Refusal):
-            return None
-        data = verdict.event.to_bytes()
-        if len(data) > self._limits.event_bytes:
-            return None
-        return entries.of_event(verdict.event, data, verdict.route)
+def _shared(value: Mapping[str, Json]) -> decode.Batch:
+    """What its batch said for each of its messages."""
+    said = value.get("batch") or {}
+    return decode.Batch(
+        context=said.get("context"),
+        integrations=said.get("integrations"),
+        timestamp=said.get("timestamp"),
+        sent_at=said.get("sentAt"),
+    )
 
 
 def _call(endpoint: str) -> Call | None:

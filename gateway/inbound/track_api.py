@@ -6,7 +6,6 @@ identifier may hold anything: ``a%2Fb``, ``+``, ``@`` as it is or as ``%40`` (CL
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -69,17 +68,6 @@ class Call(NamedTuple):
     def is_batch(self) -> bool:
         """Many entities in one request, each judged alone."""
         return self.operation is BATCH
-
-
-@dataclass(slots=True)
-class Ticket:
-    """One request on its way; ``message_id`` is what its answer will carry.
-
-    The gateway's own until the sender's is read.
-    """
-
-    call: Call
-    message_id: str
 
 
 def find(method: str, target: str) -> Call | tuple[str, ...] | None:

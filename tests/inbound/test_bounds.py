@@ -12,11 +12,12 @@ import pytest
 
 from gateway.config import Limits, parse
 from gateway.event import Event
-from gateway.inbound import answer, entries, judge
+from gateway.inbound import answer, decode, entries, intake
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
-from gateway.inbound.judge import REPORT_BYTES, Endpoint, Judge
+from gateway.inbound.pipelines import Endpoint, Pipelines
 from gateway.inbound.readmit import Readmission
+from gateway.inbound.receipt import REPORT_BYTES
 from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import POINTER_MAX, UNTOLD, Fault, Refusal
 from gateway.log import EventLog
@@ -25,7 +26,7 @@ from gateway.metrics import Metrics
 from gateway.notices import Notices
 from tests.inbound.attacks import attacks, under
 from tests.inbound.house import CONFIG, GOOD, ask, running
-from tests.inbound.samples import LIMITS, RECEIVED_MS, origin, routes
+from tests.inbound.samples import LIMITS, RECEIVED_MS, origin, rules
 
 BATCH = Endpoint("batch", None)
 KEY = {"Authorization": "Basic ZGV2Og=="}
@@ -57,21 +58,20 @@ def kept() -> Kept:
 
 @pytest.fixture
 def acceptor(kept: Kept) -> Acceptor:
-    judge = Judge(routes=routes("crm"), plans={}, limits=LIMITS, notices=Notices())
     return Acceptor(
-        keys=Keys(CONFIGURED.sources),
-        judge=judge,
-        limits=LIMITS,
+        rules=rules("crm"),
         log=cast("EventLog", kept),
         receiver=Receiver(body_bytes_max=10**7, reading_bytes_max=10**7),
         metrics=Metrics(),
+        notices=Notices(),
     )
 
 
 async def post(acceptor: Acceptor, body: Any, *, key: bool = True) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     whole = Whole(KEY if key else {}, "127.0.0.1", data)
-    said = await acceptor.accept(whole, BATCH)
+    pipelines = Pipelines(acceptor=acceptor, keys=Keys(CONFIGURED.sources))
+    said = await pipelines.accept(whole, BATCH)
     return said.status, said.body
 
 
@@ -119,7 +119,7 @@ async def test_what_is_refused_of_a_request_is_bounded_together(acceptor, kept):
     assert last["batch"] == dict.fromkeys(first["batch"])
     assert (last["bytes"], last["size"]) == ("", first["size"])
     assert len(last["errors"]) == 1
-    readmit = Readmission(CONFIGURED.sources, routes("crm"), {}, LIMITS)
+    readmit = Readmission(CONFIGURED.sources, rules("crm"))
     assert readmit.judge(readmit.read(last)) == "cut"
     mended = first["bytes"].replace("{", '{"userId":"u",', 1)
     archive, _ = readmit.judge(readmit.read({**first, "bytes": mended}))
@@ -163,24 +163,20 @@ async def test_no_more_is_judged_than_could_be_kept_twice(
     acceptor, monkeypatch, message
 ):
     judged = []
-    real = judge.decode.prepare
+    real = decode.prepare
     monkeypatch.setattr(
-        judge.decode, "prepare", lambda *each: judged.append(1) or real(*each)
+        decode, "prepare", lambda *each: judged.append(1) or real(*each)
     )
     await post(acceptor, under(60_000, message))
     limit = LIMITS.request_canonical_bytes
-    assert limit / 60_000 <= len(judged) <= judge.MADE_TIMES * limit / 60_000 + 1
+    assert limit / 60_000 <= len(judged) <= intake.MADE_TIMES * limit / 60_000 + 1
 
 
 async def test_an_entity_that_becomes_many_messages_is_bounded_too(house, monkeypatch):
     made = []
-    real = house.listener.track.judge._enter
+    real = Event.to_bytes
     monkeypatch.setattr(
-        type(house.listener.track.judge),
-        "_enter",
-        lambda _, work, admitted, value: (
-            made.append(len(value)) or real(work, admitted, value)
-        ),
+        Event, "to_bytes", lambda each: made.append(real(each)) or made[-1]
     )
     related = [{"identifiers": {"id": str(number)}} for number in range(100)]
     entity = {
@@ -194,7 +190,7 @@ async def test_an_entity_that_becomes_many_messages_is_bounded_too(house, monkey
     assert status == 207
     assert len(said["errors"]) == 30 - len(await house.events()) / 100
     limit = LIMITS.request_canonical_bytes
-    assert sum(made) <= (judge.MADE_TIMES + 1) * limit
+    assert sum(map(len, made)) <= (intake.MADE_TIMES + 1) * limit
 
 
 async def test_an_answer_is_bounded(acceptor):
@@ -219,7 +215,7 @@ def test_a_record_of_a_refused_message_fits_in_any_log():
     """With the longest that each of its parts can be: Kafka's limit is 2 MB."""
     refusal = Refusal((Fault("/" + "k" * POINTER_MAX, "x" * 300, "type"),) * 10)
     shared = {"context": {"a": "x" * (LIMITS.event_bytes - 20)}}
-    batch = judge.decode.shared(shared, LIMITS)
+    batch = decode.shared(shared, LIMITS)
     for byte in (b"\x01", b"\xff", b"\xf0\x9f\x8e\x89", b'"'):
         entry = entries.of_refused(
             byte * 1_000_000,
@@ -251,7 +247,7 @@ def test_what_waits_for_the_log_takes_the_memory_that_is_counted():
     """orjson keeps eight times what an event needs: 64 MiB that waited were 512."""
     event = Event("m", "page", "web", "k", "", {"a": "x" * 10_000})
     refusal = Refusal((Fault("", "x", "type"),))
-    shown = entries.of_batch(judge.decode.NO_BATCH)
+    shown = entries.of_batch(decode.NO_BATCH)
     tracemalloc.start()
     values = [event.to_bytes() for _ in range(100)]
     records = [

@@ -17,7 +17,7 @@ from gateway.inbound.fit import cut_deep, flaws, weigh
 from gateway.inbound.readmit import Readmission
 from gateway.inbound.refusal import POINTER_MAX, pointer
 from tests.inbound.house import CONFIG, GOOD
-from tests.inbound.samples import LIMITS, routes
+from tests.inbound.samples import LIMITS, rules
 
 
 def peak_bytes(work: Any) -> int:
@@ -192,7 +192,7 @@ async def test_a_batch_inside_a_single_message_is_not_taken_apart_later(house):
     assert (await house.post("/v1/identify", body))[0] == 400
     (kept,) = [orjson.loads(each.value) for each in await house.records("refused")]
     sources = parse(CONFIG, folder=Path()).sources
-    again = Readmission(sources, routes("crm"), {}, LIMITS)
+    again = Readmission(sources, rules("crm"))
     assert again.judge(again.read(kept)) == "refused"
     mended = kept["bytes"].replace("{}", '"outer"')
     archive, _ = again.judge(again.read({**kept, "bytes": mended}))
