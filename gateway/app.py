@@ -24,12 +24,12 @@ from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.connection import Server
-from gateway.inbound.listen import Listener
-from gateway.inbound.pipelines import Pipelines
+from gateway.inbound.doors.pipelines import Pipelines
+from gateway.inbound.doors.track.api import TrackApi
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
-from gateway.inbound.track import TrackApi
+from gateway.inbound.serve.connection import Server
+from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices

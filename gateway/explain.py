@@ -13,9 +13,9 @@ import orjson
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
 from gateway.event import Json, Origin, iso
-from gateway.inbound import file
 from gateway.inbound.admit import Admitted
 from gateway.inbound.check import reference_errors
+from gateway.inbound.doors import file
 from gateway.inbound.intake import Judged, Refused, judge, written
 from gateway.inbound.receipt import Receipt
 from gateway.notices import Notice

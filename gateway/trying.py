@@ -13,7 +13,7 @@ import orjson
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
 from gateway.event import Event, Json, Origin, iso
-from gateway.inbound import file
+from gateway.inbound.doors import file
 from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import Gate, deliver

@@ -6,7 +6,7 @@ import orjson
 
 from gateway.config import Config
 from gateway.event import Event, Json
-from gateway.inbound.readmit import Readmission
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.route import route
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices

@@ -18,14 +18,14 @@ from gateway.errors import LogError
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.connection import Server
+from gateway.inbound.doors.pipelines import Pipelines
+from gateway.inbound.doors.track.api import TrackApi
 from gateway.inbound.intake import Rules
-from gateway.inbound.listen import Listener
-from gateway.inbound.pipelines import Pipelines
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
 from gateway.inbound.route import Routes
-from gateway.inbound.track import TrackApi
+from gateway.inbound.serve.connection import Server
+from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, Span, open_log
 from gateway.log.contract import Record
 from gateway.metrics import Metrics

@@ -15,8 +15,8 @@ from gateway.event import Event
 from gateway.inbound import answer, decode, entries, intake
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
-from gateway.inbound.pipelines import Endpoint, Pipelines
-from gateway.inbound.readmit import Readmission
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.receipt import REPORT_BYTES
 from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import POINTER_MAX, UNTOLD, Fault, Refusal

@@ -16,7 +16,7 @@ from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.cut import Cut, cut
 from gateway.inbound.decode import decode
-from gateway.inbound.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
 from gateway.inbound.post import Post
 from gateway.inbound.receive import Receiver
 from gateway.log import EventLog
@@ -238,6 +238,6 @@ async def test_judged_is_the_same_as_from_the_whole(pipelines, messages, shared)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("secrets.token_hex", lambda size: "spare" * size)
         one = await taken(pipelines, body)
-        patch.setattr("gateway.inbound.pipelines.cut", lambda *_: None)
+        patch.setattr("gateway.inbound.doors.pipelines.cut", lambda *_: None)
         whole = await taken(pipelines, body)
     assert one == whole

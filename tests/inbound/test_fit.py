@@ -13,8 +13,8 @@ from gateway.config import parse
 from gateway.errors import MessageError
 from gateway.inbound import decode, fit
 from gateway.inbound.decode import KEYLESS_BYTES, shared
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.fit import cut_deep, flaws, weigh
-from gateway.inbound.readmit import Readmission
 from gateway.inbound.refusal import POINTER_MAX, pointer
 from tests.inbound.house import CONFIG, GOOD
 from tests.inbound.samples import LIMITS, rules

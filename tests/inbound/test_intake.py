@@ -14,9 +14,9 @@ from gateway.config import Config, parse
 from gateway.errors import ConfigError
 from gateway.explain import SPARE_ID, explain
 from gateway.inbound.decode import Batch
+from gateway.inbound.doors.pipelines import Message
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.intake import Refused, Text, Total, judge
-from gateway.inbound.pipelines import Message
-from gateway.inbound.readmit import Readmission
 from gateway.parts import check
 from gateway.trying import value_of
 from tests.inbound.house import GOOD, House, ask, running

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from gateway.config import parse
-from gateway.inbound.readmit import Readmission
+from gateway.inbound.doors.readmit import Readmission
 from tests.inbound.test_accept_track import PERSON, ask, refused
 
 

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from gateway.inbound.accept import Acceptor
-from gateway.inbound.track_api import PREFIXES, TABLE
+from gateway.inbound.doors.track.calls import PREFIXES, TABLE
 from tests.inbound.house import ask
 
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "u1"}}

@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import LogError
 from gateway.inbound import accept
 from gateway.inbound.accept import LARGE_BYTES, Acceptor
-from gateway.inbound.pipelines import Pipelines
+from gateway.inbound.doors.pipelines import Pipelines
 from gateway.inbound.receipt import Receipt
 from gateway.inbound.turnstile import Turnstile
 from tests.inbound.house import GOOD, ask

@@ -11,12 +11,13 @@ from typing import NamedTuple
 from gateway.config import Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
-from gateway.inbound import decode, track_api
+from gateway.inbound import decode
+from gateway.inbound.doors.pipelines import Message
+from gateway.inbound.doors.track import calls
+from gateway.inbound.doors.track.api import Entity
+from gateway.inbound.doors.track.calls import EMPTY, Call
 from gateway.inbound.inflate import inflate
 from gateway.inbound.intake import Door, Rules, Taken, Text, Total, alone, among, judge
-from gateway.inbound.pipelines import Message
-from gateway.inbound.track import Entity
-from gateway.inbound.track_api import EMPTY, Call
 from gateway.log.contract import Entry
 
 SINGLE: Mapping[str, EventType] = {kind: kind for kind in decode.TYPES}
@@ -116,7 +117,7 @@ def _shared(value: Mapping[str, Json]) -> decode.Batch:
 def _call(endpoint: str) -> Call | None:
     """A Track API request's endpoint is its method and path."""
     method, _, target = endpoint.partition(" ")
-    found = track_api.find(method, target) if target else None
+    found = calls.find(method, target) if target else None
     return found if isinstance(found, Call) else None
 
 

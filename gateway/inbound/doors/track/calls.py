@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from gateway.event import EventType, Json, Raw
-from gateway.inbound import entity, translate
 from gateway.inbound.check import check_part
+from gateway.inbound.doors.track import entity, translate
+from gateway.inbound.doors.track.translate import NOBODY, Values
 from gateway.inbound.refusal import Fault, Refusal
-from gateway.inbound.translate import NOBODY, Values
 from gateway.traits import read_date
 
 PREFIXES = ("/api/v1/", "/api/v2/", "/unsubscribe/")

@@ -9,14 +9,16 @@ from typing import NamedTuple
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json
-from gateway.inbound import decode, track, track_api
+from gateway.inbound import decode
 from gateway.inbound.decode import NO_BATCH, Batch
+from gateway.inbound.doors.pipelines import SINGLE, Message
+from gateway.inbound.doors.track import calls
+from gateway.inbound.doors.track.api import Apart, Entity, take_apart
+from gateway.inbound.doors.track.calls import EMPTY, Call
 from gateway.inbound.entries import as_json
 from gateway.inbound.inflate import inflate
 from gateway.inbound.intake import Door, Text, alone, among
-from gateway.inbound.pipelines import SINGLE, Message
 from gateway.inbound.receive import too_large
-from gateway.inbound.track_api import EMPTY, Call
 
 TYPE_NAMED_BY_NOBODY: EventType = "identify"
 
@@ -75,23 +77,23 @@ def _request(body: bytes, source: Source, limits: Limits) -> Given:
         body = EMPTY
     call = _call(endpoint)
     taken, text = _apart(call, body, limits)
-    door = track.Entity(call, source.forms)
+    door = Entity(call, source.forms)
     return Given(taken, text, door, call.line, call.operation.type)
 
 
-def _apart(call: Call, body: bytes, limits: Limits) -> track.Read:
+def _apart(call: Call, body: bytes, limits: Limits) -> Apart:
     """A record of ``refused`` may hold one entity of a batch."""
     if call.is_batch:
         decoded = decode.decode(body.strip() or EMPTY, limits)
         value = decoded.value
         if not (isinstance(value, dict) and "batch" in value and "type" not in value):
-            return track.Read([value], alone(body, decoded))
-    return track.read(call, body, limits)
+            return Apart([value], alone(body, decoded))
+    return take_apart(call, body, limits)
 
 
 def _call(endpoint: Json) -> Call:
     method, _, target = str(endpoint).partition(" ")
-    call = track_api.find(method, target)
+    call = calls.find(method, target)
     if not isinstance(call, Call):
         text = f"{endpoint} is no request of the Track API: METHOD and PATH are needed"
         raise MessageError("invalid_message", text)

@@ -1,7 +1,7 @@
 """The door of the Track API: its requests, answered as its clients know them.
 
 Who sends is said by SITE_ID:API_KEY. A request, or an entity of a batch, may become
-several messages (``track_api``), which are kept or refused together.
+several messages (``calls``), which are kept or refused together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,16 @@ from aiohttp import hdrs, web
 from gateway.config import Limits, Source
 from gateway.errors import AuthError
 from gateway.event import EventType, Json, Raw
-from gateway.inbound import answer, decode, track_api
+from gateway.inbound import answer, decode
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys, check_origin
+from gateway.inbound.doors.track import calls
+from gateway.inbound.doors.track.calls import LABEL, Call
 from gateway.inbound.intake import Taken, Text, alone, among
 from gateway.inbound.post import Post
 from gateway.inbound.receipt import Receipt
 from gateway.inbound.refusal import Refusal
-from gateway.inbound.track_api import LABEL, Call
 
 Forms = Mapping[str, Mapping[str, str]]
 
@@ -43,29 +44,27 @@ class Entity:
 
     def raws(self, sent: Json, spare: str) -> Sequence[Raw] | Refusal:
         """Its messages, under its own id or ``spare``, and what is numbered after."""
-        made = track_api.messages(self.call, sent, self.forms)
+        made = calls.messages(self.call, sent, self.forms)
         if not isinstance(made, Refusal):
-            track_api.number(made, spare)
+            calls.number(made, spare)
         return made
 
 
-class Read(NamedTuple):
+class Apart(NamedTuple):
     """A request taken apart: what is judged, and what is known of its text."""
 
     bodies: list[Json]
     text: Text
 
 
-def read(call: Call, body: bytes, limits: Limits) -> Read:
+def take_apart(call: Call, body: bytes, limits: Limits) -> Apart:
     """MessageError for a body that cannot be taken apart."""
-    decoded = decode.decode(
-        body.strip() or track_api.EMPTY, limits, batch=call.is_batch
-    )
+    decoded = decode.decode(body.strip() or calls.EMPTY, limits, batch=call.is_batch)
     if not call.is_batch:
-        return Read([decoded.value], alone(body, decoded))
+        return Apart([decoded.value], alone(body, decoded))
     # An entity's messages do not show how large it is: it is weighed first.
     text = among(body, decoded, limits)._replace(first=True)
-    return Read(decode.messages_of(decoded.value, limits), text)
+    return Apart(decode.messages_of(decoded.value, limits), text)
 
 
 @dataclass(slots=True)
@@ -102,11 +101,11 @@ class TrackApi:
 
         ``spare`` is the message id of a request that brings none.
         """
-        found = track_api.find(request.method, request.raw_path)
+        found = calls.find(request.method, request.raw_path)
         if not isinstance(found, Call):
             return Answered(LABEL, answer.as_track(_elsewhere(found, request), spare))
         ticket = Ticket(found, spare)
-        if found.operation is track_api.REGION:
+        if found.operation is calls.REGION:
             result = self._region(request.headers)
         else:
             result = await self.acceptor.accept(request, self, ticket)
@@ -140,7 +139,7 @@ class TrackApi:
 
     async def _take(self, post: Post, ticket: Ticket, body: bytes) -> Receipt | Answer:
         source, limits = post.source or self._owner(post.headers), self._limits
-        bodies, text = read(ticket.call, body, limits)
+        bodies, text = take_apart(ticket.call, body, limits)
         if (late := self.acceptor.spend([source] * len(bodies))) is not None:
             return late
         receipt = Receipt(ticket, limits)

@@ -13,12 +13,13 @@ from aiohttp import web
 
 from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json
-from gateway.inbound import answer, publish
+from gateway.inbound import answer
 from gateway.inbound.answer import Answer
-from gateway.inbound.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.track.api import TrackApi
+from gateway.inbound.doors.track.calls import BODIES, LABEL, PREFIXES
 from gateway.inbound.receive import Whole
-from gateway.inbound.track import TrackApi
-from gateway.inbound.track_api import BODIES, LABEL, PREFIXES
+from gateway.inbound.serve import describe
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -124,7 +125,7 @@ class Listener:
     def _description(self, path: str) -> Json:
         """OpenAPI or a schema; they stay the same, so each is rendered once."""
         if path == "/openapi.json":
-            return publish.openapi(self.schemas, self.public_url, BODIES)
+            return describe.openapi(self.schemas, self.public_url, BODIES)
         if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
             return self.schemas.get(path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)])
         return None
@@ -135,7 +136,7 @@ class Listener:
             self.pipelines.keys.find(key)
         except AuthError as error:
             return answer.not_found(str(error))
-        return answer.document(publish.sdk_settings(key, self.public_url))
+        return answer.document(describe.sdk_settings(key, self.public_url))
 
 
 def _area(path: str) -> str:
