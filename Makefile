@@ -4,8 +4,12 @@ BIN := .venv/bin
 SDKS := tests/path/sdks/python/requirements
 PYTHONS := gateway tests bench reference docs/conf.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOWEST := tests
+# What reaches deepest into a library: its sockets, bytes, schemas, JSON and tables.
+REACH := tests/inbound tests/log/test_kafka_record.py tests/log/test_kafka_request.py \
+  tests/log/test_sqlite.py tests/workspace tests/outbound/test_send.py
 
-.PHONY: run check test soak bench docs reference destination dist lock clean
+.PHONY: run check test lowest soak bench docs reference destination dist lock clean
 
 run: .venv/run  ## start the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway serve
@@ -25,7 +29,12 @@ test: .venv/test  ## everything, real parts included
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
 	$(BIN)/coverage erase
+	$(MAKE) lowest LOWEST="$(REACH)"
 	$(BIN)/coverage run -m pytest -m "not soak"
+
+lowest: .venv/lowest/installed  ## the fast tests on the oldest libraries pyproject.toml allows
+	PYTHONPATH=$(CURDIR)/.venv/lowest $(BIN)/python -m pytest -q -p no:cacheprovider \
+	  -m "not service and not soak" $(LOWEST)
 
 soak: .venv/test  ## long fault rounds and timed promises
 	$(BIN)/python -m pytest -m soak -s
@@ -59,6 +68,11 @@ dist: .venv/run  ## one wheel, in dist/
 	$(PIP) --require-hashes -r requirements/docs.txt
 	@touch $@
 
+.venv/lowest/installed: requirements/lowest.txt | .venv/test
+	rm -rf .venv/lowest
+	$(PIP) --require-hashes --target .venv/lowest -r requirements/lowest.txt
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -69,6 +83,9 @@ lock:  ## pin what requirements/*.in name, with hashes and without addresses
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
 	    $$name.in -o $$name.txt; done
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
+	  --resolution lowest-direct pyproject.toml -o requirements/lowest.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import orjson
 
-from gateway.config import Workspace
 from gateway.event import Event
 from gateway.outbound.contract import Delivery, Place
-from gateway.outbound.destinations.workspace import TRAITS
 from gateway.workspace.destination import People
+from gateway.workspace.kind import TAKES
 from gateway.workspace.publish import Publisher
+from gateway.workspace.settings import Workspace
 from gateway.workspace.store import Store, url_of
 
 AT = "2026-01-02T03:04:05.000Z"
@@ -83,7 +83,7 @@ class Bench:
                 )
             )
             self.number += 1
-            if len(batch) == TRAITS.batch_events:
+            if len(batch) == TAKES.batch_events:
                 await self._deliver(batch)
                 batch = []
         await self._deliver(batch)

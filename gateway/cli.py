@@ -180,9 +180,13 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway import parts, ports  # noqa: PLC0415 -- see the module
+    from gateway import parts, ports, workable  # noqa: PLC0415 -- see the module
 
-    config, _ = parts.examine(arguments.file or _file(arguments), ports.tls)
+    config, made = parts.examine(
+        arguments.file or _file(arguments), ports.tls, workable.check_authorities
+    )
+    for doubt in made.doubts:
+        print(f"gateway: {doubt}", file=sys.stderr)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
     return DONE

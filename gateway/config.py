@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +30,7 @@ from gateway.values import (
     refuse_unknown,
     substitute,
 )
+from gateway.web import origin
 from gateway.wings import WINGS
 
 NESTING_MAX = 200  # orjson writes 254 levels, and the event adds some
@@ -199,7 +200,7 @@ def draft(file: Path | None, environment: Mapping[str, str] = os.environ) -> Dra
     if file is None:
         return _draft(DEFAULT, Path.cwd(), None, environment)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors mark it
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file}: cannot be read: {error}"
         raise ConfigError(message) from error
@@ -258,11 +259,16 @@ def _config(
         server=section(Server, "server"),
         limits=section(Limits, "limits"),
         log=section(LogConfig, "log"),
-        sources=tables(Source, "sources"),
+        sources={n: _normal(s) for n, s in tables(Source, "sources").items()},
         destinations=tables(DestinationConfig, "destinations"),
         sections={name: table[name] for name in WINGS if name in table},
         text=mistakes.text,
     )
+
+
+def _normal(source: Source) -> Source:
+    """Its origins as browsers say them."""
+    return replace(source, origins=tuple(origin(each).text for each in source.origins))
 
 
 def _check_whole(config: Config, mistakes: Mistakes, *, has_sources: bool) -> None:

@@ -110,6 +110,7 @@ class Mistakes:
         self.text = text
         self._found: dict[str, str] = {}
         """Text of the mistake -> its place."""
+        self._doubts: dict[str, str] = {}
 
     @contextlib.contextmanager
     def catching(self, *, secret: bool = False) -> Iterator[None]:
@@ -137,18 +138,28 @@ class Mistakes:
         """All that was noted, without lines, in the order in which it was found."""
         return tuple(self._found)
 
+    def doubt(self, text: str) -> None:
+        """Note what works, but hardly as it was meant; it begins with its place."""
+        self._doubts[text] = _place(text)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What was doubted, as ``raise_any`` would tell it."""
+        return tuple(self._told(self._doubts))
+
     def raise_any(self) -> None:
         """Raise one ConfigError with every mistake, if there is any."""
-        lines = [
-            (self.text.line_of(place) or 0, text) for text, place in self._found.items()
-        ]
+        if texts := self._told(self._found):
+            raise ConfigError(*texts)
+
+    def _told(self, found: Mapping[str, str]) -> list[str]:
+        """Each with its file and line, in the order of the text."""
+        lines = [(self.text.line_of(place) or 0, text) for text, place in found.items()]
         name = self.text.name
-        texts = [
+        return [
             f"{name}:{line}: {text}" if line else f"{name}: {text}"
             for line, text in sorted(lines, key=lambda each: each[0])
         ]
-        if texts:
-            raise ConfigError(*texts)
 
 
 def _place(text: str) -> str:

@@ -22,6 +22,7 @@ NoticeCode = Literal[
     "both_spellings",
     "clock_corrected",
     "clock_not_corrected",
+    "origin_refused",
     "plan_violation",
     "refused",
     "unknown_integration",
@@ -68,6 +69,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "clock_corrected": "A sender's clock is ahead; the event's time was corrected.",
         "clock_not_corrected": "A sender's clock is so wrong that no time could be "
         "corrected with it; the event's time stayed as it was sent.",
+        "origin_refused": "A page sent from an origin that is not in its source's "
+        "`origins`: 401, which a page cannot report. The name is the origin; the first "
+        "20 of a source are named.",
         "plan_violation": "A message does not fit its source's tracking plan and was "
         'let through (`violation = "flag"`); the name is the place.',
         "refused": "A message was refused and is kept in `refused`; the name is the "

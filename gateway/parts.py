@@ -3,11 +3,12 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from gateway import topics
 from gateway.config import DEFAULT, Config, draft, parse
@@ -18,13 +19,15 @@ from gateway.inbound.intake import Rules
 from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
-from gateway.outbound.attempt import Gate
+from gateway.outbound.gate import Gate
 from gateway.outbound.kind import Configured, Kind
 from gateway.outbound.preview import preview
+from gateway.outbound.reach import Reach
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
 from gateway.wing import Wing
 from gateway.wings import WINGS
+from gateway.workable import unworkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,8 @@ class Parts:
     rules: Rules
     configured: Mapping[str, Configured[Any]]
     wings: Sequence[Wing] = ()
+    doubts: Sequence[str] = ()
+    """What works, but hardly as it was meant: `gateway check` tells it."""
 
 
 def check(config: Config) -> Parts:
@@ -68,10 +73,14 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
     for wing in wings:
         with mistakes.catching():
             wing.check()
+    for error in unworkable(config):
+        mistakes.add(error)
     for name in config.destinations:
         with mistakes.catching():
             made = _configured(config, name, kinds_of(wings), mistakes)
             configured |= {} if made is None else {name: made}
+    for error in [*_unreachable(config, configured), *_shared(config, configured)]:
+        mistakes.add(error)
     for name, source in config.sources.items():
         if source.schema is not None:
             with mistakes.catching():
@@ -82,7 +91,37 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
     }
     known = {name: config.destinations[name] for name in configured}
     rules = Rules(routes=Routes(known, taken), plans=plans, limits=config.limits)
-    return Parts(rules=rules, configured=configured, wings=wings)
+    return Parts(
+        rules=rules, configured=configured, wings=wings, doubts=mistakes.doubts
+    )
+
+
+def _unreachable(
+    config: Config, made: Mapping[str, Configured[Any]]
+) -> Iterator[ConfigError]:
+    """URLs with an address in them that the sender would refuse to connect to."""
+    reach = Reach(config.server.private_destinations)
+    for each in made.values():
+        for place, url in each.urls():
+            network = reach.refused(urlsplit(url).hostname or "")
+            if network is not None:
+                text = f"{place}: its host is no public address; if it may be sent to: "
+                key = f'server.private_destinations = ["{network}"]'
+                yield ConfigError(text + key)
+
+
+def _shared(
+    config: Config, made: Mapping[str, Configured[Any]]
+) -> Iterator[ConfigError]:
+    """Files that more than one would write."""
+    log = config.log
+    owners = {log.path.resolve(): "log.path"} if log.kind == "sqlite" else {}
+    for name, each in made.items():
+        if config.destinations[name].enabled and (file := each.file) is not None:
+            place = f"destinations.{name}.settings"
+            owner = owners.setdefault(file.resolve(), place)
+            if owner != place:
+                yield ConfigError(f"{place}: {owner} writes this file, too")
 
 
 def wings_of(config: Config, mistakes: Mistakes) -> list[Wing]:
@@ -129,7 +168,7 @@ def _configured(
 def _taken(
     configured: Configured[Any], wanted: tuple[str, ...] | None
 ) -> frozenset[EventType]:
-    types = configured.traits.types
+    types = configured.takes.types
     return types if wanted is None else frozenset(t for t in types if t in wanted)
 
 
@@ -144,7 +183,7 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
 
     Rereading it from the start gives the same people again (DESIGN 7).
     """
-    total = [n for n, each in parts.configured.items() if each.traits.order == "total"]
+    total = [n for n, each in parts.configured.items() if each.takes.order == "total"]
     queues = {topics.to(name): topics.one_queue(name) for name in total}
     own = {name: need for wing in parts.wings for name, need in wing.topics.items()}
     return topics.declaring(config.log, {**queues, **own})
@@ -157,6 +196,6 @@ def previewing(
     destination, configured = config.destinations[name], parts.configured[name]
     kinds = {source: each.kind for source, each in config.sources.items()}
     gate = Gate(
-        destination, configured.traits, source_kinds=kinds, suppressed=Suppressed()
+        destination, configured.takes, source_kinds=kinds, suppressed=Suppressed()
     )
     return lambda value: preview(gate, configured.preview, value)

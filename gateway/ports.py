@@ -60,7 +60,11 @@ def bind(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server(
-            (host, number), family=family, backlog=BACKLOG, reuse_port=shared
+            (host, number),
+            family=family,
+            backlog=BACKLOG,
+            reuse_port=shared,
+            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
         raise GatewayError(

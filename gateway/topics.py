@@ -19,6 +19,8 @@ from gateway.config import LogConfig
 
 EVENTS, OUTCOMES, REFUSED, SUPPRESSED = "events", "outcomes", "refused", "suppressed"
 TO, DEAD = "to.", "dead."
+LETTER_BYTES = 1_000_000  # of a dead letter; where it has more, its exchange goes
+REFUSED_BYTES = 700_000  # of a refused message with its batch and faults, at the most
 
 
 def to(destination: str) -> str:
@@ -47,7 +49,8 @@ class Declared:
     ``shares`` have one budget together (on Kafka each has its own). ``holds_unread``:
     what a group has not settled stays, and when it fills the log an append is refused.
     ``reader``: the group that is waited for before it first comes; without one, only
-    the groups that read just now hold anything.
+    the groups that read just now hold anything. ``record_bytes``: the largest value it
+    must take; None: an event.
     """
 
     partitions: int | None = None
@@ -56,6 +59,7 @@ class Declared:
     shares: str | None = None
     holds_unread: bool = False
     reader: str | None = None
+    record_bytes: int | None = None
 
 
 Declare: TypeAlias = Callable[[str], Declared]
@@ -74,7 +78,7 @@ def declaring(config: LogConfig, own: Mapping[str, Declared] | None = None) -> D
     special = {
         EVENTS: Declared(holds_unread=True),
         OUTCOMES: Declared(budget_bytes=config.outcomes_size),
-        REFUSED: Declared(budget_bytes=config.refused_size),
+        REFUSED: Declared(budget_bytes=config.refused_size, record_bytes=REFUSED_BYTES),
         SUPPRESSED: Declared(kept="newest"),
         **(own or {}),
     }
@@ -86,7 +90,9 @@ def declaring(config: LogConfig, own: Mapping[str, Declared] | None = None) -> D
         if name.startswith(TO):
             return Declared(holds_unread=True, reader=name.removeprefix(TO))
         if name.startswith(DEAD):
-            return Declared(budget_bytes=config.dead_size, shares=DEAD)
+            return Declared(
+                budget_bytes=config.dead_size, shares=DEAD, record_bytes=LETTER_BYTES
+            )
         return Declared()
 
     return declared

@@ -16,8 +16,9 @@ from gateway.event import Event, Json, Origin, iso
 from gateway.inbound.doors import file
 from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
+from gateway.outbound.gate import Gate
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed
@@ -108,7 +109,7 @@ async def sent(
         raise ConfigError(f"--to {text}")
     gate = Gate(
         destination,
-        configured.traits,
+        configured.takes,
         source_kinds={n: each.kind for n, each in config.sources.items()},
         suppressed=Suppressed(),
     )

@@ -18,6 +18,7 @@ from gateway.mistakes import Mistakes, Unfit, meant, unknown
 
 NAME = re.compile(r"[a-z0-9-]{1,50}")
 ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+NOT_FILLED = re.compile(r"\$([A-Z_][A-Z0-9_]*)|(?s:.*)\$\{[^{}]*\}(?s:.*)")
 SIZE_UNITS = {"B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*")
@@ -199,6 +200,9 @@ def substitute(
         return [substitute(v, environment, place, mistakes) for v in value]
     if not isinstance(value, str):
         return value
+    if NOT_FILLED.fullmatch(ENVIRONMENT.sub("", value)):
+        text = f"{place}: only ${{NAME}} is filled from the environment"
+        mistakes.add(ConfigError(text))
 
     def from_environment(match: re.Match[str]) -> str:
         found = environment.get(match[1])

@@ -1,4 +1,4 @@
-"""The page of the destinations: each type's docstring, settings and traits."""
+"""The page of the destinations: each type's docstring, settings and what it takes."""
 
 import tomllib
 from pathlib import Path
@@ -29,7 +29,7 @@ def _type(name: str, kind: Kind[Any]) -> str:
         rows = [_row(each) for each in kind.settings.settings]
         head = ("setting", "value", "default", "what it is", "for example")
         parts.append(table(head, rows) + "\n")
-    parts.append(_traits(exemplary(kind).traits))
+    parts.append(_takes(exemplary(kind).takes))
     return "\n".join(parts)
 
 
@@ -52,13 +52,13 @@ def _row(setting: Setting) -> tuple[str, ...]:
     return code(setting.name), setting.value, default, about, code(setting.example)
 
 
-def _traits(traits: Any) -> str:
-    types = ", ".join(sorted(traits.types))
+def _takes(takes: Any) -> str:
+    types = ", ".join(sorted(takes.types))
     order = {
         "person": "each person's events in their order",
         "total": "all events in the order of the log",
         "none": "events in no order",
-    }[traits.order]
-    batch = f"up to {traits.batch_events:,} at once" if traits.batch_events > 1 else ""
+    }[takes.order]
+    batch = f"up to {takes.batch_events:,} at once" if takes.batch_events > 1 else ""
     said = ", ".join(part for part in (f"takes {types}", order, batch) if part)
     return said[:1].upper() + said[1:] + ".\n"

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.http import Request, json_request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.talk import one_request
@@ -48,7 +48,7 @@ class Settings:
 
 def request(deliveries: Sequence[Delivery], settings: Settings) -> Request | None:
     """The one request for an event; None for what TITLE has no use for."""
-    (delivery,) = deliveries  # one, unless ``traits`` says batch_events
+    (delivery,) = deliveries  # one, unless ``takes`` says batch_events
     event = delivery.event
     body = {"user": event.key, "traits": event.body.get("traits") or {}}
     authorization = f"Bearer {settings.api_key}"
@@ -60,7 +60,7 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request | Non
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=Traits(types=frozenset({"identify"})),
+    takes=Takes(types=frozenset({"identify"})),
     talk=one_request(request),
 )
 '''

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import DEFAULT, ConfigError, load, parse
+from gateway.config import DEFAULT, load, parse
+from gateway.errors import ConfigError
 from gateway.mistakes import Mistakes, Text
 from gateway.workspace.settings import Workspace
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway.config import parse
-from gateway.outbound.contract import Order, Traits
+from gateway.outbound.contract import Order, Takes
 from gateway.parts import Parts, declared_of
 from gateway.topics import Declared, one_queue
 
 
 def configured(order: Order) -> Any:
-    return SimpleNamespace(traits=Traits(types=frozenset(), order=order))
+    return SimpleNamespace(takes=Takes(types=frozenset(), order=order))
 
 
 def test_a_destination_in_total_order_declares_one_queue_that_is_kept() -> None:

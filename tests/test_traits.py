@@ -1,5 +1,7 @@
 """The table of reserved traits: canonical form and the three spellings."""
 
+from typing import Any
+
 import pytest
 
 from gateway.traits import (
@@ -250,7 +252,7 @@ def test_canonical_of_canonical_changes_nothing():
     assert again.as_sent == {}
 
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "type": "identify",
     "userId": "user-1",
     "traits": {

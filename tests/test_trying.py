@@ -111,7 +111,11 @@ async def test_an_event_and_a_line_of_gateway_read_are_sent_as_they_are(
 async def test_what_the_gate_holds_back_is_not_sent(here: Path, capsys: Any) -> None:
     track = {"type": "track", "event": "E", "userId": "u"}
     code, told, asked = await _sent(here, capsys, track)
-    assert (code, told, asked) == (1, {"sent": False, "reason": "when"}, [])
+    assert (code, told, asked) == (
+        1,
+        {"sent": False, "step": "when", "reason": "when"},
+        [],
+    )
 
 
 @pytest.mark.parametrize(

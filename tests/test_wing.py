@@ -22,7 +22,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.notices import Notices
-from gateway.outbound.contract import Delivered, Delivery, Traits, Verdict
+from gateway.outbound.contract import Delivered, Delivery, Takes, Verdict
 from gateway.outbound.kind import Kind, Schema
 from gateway.parts import check, declared_of, known_kinds, topics_of
 from gateway.ports import Port
@@ -55,7 +55,7 @@ class Counting:
         kind: Kind[Any] = Kind(
             doc="Counts.",
             settings=Schema.of(Nothing),
-            traits=Store.traits,
+            takes=Store.takes,
             by_wing=True,
         )
         self.kinds: Mapping[str, Kind[Any]] = {"counter": kind}
@@ -70,7 +70,7 @@ class Counting:
 
 
 class Store:
-    traits = Traits(types=frozenset({"identify"}))
+    takes = Takes(types=frozenset({"identify"}))
 
     def __init__(self) -> None:
         self.got: list[str] = []
@@ -131,7 +131,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         config, config.section(Ledger, "ledger", mistakes)
     )
     monkeypatch.setitem(sys.modules, "tests_ledger", module)
-    monkeypatch.setitem(wings.WINGS, "ledger", "tests_ledger")  # type: ignore[arg-type]  # a dict
+    monkeypatch.setitem(wings.WINGS, "ledger", "tests_ledger")
     monkeypatch.setattr(OpenedCounting, "opened", [])
 
 

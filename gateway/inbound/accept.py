@@ -21,6 +21,8 @@ from gateway.errors import AuthError, LogError, MessageError, place_of
 from gateway.event import Json, Origin
 from gateway.inbound import answer
 from gateway.inbound.answer import Answer
+from gateway.inbound.authenticate import may_send
+from gateway.inbound.forwarded import Network
 from gateway.inbound.inflate import inflate
 from gateway.inbound.intake import (
     Door,
@@ -34,8 +36,9 @@ from gateway.inbound.intake import (
 from gateway.inbound.post import Post
 from gateway.inbound.rate import Budget
 from gateway.inbound.receipt import Asked, Receipt
-from gateway.inbound.receive import Network, Receiver, Whole
+from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import Fault, Refusal
+from gateway.inbound.stranger import Strangers
 from gateway.inbound.turnstile import Held, Turnstile
 from gateway.log.contract import EventLog
 from gateway.metrics import Metrics
@@ -92,6 +95,7 @@ class Acceptor:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     turnstiles: tuple[Turnstile, Turnstile] = field(init=False)  # the second: for large
     held: Held = field(default_factory=Held)
+    strangers: Strangers = field(default_factory=Strangers)
 
     def __post_init__(self) -> None:
         limits = self.rules.limits
@@ -185,6 +189,15 @@ class Acceptor:
         finally:
             self.held.bytes -= held
         return receipt
+
+    def check_origin(self, source: Source, headers: Mapping[str, str]) -> None:
+        """AuthError when the page that sends may not send to this source."""
+        origin = headers.get(hdrs.ORIGIN)
+        if origin is None or may_send(source, origin):
+            return
+        self.notices.post(source.name, self.strangers.notice(source.name, origin))
+        message = f"source {source.name} takes nothing from this origin; see `origins`"
+        raise AuthError("unknown_write_key", message)
 
     def spend(self, sources: Sequence[Source | AuthError]) -> Answer | None:
         """The 429 when a source sends more than its ``rate``; None when it may."""

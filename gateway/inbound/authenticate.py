@@ -80,12 +80,9 @@ class Keys:
         return hashlib.blake2b(data, key=self._salt, digest_size=16).digest()
 
 
-def check_origin(source: Source, origin: str | None) -> None:
-    """AuthError when a browser's page may not send to this source (``origins``)."""
-    if origin is None or "*" in source.origins or origin in source.origins:
-        return
-    message = f"source {source.name} takes nothing from this origin; see `origins`"
-    raise AuthError("unknown_write_key", message)
+def may_send(source: Source, origin: str) -> bool:
+    """Whether a page of this origin may send to a source (``origins``)."""
+    return "*" in source.origins or origin in source.origins
 
 
 def _key(authorization: str) -> str | None:

@@ -4,13 +4,11 @@ P080-P106 and DESIGN 4.4. Pure and idempotent; the argument is not changed. What
 renamed or converted is remembered in ``asSent``.
 """
 
-import re
-
+from gateway.email import is_email
 from gateway.event import Checked, Json, Normalized
 from gateway.notices import Notice
 from gateway.traits import canonical, read_text
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 IDENTIFIERS = ("userId", "anonymousId", "groupId", "previousId")
 EMPTY_IS_ABSENT = frozenset({"userId", "anonymousId", "messageId"})
 NULL_IS_ABSENT = EMPTY_IS_ABSENT.union(
@@ -70,7 +68,7 @@ def _complete(body: dict[str, Json]) -> None:
         if first and first.strip() and last and last.strip():
             filled["name"] = f"{first} {last}"
     user_id = body.get("userId", "")
-    if "@" in user_id and not traits.get("email") and EMAIL.fullmatch(user_id):
+    if "@" in user_id and not traits.get("email") and is_email(user_id):
         filled["email"] = user_id
     if filled:
         body["traits"] = {**traits, **filled}

@@ -6,7 +6,7 @@ from aiohttp import hdrs
 
 from gateway.config import Source
 from gateway.event import Origin, iso
-from gateway.inbound.receive import Network, sender_ip
+from gateway.inbound.forwarded import Network, sender_ip
 
 
 class Post:
@@ -31,8 +31,6 @@ class Post:
         return self._origins.get(source.name) or self._origin(source)
 
     def _origin(self, source: Source) -> Origin:
-        proxies = self._proxies
-        forwarded = self.headers.get(hdrs.X_FORWARDED_FOR) if proxies else None
         # By place: with their names it would take twice the time.
         origin = self._origins[source.name] = Origin(
             source.name,
@@ -40,7 +38,7 @@ class Post:
             iso(self.at_ms),
             self.at_ms,
             "",
-            sender_ip(self.remote, forwarded, proxies),
+            sender_ip(self.remote, self.headers, self._proxies),
             _readable(self.headers.get(hdrs.USER_AGENT)),
             source.clock_skew,
         )

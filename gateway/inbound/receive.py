@@ -1,9 +1,8 @@
-"""A request's body, read in bounded time and memory; and whose request it is."""
+"""A request's body, read in bounded time and memory."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
@@ -12,8 +11,6 @@ from gateway.errors import LogError, MessageError
 
 READ_S = 60.0  # for a whole body: a phone on a bad line sends 475 KB in that
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-Network = IPv4Network | IPv6Network
 
 
 class Whole(NamedTuple):
@@ -86,34 +83,3 @@ class Receiver:
 def too_large(limit: int) -> MessageError:
     """A body that is not even read."""
     return MessageError("too_large", f"the body is larger than {limit} bytes")
-
-
-def sender_ip(
-    remote: str | None, forwarded: str | None, trusted: Sequence[Network]
-) -> str | None:
-    """The sender's address: the last one in X-Forwarded-For that is no trusted proxy.
-
-    The header is believed only when the connection itself comes from a trusted proxy.
-    """
-    if remote is None or not forwarded or not _is_in(remote, trusted):
-        return remote
-    for hop in reversed([part.strip() for part in forwarded.split(",")]):
-        if not _is_address(hop):
-            return remote
-        if not _is_in(hop, trusted):
-            return hop
-        remote = hop
-    return remote
-
-
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    parsed = ip_address(address) if _is_address(address) else None
-    return parsed is not None and any(parsed in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -206,7 +206,7 @@ class Breaker:
             if probe is not None:
                 self.cause = cause
                 self._probed(probe, now_s, after_s)
-        elif counted:
+        elif counted or away:
             self._failures += 1
             _note(self._failing, counted, self._failing_keys)
             if auth:
@@ -215,8 +215,9 @@ class Breaker:
                 self._open(cause, now_s, after_s)
 
     def _suspect(self, keys: Sequence[object]) -> list[object]:
-        """Those that count: they did not fail alone before."""
-        counted = [key for key in keys if key not in self._alone]
+        """Those that count: they did not fail alone before (in one lane nobody can)."""
+        alone = self._alone if self._failing_keys > 1 else ()
+        counted = [key for key in keys if key not in alone]
         if len(self._suspects) < KEYS_MAX:
             self._suspects.update(dict.fromkeys(counted))
         return counted

@@ -6,9 +6,10 @@ type check at every ``match``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from gateway.errors import place_of
 from gateway.event import Event, EventType, Json
 
 
@@ -64,6 +65,11 @@ class Rejected:
     exchange: Exchange | None = None
 
 
+def bug(place: str, error: Exception) -> Rejected:
+    """What an exception makes of an event: its type and where, never a value."""
+    return Rejected("bug", f"{place}: {type(error).__name__} in {place_of(error)}")
+
+
 Verdict: TypeAlias = Delivered | Skipped | Retry | Rejected
 OutcomeKind = Literal[
     "delivered", "filtered", "skipped", "duplicate", "suppressed", "dead"
@@ -97,8 +103,10 @@ class Place(NamedTuple):
     appended_at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+NO_OPTIONS: Mapping[str, Json] = {}
+
+
+class Delivery(NamedTuple):
     """One event on its way to ``deliver``: what a request may be made of.
 
     Traits are in the destination's spelling already. ``value`` is event.to_bytes(): the
@@ -108,13 +116,13 @@ class Delivery:
 
     event: Event
     value: bytes
-    options: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = NO_OPTIONS
     replay: str | None = None
     place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class Takes:
     """What the worker must know of a destination type; declared once, as data."""
 
     types: frozenset[EventType]
@@ -141,7 +149,7 @@ class Destination(Protocol):
     """Receives events; made once per process, used by one worker."""
 
     @property
-    def traits(self) -> Traits:
+    def takes(self) -> Takes:
         """Types, batching and order; constant for the life of the destination."""
         ...
 
@@ -149,7 +157,7 @@ class Destination(Protocol):
         """One verdict per event, in the same order.
 
         Called concurrently, up to the configured concurrency; never with two events
-        of one key at once unless the traits say ``in_order``. Does not raise for a
+        of one key at once unless its ``takes`` say ``in_order``. Does not raise for a
         remote failure: that is a ``Retry``.
         """
         ...

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.config import DeliveryConfig
 from gateway.log.contract import Record
 from gateway.metrics import Histogram, Metrics
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.breaker import Probe
 from gateway.outbound.contract import (
     Delivered,
@@ -25,15 +25,15 @@ from gateway.outbound.contract import (
     Skipped,
     Verdict,
 )
-from gateway.outbound.held import Held, happens
-from gateway.outbound.lanes import Pending
+from gateway.outbound.gate import Gate
+from gateway.outbound.held import KEPT, Held, happens
+from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.settle import given_up, outcome_of
 
 SLOW_S = 1.0  # a failure that took longer cost a sender its time
 SLOW_FOR_S = 60.0  # so long after it some senders are kept for those who came last
-KEPT = 4  # the part of the senders
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
@@ -155,9 +155,10 @@ class Senders:
                 going.append(pending)
                 deliveries.append(prepared)
                 continue
-            if isinstance(prepared, Rejected):
-                self._note_failure([prepared], self._held.clock.monotonic())
-            self._end(pending, prepared)
+            end = prepared.end
+            if isinstance(end, Rejected):
+                self._note_failure([end], self._held.clock.monotonic())
+            self._end(pending, end)
         if probe is not None and not going:
             self._probe_said_nothing(probe)
         return going, deliveries

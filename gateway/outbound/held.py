@@ -17,9 +17,10 @@ from gateway.log.contract import Record, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, NoticeCode, Notices
 from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
-from gateway.outbound.contract import Outcome, Traits
+from gateway.outbound.contract import Outcome, Takes
 from gateway.outbound.failure import Trouble
-from gateway.outbound.lanes import Lanes, Pending, lane_of
+from gateway.outbound.lane import Pending, lane_of
+from gateway.outbound.lanes import Lanes
 from gateway.outbound.seen import Seen
 from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
@@ -30,6 +31,7 @@ EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
 LANDING_S = 0.02  # how often a rebalance looks whether all is settled
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
+KEPT = 4  # the part of the senders that is kept for who came last
 SPARE = 16  # the part of the bounds that is kept for those an open breaker needs
 
 
@@ -55,7 +57,7 @@ class Held:
     def __init__(
         self,
         config: DestinationConfig,
-        traits: Traits,
+        takes: Takes,
         subscription: Subscription,
         *,
         stop: asyncio.Event,
@@ -71,12 +73,12 @@ class Held:
         self.stop = stop
         self.subscription = subscription
         self.senders = min(
-            delivery.concurrency, traits.concurrency or delivery.concurrency
+            delivery.concurrency, takes.concurrency or delivery.concurrency
         )
         self.lanes = Lanes(
-            lane_of(traits, config.order),
-            events=traits.batch_events,
-            size=traits.batch_bytes,
+            lane_of(takes, config.order),
+            events=takes.batch_events,
+            size=takes.batch_bytes,
             senders=self.senders,
         )
         keys = 1 if self.lanes.alone else FAILING_KEYS  # in one lane: everybody's
@@ -107,7 +109,7 @@ class Held:
         subscription.on_revoke = self.halt
         subscription.on_overdue = self.cut
         subscription.on_assign = self.go_on
-        self._enough = min(2 * self.senders * traits.batch_events, PENDING_EVENTS // 2)
+        self._enough = min(2 * self.senders * takes.batch_events, PENDING_EVENTS // 2)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._metrics = metrics
         self._notices = notices
@@ -246,11 +248,13 @@ class Held:
         )
 
     def is_slow(self) -> bool:
-        """Requests have hung and failed of late: some may hang for one person's sake.
+        """Requests hung and failed of late, and most senders are under way.
 
-        Then a few senders are kept for those who came last, wherever they stand.
+        Some may hang for one person's sake: the few that are left are kept for those
+        who came last, wherever they stand.
         """
-        return self.clock.monotonic() < self.slow_until_s
+        busy = self.flying >= self.senders - self.senders // KEPT
+        return busy and self.clock.monotonic() < self.slow_until_s
 
     def may_probe(self) -> Probe | None:
         """What an open breaker lets go now."""

@@ -3,7 +3,7 @@
     KIND = Kind(
         doc=__doc__,
         settings=Schema.of(Settings),
-        traits=Traits(types=frozenset({"identify"})),
+        takes=Takes(types=frozenset({"identify"})),
         talk=one_request(request),
     )
 
@@ -11,7 +11,7 @@ The type checker sees all of it: a ``talk`` that fits no settings, or none at al
 error before anything runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -26,14 +26,16 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+from urllib.parse import urlsplit
 
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, Text
-from gateway.outbound.contract import Delivery, Destination, Traits
+from gateway.outbound.contract import Delivery, Destination, Takes
 from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
+from gateway.web import is_host
 
 S = TypeVar("S")
 
@@ -43,15 +45,17 @@ def setting(
     doc: str,
     example: str,
     secret: bool | str = False,
+    url: bool = False,
     unit: str | None = None,
     default: Any = MISSING,
 ) -> Any:
     """A declared setting of a destination: a field with its documentation.
 
-    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``unit`` is
-    "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
+    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``url`` is
+    one that requests go to: `gateway check` finds what can never be reached. ``unit``
+    is "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
     """
-    metadata = {"doc": doc, "example": example, "secret": secret}
+    metadata = {"doc": doc, "example": example, "secret": secret, "url": url}
     if unit is not None:
         metadata["unit"] = unit
     if default is MISSING:
@@ -82,6 +86,8 @@ class Schema(Generic[S]):
     read: Callable[[Mapping[str, Any], str, Path, Mistakes], S | None]
     """(as in the file, where, the file's folder) -> settings; None: it cannot be"""
     settings: tuple[Setting, ...]
+    urls: tuple[str, ...] = ()
+    """The names of those that are URLs to send to."""
 
     @classmethod
     def of(cls, declared: type[S]) -> "Schema[S]":
@@ -97,6 +103,11 @@ class Schema(Generic[S]):
             tuple(
                 _setting(each, get_type_hints(declared)[each.name])
                 for each in fields(cast("Any", declared))
+            ),
+            tuple(
+                each.name
+                for each in fields(cast("Any", declared))
+                if each.metadata.get("url")
             ),
         )
 
@@ -140,6 +151,24 @@ class Context(NamedTuple):
     send: Send
 
 
+def check_url(url: str | None, place: str) -> None:
+    """Raise ConfigError for a URL that no request can go to; None is none."""
+    if url is not None and not is_url(url):
+        raise ConfigError(f"{place}: not an http or https URL")  # it may hold secrets
+
+
+def is_url(url: str | None) -> bool:
+    """Whether a request can go to it, as far as its text tells."""
+    if url is None or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # ValueError when it is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and is_host(parts.hostname or "")
+
+
 def nothing_wrong(settings: Any, place: str) -> None:
     """The check of a type whose settings are right when their types are."""
     del settings, place
@@ -151,7 +180,7 @@ class Kind(Generic[S]):
 
     doc: str | None
     settings: Schema[S]
-    traits: Traits | Callable[[S], Traits]
+    takes: Takes | Callable[[S], Takes]
     check: Callable[[S, str], None] = nothing_wrong
     """(settings, place) -> ConfigError for a value that cannot work; opens nothing."""
     talk: Talks[S] | None = None
@@ -161,6 +190,8 @@ class Kind(Generic[S]):
     """What is no HTTP; opens nothing before the first event."""
     by_wing: bool = False
     """It is opened by the wing that brings it, as its store is (wing.py)."""
+    file: Callable[[S, Path], Path] | None = None
+    """(settings, the configuration's folder) -> the file that it alone writes."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
 
@@ -190,13 +221,14 @@ class Kind(Generic[S]):
         settings = self.settings.read(raw, place, folder, mistakes)
         if settings is None:
             return None
+        for name_of_url in self.settings.urls:
+            with mistakes.catching():
+                check_url(getattr(settings, name_of_url), f"{place}.{name_of_url}")
         with mistakes.catching():
             self.check(settings, place)
-        traits = (
-            self.traits if isinstance(self.traits, Traits) else self.traits(settings)
-        )
+        takes = self.takes if isinstance(self.takes, Takes) else self.takes(settings)
         return Configured(
-            kind=self, settings=settings, traits=traits, name=name, folder=folder
+            kind=self, settings=settings, takes=takes, name=name, folder=folder
         )
 
 
@@ -206,9 +238,22 @@ class Configured(Generic[S]):
 
     kind: Kind[S]
     settings: S
-    traits: Traits
+    takes: Takes
     name: str
     folder: Path
+
+    @property
+    def file(self) -> Path | None:
+        """The file that this destination alone writes, if it writes one."""
+        own = self.kind.file
+        return None if own is None else own(self.settings, self.folder)
+
+    def urls(self) -> Iterator[tuple[str, str]]:
+        """Where its requests go, each with its place in the configuration."""
+        for key in self.kind.settings.urls:
+            url = getattr(self.settings, key)
+            if is_url(url):
+                yield f"destinations.{self.name}.settings.{key}", url
 
     def open(self, send: Send) -> Destination:
         """What a worker delivers to; it opens what it needs at its first event."""
@@ -229,7 +274,7 @@ class Configured(Generic[S]):
         kind = self.kind
         assert kind.talk is not None  # a Kind has one or the other
         return Talking(
-            kind.talk, self.settings, traits=self.traits, send=send, logins=kind.login
+            kind.talk, self.settings, takes=self.takes, send=send, logins=kind.login
         )
 
     def _context(self, send: Send) -> Context:

@@ -20,74 +20,14 @@ lanes); only those for an open breaker look at all lanes.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
 from gateway.log.contract import Record
-from gateway.outbound.contract import Order, Retry, Traits
+from gateway.outbound.lane import Lane, Pending, one_lane
 
 CROWDED = 1_000  # events of one key that are worth a notice
 LOOKED_AT = 64  # lanes, to find one that may be probed
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """One event the worker holds; the only thing here that changes.
-
-    ``first_attempt_ms`` is wall clock, for the outcome; ``age_from_s`` is the clock
-    that stands still while the breaker is open, for max_age. The parsed event is not
-    kept: it is several times its bytes.
-    """
-
-    record: Record
-    attempts: int = 0
-    first_attempt_ms: int | None = None
-    last_attempt_ms: int | None = None
-    age_from_s: float = 0.0
-    last: Retry | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """The pending events of one key; ``due_s`` is None unless it waits."""
-
-    key: object
-    events: deque[Pending] = field(default_factory=deque)
-    flying: int = 0
-    due_s: float | None = None
-    tried_s: float = float("-inf")
-    born_s: float = 0.0  # since when its first event could start
-    failed: bool = False
-    again: bool = False
-    crowded: bool = False
-
-    @property
-    def waits(self) -> bool:
-        """Nothing of it flies, and its first event has a time before which it stays."""
-        return self.due_s is not None and not self.flying
-
-
-def one_lane(_: Record) -> object:
-    """All events in one lane: a batch is the next events of the log."""
-    return None
-
-
-def lane_a_person(record: Record) -> object:
-    """A lane for each person key."""
-    return record.key
-
-
-def lane_an_event(record: Record) -> object:
-    """No order: each event has its own lane."""
-    return record.partition, record.offset
-
-
-def lane_of(traits: Traits, order: Order) -> Callable[[Record], object]:
-    """How events are told apart, by what the destination and its config declare."""
-    if traits.same_key == "in_order" or traits.order == "total":
-        return one_lane
-    return lane_an_event if order == "none" else lane_a_person
 
 
 class Lanes:
@@ -117,12 +57,13 @@ class Lanes:
         self._waiting: list[tuple[float, int, Lane]] = []
         self._blocked: dict[object, Lane] = {}  # in the order of their first failure
         self._suspects: dict[object, Lane] = {}  # failed since somebody was served
+        self._pressed: dict[object, Lane] = {}  # of which events were given up
         self._turn = 0
         self._probes = 0
         self.count = 0
         """Events held, those in flight included."""
         self.blocked = 0
-        """Events in lanes that wait, those behind the first included."""
+        """Events of lanes whose first event failed or made room, all of them."""
 
     @property
     def alone(self) -> bool:
@@ -159,7 +100,7 @@ class Lanes:
             self._new.append(lane)
         lane.events.append(pending)
         self.count += 1
-        if lane.waits:
+        if lane.failed or lane.pressed:
             self.blocked += 1
         if lane.crowded or len(lane.events) <= CROWDED:
             return False
@@ -239,7 +180,7 @@ class Lanes:
         """A probe of one that has failed and whose own time has come."""
         lane, taken = self._next_suspect(), list[Pending]()
         if lane is not None and _due_s(lane) <= now_s:
-            self._stop_waiting(lane)
+            lane.due_s = None
             self._fly(lane, taken, self._batch[1], now_s)
         return taken
 
@@ -250,7 +191,7 @@ class Lanes:
             return []
         lane = min(idle, key=self._staleness)
         if lane.due_s is not None:
-            self._stop_waiting(lane)
+            lane.due_s = None
         else:
             (self._again if lane.failed else self._new).remove(lane)
         taken: list[Pending] = []
@@ -264,15 +205,22 @@ class Lanes:
         """These events have ended: the next of their keys may start."""
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
-            if lane.events[0] is pending and lane.failed:
-                lane.failed = False
-                self._blocked.pop(lane.key, None)
-                self._suspects.pop(lane.key, None)
+            if lane.failed or lane.pressed:
+                if lane.events[0] is pending:
+                    self._unblock(lane)
+                else:
+                    self.blocked -= 1
             lane.events.remove(pending)  # it is the first, or one of the first few
             lane.flying -= 1
             self.count -= 1
             if not lane.flying:
                 self._settle_down(lane)
+
+    def _unblock(self, lane: Lane) -> None:
+        self.blocked -= len(lane.events)
+        lane.failed, lane.pressed = False, 0
+        for lanes in (self._blocked, self._suspects, self._pressed):
+            lanes.pop(lane.key, None)
 
     def retry(self, batch: Sequence[Pending], due_s: float) -> None:
         """These failed: they stay first of their keys and wait until ``due_s``."""
@@ -280,8 +228,11 @@ class Lanes:
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
             lane.due_s = due_s if lane.due_s is None else max(due_s, lane.due_s)
-            if not lane.failed or self._suspects.pop(lane.key, None) is not None:
+            if not lane.failed:
                 lane.failed = True
+                self.blocked += 0 if lane.pressed else len(lane.events)
+                self._suspects[lane.key] = lane
+            elif self._suspects.pop(lane.key, None) is not None:
                 self._suspects[lane.key] = lane  # the last that was tried comes last
             if not lane.flying:
                 self._settle_down(lane)
@@ -300,6 +251,7 @@ class Lanes:
             lane.again = False
             self._trying -= 1
         if not lane.events:
+            self._pressed.pop(lane.key, None)
             del self._lanes[lane.key]
         elif lane.due_s is None:
             lane.born_s = lane.tried_s
@@ -308,7 +260,6 @@ class Lanes:
         else:
             self._blocked.setdefault(lane.key, lane)
             self._turn += 1
-            self.blocked += len(lane.events)
             heappush(self._waiting, (lane.due_s, self._turn, lane))
 
     def wake(self, now_s: float) -> None:
@@ -316,7 +267,7 @@ class Lanes:
         while self._waiting and self._waiting[0][0] <= now_s:
             due_s, _, lane = heappop(self._waiting)
             if lane.waits and lane.due_s == due_s:
-                self._stop_waiting(lane)
+                lane.due_s = None
                 self._again.append(lane)
 
     def somebody_was_served(self, *, wake: bool) -> None:
@@ -328,29 +279,24 @@ class Lanes:
             return
         if wake:
             for lane in sorted(filter(_waits, self._suspects.values()), key=_due_s):
-                self._stop_waiting(lane)
+                lane.due_s = None
                 self._again.append(lane)
         self._suspects.clear()
-
-    def _stop_waiting(self, lane: Lane) -> None:
-        lane.due_s = None
-        self.blocked -= len(lane.events)
 
     def drop(self, is_lost: Callable[[Record], bool]) -> list[Pending]:
         """Forget events that others have now; those in flight stay to their end."""
         dropped: list[Pending] = []
         for lane in list(self._lanes.values()):
             kept = deque(islice(lane.events, lane.flying))
-            waits = lane.waits
             for pending in islice(lane.events, lane.flying, None):
                 (dropped if is_lost(pending.record) else kept).append(pending)
-            if waits:
+            if lane.failed or lane.pressed:
                 self.blocked -= len(lane.events) - len(kept)
             lane.events = kept
             if not kept:
                 lane.due_s = None  # its place among the waiting means nothing now
-                self._blocked.pop(lane.key, None)
-                self._suspects.pop(lane.key, None)
+                for lanes in (self._blocked, self._suspects, self._pressed):
+                    lanes.pop(lane.key, None)
                 del self._lanes[lane.key]
         self._new = deque(lane for lane in self._new if lane.events)
         self._again = deque(lane for lane in self._again if lane.events)
@@ -358,20 +304,43 @@ class Lanes:
         return dropped
 
     def longest_blocked(self, *, suspects: bool) -> Lane | None:
-        """The waiting lane that failed first; with or without those under suspicion."""
-        for lane in self._blocked.values():
-            if lane.waits and (suspects or lane.key not in self._suspects):
-                return lane
-        return None
+        """The lane that failed first and waits; with or without those under suspicion.
 
-    def take_longest_blocked(self, *, suspects: bool = True) -> Pending | None:
-        """The first event of that lane, now in flight."""
+        Else one whose first event is in flight again, or the next one after it, as long
+        as there are events behind.
+        """
+        behind = None
+        for lane in chain(self._blocked.values(), self._pressed.values()):
+            if suspects or lane.key not in self._suspects:
+                if lane.waits:
+                    return lane
+                if behind is None and 0 < lane.flying < len(lane.events):
+                    behind = lane
+        return behind
+
+    def give_up(self, *, suspects: bool = True) -> list[Pending]:
+        """Let go of that lane's first events, each time of twice as many.
+
+        Where each fails as slowly as the one before it, one at a time would make less
+        room than new ones take.
+        """
         lane = self.longest_blocked(suspects=suspects)
         if lane is None:
-            return None
-        self._stop_waiting(lane)
-        lane.flying = 1
-        return lane.events[0]
+            return []
+        number = min(1 << lane.pressed, len(lane.events) - lane.flying)
+        batch = list(islice(lane.events, lane.flying, lane.flying + number))
+        for pending in batch:
+            lane.events.remove(pending)
+        self.count -= number
+        self.blocked -= number
+        lane.pressed += 1
+        self._pressed[lane.key] = lane
+        if not lane.flying:
+            lane.due_s, lane.failed = None, False
+            self._blocked.pop(lane.key, None)
+            self._suspects.pop(lane.key, None)
+            self._settle_down(lane)
+        return batch
 
 
 def _waits(lane: Lane) -> bool:

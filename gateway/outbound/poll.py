@@ -75,10 +75,7 @@ async def _hold(held: Held) -> None:
 def _give_up_longest_blocked(held: Held) -> None:
     """A few of many: in the room of one event, one event would be polled."""
     for _ in range(min(PRESSED_EVENTS, max(1, held.lanes.blocked // PRESSED_EVENTS))):
-        pending = held.lanes.take_longest_blocked(suspects=held.breaker.closed)
-        if pending is None:
-            break
-        held.post("pressure")
-        held.lanes.done([pending])
-        held.end(pending, given_up("pressure", pending.last))
+        for pending in held.lanes.give_up(suspects=held.breaker.closed):
+            held.post("pressure")
+            held.end(pending, given_up("pressure", pending.last))
     held.wake_senders()

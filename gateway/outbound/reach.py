@@ -16,8 +16,10 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import TYPE_CHECKING
 
-from aiohttp import AddrInfoType
+if TYPE_CHECKING:  # `gateway check` judges addresses without a client
+    from aiohttp import AddrInfoType
 
 NAT64 = IPv6Network("64:ff9b::/96")  # its last 32 bits are an IPv4 address
 
@@ -45,12 +47,37 @@ class Reach:
             return True
         return any(meant in network for network in self._allowed)
 
-    def socket(self, found: AddrInfoType) -> socket.socket:
+    def refused(self, host: str) -> str | None:
+        """The range that would have to be allowed for this host of a URL, if any.
+
+        None for a name: what it stands for is asked when it is connected to.
+        """
+        found = [each for each in _addresses(host) if not self.allows(each)]
+        if not found or len(found) < len(_addresses(host)):
+            return None
+        return str(ip_network(_meant(ip_address(found[0]))))
+
+    def socket(self, found: "AddrInfoType") -> socket.socket:
         """The socket to one address of a name; PrivateAddressError if none may be."""
         family, kind, protocol, _, address = found
         if not self.allows(str(address[0])):
             raise PrivateAddressError
         return socket.socket(family=family, type=kind, proto=protocol)
+
+
+def _addresses(host: str) -> list[str]:
+    """What a host is for certain, without asking anybody."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return ["127.0.0.1", "::1"]
+    try:
+        return [str(ip_address(name))]
+    except ValueError:
+        pass
+    try:
+        return [socket.inet_ntoa(socket.inet_aton(name))]  # 127.1, 0x7f000001
+    except OSError:
+        return []
 
 
 def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -28,7 +28,6 @@ GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transactio
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
-LETTER_BYTES = 1_000_000  # of a dead letter: Kafka takes no record above 2 MB
 _time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
 
 
@@ -137,7 +136,7 @@ def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
         "response": exchange and exchange.response,
     }
     written = orjson.dumps(letter)
-    if len(written) <= LETTER_BYTES or exchange is None:
+    if len(written) <= topics.LETTER_BYTES or exchange is None:
         return written
     note = f"request and response left out: {len(written)} bytes"
     detail = f"{_writable(outcome.detail)} ({note})".lstrip()

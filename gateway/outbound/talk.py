@@ -28,7 +28,7 @@ from gateway.outbound.contract import (
     Rejected,
     Retry,
     Skipped,
-    Traits,
+    Takes,
     Verdict,
 )
 from gateway.outbound.http import (
@@ -116,21 +116,21 @@ class Talking(Generic[S]):
         talks: Talks[S],
         settings: S,
         *,
-        traits: Traits,
+        takes: Takes,
         send: Send,
         logins: Logins[S] | None = None,
     ) -> None:
         self._talks = talks
         self._settings = settings
-        self._traits = traits
+        self._takes = takes
         self._send = send
         self._secrets = secrets_of(settings)
         self._door = None if logins is None else _Door(logins, settings, send)
 
     @property
-    def traits(self) -> Traits:
+    def takes(self) -> Takes:
         """As declared, with these settings."""
-        return self._traits
+        return self._takes
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """One conversation for all; a batch refused as a whole is sent in parts."""

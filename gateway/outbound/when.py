@@ -6,21 +6,29 @@ false, "", [] and {}; 0 is true. An error while evaluating, such as
 ``contains(null, 'x')``, is left to the caller.
 """
 
-import re
 from typing import Any
 
 import jmespath
-from jmespath import exceptions, functions, visitor
+from jmespath import exceptions, functions, lexer, visitor
 
+from gateway.email import is_email
 from gateway.errors import ConfigError
 from gateway.event import Json
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-
-
-def is_email(value: Json) -> bool:
-    """True for a text that is an address; False for everything else, null included."""
-    return isinstance(value, str) and EMAIL.fullmatch(value) is not None
+COMPARES = frozenset({"eq", "ne", "lt", "lte", "gt", "gte"})
+CALLS = frozenset({"lparen", "rparen", "comma"})
+BEFORE = COMPARES | {"start", "and", "or", "not", "lparen", "comma", "filter"}
+AFTER = COMPARES | {"eof", "and", "or", "rparen", "comma", "rbracket"}
+OPENS = frozenset({"lparen", "lbracket", "lbrace", "filter"})
+CLOSES = frozenset({"rparen", "rbracket", "rbrace"})
+LITERALS = frozenset({"true", "false", "null"})
+FIELDS = frozenset(  # of an event: in quotes, too, they may be meant
+    {
+        *("type", "event", "name", "category", "traits", "properties", "context"),
+        *("userId", "anonymousId", "groupId", "previousId", "messageId", "source"),
+        *("timestamp", "originalTimestamp", "sentAt", "receivedAt", "integrations"),
+    }
+)
 
 
 class _Functions(functions.Functions):
@@ -28,7 +36,7 @@ class _Functions(functions.Functions):
 
     @functions.signature({"types": []})
     def _func_is_email(self, value: Json) -> bool:
-        return is_email(value)
+        return isinstance(value, str) and is_email(value)
 
 
 class Filter:
@@ -39,6 +47,7 @@ class Filter:
             self._tree: Any = jmespath.compile(text).parsed
         except exceptions.JMESPathError as error:
             raise ConfigError(f"{place}: {text!r} is not JMESPath: {error}") from None
+        _check_texts(text, place)
         _check(self._tree, place)
         options = visitor.Options(custom_functions=_Functions())
         self._interpreter = visitor.TreeInterpreter(options)
@@ -57,6 +66,35 @@ def holds(value: Json) -> bool:
     if isinstance(value, (str, list, dict)):
         return bool(value)
     return value is not None and value is not False
+
+
+def _check_texts(text: str, place: str) -> None:
+    """Raise for a field that was meant as a text or a literal: it would be null.
+
+    JMESPath reads ``plan == "pro"`` and ``active == true`` as fields called so.
+    """
+    start = {"type": "start", "value": ""}
+    tokens: list[Any] = [start, *lexer.Lexer().tokenize(text)]
+    inside: list[str] = []
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        kinds = before["type"], after["type"]
+        if token["type"] in OPENS:
+            inside.append(token["type"])
+        elif token["type"] in CLOSES and inside:
+            inside.pop()
+        compared = not COMPARES.isdisjoint(kinds)
+        given = inside[-1:] == ["lparen"] and not CALLS.isdisjoint(kinds)
+        alone = kinds[0] in BEFORE and kinds[1] in AFTER
+        if alone and (compared or given):
+            _check_operand(token["type"], token["value"], place)
+
+
+def _check_operand(kind: str, name: Json, place: str) -> None:
+    if kind == "quoted_identifier" and name not in FIELDS:
+        said = f"a text is '{name}', the field is @.\"{name}\""
+        raise ConfigError(f'{place}: "{name}" in double quotes is a field: {said}')
+    if kind == "unquoted_identifier" and name in LITERALS:
+        raise ConfigError(f"{place}: {name} is read as a field: write `{name}`")
 
 
 def _check(node: Any, place: str) -> None:

@@ -19,10 +19,10 @@ from gateway.event import Json, SourceKind
 from gateway.log.contract import EventLog, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
-from gateway.outbound.attempt import Gate, SuppressedPeople
 from gateway.outbound.contract import Begins, Destination
 from gateway.outbound.deliver import Senders
 from gateway.outbound.failure import Trouble
+from gateway.outbound.gate import Gate, SuppressedPeople
 from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
@@ -55,7 +55,7 @@ class Worker:
         self._clock = clock or Clock()
         self._gate = Gate(
             config,
-            destination.traits,
+            destination.takes,
             source_kinds=source_kinds,
             suppressed=suppressed,
         )
@@ -121,7 +121,7 @@ class Worker:
             stack.callback(self._forget)
             held = Held(
                 self._config,
-                self._destination.traits,
+                self._destination.takes,
                 subscription,
                 stop=self._stop,
                 metrics=self._metrics,

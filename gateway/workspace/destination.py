@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from gateway.errors import LogError
 from gateway.event import SourceKind
-from gateway.outbound.contract import Delivered, Delivery, Retry, Traits, Verdict
+from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
 from gateway.workspace.apply import EVERY, Placed, apply
-from gateway.workspace.kind import TRAITS
+from gateway.workspace.kind import TAKES
 from gateway.workspace.publish import Publisher
 from gateway.workspace.request import read
 from gateway.workspace.settings import Workspace
@@ -43,9 +43,9 @@ class People:
         self._catch_up: CatchUp | None = None
 
     @property
-    def traits(self) -> Traits:
+    def takes(self) -> Takes:
         """In the order of the log, one batch at a time."""
-        return TRAITS
+        return TAKES
 
     def first(self, catch_up: CatchUp) -> None:
         """Have this done, with success, before anything else is applied.

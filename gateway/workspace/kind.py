@@ -13,10 +13,10 @@ topic.
 from dataclasses import dataclass
 
 from gateway.event import Json
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.kind import Context, Kind, Schema
 
-TRAITS = Traits(
+TAKES = Takes(
     types=frozenset({"identify", "track", "page", "screen", "group", "person"}),
     batch_events=500,
     batch_bytes=4_000_000,
@@ -42,7 +42,7 @@ def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str,
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=TRAITS,
+    takes=TAKES,
     by_wing=True,
     shown=shown,
 )

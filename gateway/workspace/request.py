@@ -59,6 +59,7 @@ from hashlib import blake2b
 from typing import Any, Literal, TypeAlias, cast
 
 from gateway import traits
+from gateway.email import is_email
 from gateway.event import Event, Json, SourceKind
 from gateway.workspace.people import CIO_PREFIX, KINDS, Failed, Identifier
 
@@ -227,7 +228,7 @@ def identifier(value: str, kinds: frozenset[str]) -> Identifier:
     """Which kind of identifier a bare value is (D14)."""
     if value.startswith(CIO_PREFIX):
         return Identifier("cio_id", value.removeprefix(CIO_PREFIX))
-    return Identifier("email" if "@" in value and "email" in kinds else "id", value)
+    return Identifier("email" if "email" in kinds and is_email(value) else "id", value)
 
 
 def _explicit(body: Mapping[str, Json], kinds: frozenset[str]) -> Iterator[Identifier]:

@@ -7,12 +7,13 @@ brings again later is found applied.
 """
 
 from gateway.log.contract import EventLog, Span
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivery, Place, Retry
 from gateway.outbound.deliver import replay_of
+from gateway.outbound.gate import Gate
 from gateway.workspace.apply import positions_of
 from gateway.workspace.destination import People
-from gateway.workspace.kind import TRAITS
+from gateway.workspace.kind import TAKES
 from gateway.workspace.store import Store, StoreError
 
 TIMEOUT_S = 120.0  # for one batch, whatever the store does
@@ -37,7 +38,7 @@ async def reread(
         prepared = gate.prepare(record.value, replay_of(record), at)
         if isinstance(prepared, Delivery):
             batch.append(prepared)
-        if len(batch) >= TRAITS.batch_events:
+        if len(batch) >= TAKES.batch_events:
             await _apply(people, batch)
             batch = []
     if batch:

@@ -6,7 +6,7 @@ import contextlib
 from gateway import topics
 from gateway.config import DestinationConfig
 from gateway.errors import LogError
-from gateway.outbound.attempt import Gate
+from gateway.outbound.gate import Gate
 from gateway.outbound.suppressed import Suppressed
 from gateway.wing import Shared
 from gateway.workspace.destination import People
@@ -34,7 +34,7 @@ class Room:
         self.lookup = Lookup(self._store, api_token=settings.api_token)
         self._gate = Gate(
             destination,
-            self.people.traits,
+            self.people.takes,
             source_kinds=kinds,
             suppressed=Suppressed(),
         )

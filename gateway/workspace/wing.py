@@ -86,4 +86,6 @@ class OpenedWorkspace:
 
 def wing(config: Config, mistakes: Mistakes) -> WorkspaceWing:
     """The workspace of this configuration; what is wrong with its table is noted."""
+    if TYPE in config.sections and name_of(config) is None:
+        mistakes.doubt(f'{TYPE}: no destination has type = "{TYPE}", so nobody uses it')
     return WorkspaceWing(config, config.section(Workspace, "workspace", mistakes))

@@ -82,6 +82,7 @@ class Admin:
     def paths(self):
         """Every method and path that a handler answers."""
         for route in self.application.router.routes():
+            assert route.resource is not None
             path = route.resource.canonical.replace("{topic}", "events")
             yield route.method, path.replace("{name}", "ann")
 

@@ -156,7 +156,7 @@ def test_the_processes_of_compose_share_a_kafka(image, broker):
             for url in (probe, f"{admin}/readyz"):
                 assert run(image, *FINAL.health(), HEALTH_URL=url).returncode == 0
             if name != "worker":
-                sent = {"userId": name, "traits": {}}
+                sent: dict[str, Any] = {"userId": name, "traits": {}}
                 assert post(f"{ready[1]}/v1/identify", sent) == {"success": True}
         assert {each["userId"] for each in delivered(inbox, 2)} == {
             "intake-a",

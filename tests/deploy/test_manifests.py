@@ -162,7 +162,8 @@ def test_no_more_workers_than_partitions():
 
 def unit() -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(strict=False, delimiters=("=",))
-    parser.optionxform = str  # as written, not in small letters
+    # As written, not in small letters; it is a method that may be replaced.
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(UNIT.read_text())
     return parser
 

@@ -15,6 +15,7 @@ from yarl import URL
 
 from gateway.config import Config, Limits, LogConfig, parse
 from gateway.errors import LogError
+from gateway.event import EventType
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
@@ -66,7 +67,9 @@ type = "webhook"
 type = "webhook"
 enabled = false
 """
-TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+TYPES: frozenset[EventType] = frozenset(
+    {"identify", "track", "page", "screen", "group", "alias"}
+)
 GOOD = {"type": "identify", "userId": "u"}
 
 
@@ -115,6 +118,7 @@ class House:
         else:
             rules = check(config).rules
         self.log, self.session, self.notices = log, session, notices
+        self.config = config
         self.metrics = Metrics()
         self.receiver = Receiver(
             body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
@@ -140,6 +144,7 @@ class House:
         )
         self.url = ""
         self.runner: web.ServerRunner
+        self.written: io.StringIO
 
     async def post(
         self, path: str, body: Any, *, key: str | None = "dev", **headers: str
@@ -152,6 +157,12 @@ class House:
             self.url + path, data=data, headers=given
         ) as answer:
             return answer.status, json.loads(await answer.read()), answer.headers
+
+    def told(self) -> list[tuple[str, str, str, int]]:
+        """The notices so far: code, where, name, count."""
+        self.notices.flush()
+        lines = map(json.loads, self.written.getvalue().splitlines())
+        return [(e["notice"], e["where"], e["name"], e["count"]) for e in lines]
 
     async def records(self, topic: str) -> list[Record]:
         return [record async for record in self.log.scan(topic, Span())]
@@ -182,7 +193,8 @@ async def ask(
 async def running(
     folder, limits: Limits, config: Config | None = None
 ) -> AsyncIterator[House]:
-    notices = Notices(stream=io.StringIO())
+    written = io.StringIO()
+    notices = Notices(stream=written)
     kept = LogConfig(path=folder / "log.db")
     log = await open_log(kept, limits, topics=("events",), notices=notices)
     async with aiohttp.ClientSession() as session:
@@ -191,7 +203,7 @@ async def running(
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        house.runner = runner
+        house.runner, house.written = runner, written
         yield house
         await runner.cleanup()
     await log.close()

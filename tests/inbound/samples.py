@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import DestinationConfig, Limits
-from gateway.event import Origin, Raw, iso
+from gateway.event import EventType, Origin, Raw, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.check import check, reference_errors
 from gateway.inbound.intake import Rules
-from gateway.inbound.refusal import Refusal
+from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
 
 LIMITS = Limits()
 RECEIVED_MS = 1_768_472_000_000
 RECEIVED = "2026-01-15T10:13:20.000Z"
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
+TYPES: tuple[EventType, ...] = ("identify", "track", "page", "screen", "group", "alias")
 SIX = frozenset(TYPES)
 CLIENTS = Path(__file__).parents[1] / "clients"
-ENDPOINTS = {
+ENDPOINTS: dict[str, EventType | None] = {
     **{name: name for name in TYPES},
     **{name[0]: name for name in TYPES},
     "batch": None,
@@ -69,13 +69,21 @@ def routes(*names: str, **more: DestinationConfig) -> Routes:
     return Routes(configured, dict.fromkeys(configured, SIX))
 
 
-def admitted(raw: Any, endpoint: str | None = "identify", **fields: Any) -> Admitted:
+def admitted(
+    raw: Any, endpoint: EventType | None = "identify", **fields: Any
+) -> Admitted:
     """One message all the way; an AssertionError with the faults if it is refused."""
     prepared = decode.prepare(raw, endpoint, decode.Batch())
     assert not isinstance(prepared, Refusal), prepared
     result = admit(prepared, origin(**fields), routes("crm", "mail"))
     assert isinstance(result, Admitted), result
     return result
+
+
+def faults(checked: object) -> tuple[Fault, ...]:
+    """What a refusal says; an AssertionError if it is none."""
+    assert isinstance(checked, Refusal), checked
+    return checked.faults
 
 
 def codes(refusal: Any) -> set[tuple[str, str]]:

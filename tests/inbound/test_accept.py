@@ -214,6 +214,37 @@ async def test_origins_are_judged_on_the_post_not_on_the_preflight(house):
     assert (await house.post("/v1/i", GOOD, key="dev", **origin))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("web", {"batch": [GOOD, GOOD]}),
+        (None, {"batch": [GOOD, GOOD], "writeKey": "web"}),
+        (None, {**GOOD, "writeKey": "web"}),
+    ],
+)
+async def test_a_wrong_origin_is_told_once_for_each_post_and_by_name(house, key, body):
+    for _ in range(2):
+        status, _, _ = await house.post(
+            "/v1/batch" if "batch" in body else "/v1/i",
+            body,
+            key=key,
+            Origin="https://shops.example",
+        )
+        assert status == 401
+    lines = house.told()
+    assert lines == [("origin_refused", "web", "https://shops.example", 2)]
+
+
+async def test_however_many_wrong_origins_there_are_few_are_named(house):
+    for number in range(100):
+        origin = f"https://{number}.example/{'x' * 2_000}"
+        await house.post("/v1/i", GOOD, key="web", Origin=origin)
+    lines = house.told()
+    assert len(lines) == 21
+    assert max(len(name) for _, _, name, _ in lines) == 100
+    assert ("origin_refused", "web", "(others)", 80) in lines
+
+
 async def test_settings_for_the_browser_and_mobile_sdks(house):
     async with house.session.get(house.url + "/v1/projects/web/settings") as answer:
         assert answer.status == 200

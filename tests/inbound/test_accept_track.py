@@ -264,6 +264,7 @@ async def test_a_batch_is_judged_entity_by_entity(house):
 async def test_a_batch_of_good_entities_is_200_and_of_none_400(house):
     line = "POST /api/v2/batch"
     assert (await ask(house, line, {"batch": [PERSON, PERSON]}))[:2] == (200, {})
+    body: Any
     for body in ({"batch": []}, {}, {"batch": [7]}, []):
         status, said, _ = await ask(house, line, body)
         assert status == 400, body
@@ -278,6 +279,7 @@ async def test_a_batch_of_good_entities_is_200_and_of_none_400(house):
 
 async def test_old_clients_hear_200_and_what_they_sent_is_kept(house):
     line = "POST /api/v1/customers/u1/events"
+    body: Any
     for body in ({}, b"{"):
         assert (await ask(house, line, body, key="old:key"))[:2] == (200, {})
     batch = {"batch": [7]}

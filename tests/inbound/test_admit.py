@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from gateway.config import DestinationConfig
+from gateway.event import Event, EventType, Raw
 from gateway.inbound.admit import Admitted, admit
-from gateway.inbound.decode import Batch, decode, flaws, prepare, split
+from gateway.inbound.decode import Batch, decode, prepare, split
+from gateway.inbound.fit import flaws
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
 from tests.inbound.samples import (
@@ -96,10 +99,20 @@ def test_p001_every_message_that_an_sdk_sent_is_admitted():
     assert seen == 200
 
 
+def admitted_as(
+    message: Any, endpoint: EventType | None, batch: Batch, **fields: Any
+) -> Event:
+    raw = prepare(message, endpoint, batch)
+    assert not isinstance(raw, Refusal), raw
+    result = admit(raw, origin(**fields), routes())
+    assert isinstance(result, Admitted), result
+    return result.event
+
+
 def test_go_batches_give_their_library_to_each_message():
     for name, message, endpoint, batch in every_message():
         if name.startswith("go-"):
-            event = admit(prepare(message, endpoint, batch), origin(), routes()).event
+            event = admitted_as(message, endpoint, batch)
             assert event.body["context"]["library"]["name"] == "analytics-go"
             assert event.body["sentAt"] == batch.sent_at
 
@@ -116,8 +129,9 @@ def test_a_delivery_report_without_a_user_is_admitted():
 
 
 def test_a_refused_message_is_told_all_that_is_wrong_with_it():
-    raw = {"type": "identify", "userId": [], "traits": {"age": {}}}
+    raw = Raw({"type": "identify", "userId": [], "traits": {"age": {}}})
     result = admit(raw, origin(), routes())
+    assert isinstance(result, Refusal)
     assert [fault.pointer for fault in result.faults] == ["/traits/age", "/userId"]
 
 
@@ -176,7 +190,7 @@ def test_admit_does_not_change_its_message():
         "integrations": {"crm": False},
     }
     before = json.dumps(raw)
-    admit(raw, origin(kind="browser", ip="192.0.2.1"), routes("crm"))
+    admit(Raw(raw), origin(kind="browser", ip="192.0.2.1"), routes("crm"))
     assert json.dumps(raw) == before
 
 
@@ -216,8 +230,7 @@ def of_the_browser(case):
     folder = "browser-customerio-cdp-analytics-browser"
     for name, message, endpoint, batch in every_message():
         if name.startswith(folder) and f"-{case}[" in name:
-            raw = prepare(message, endpoint, batch)
-            return admit(raw, origin(kind="browser"), routes()).event.body
+            return admitted_as(message, endpoint, batch, kind="browser").body
     raise LookupError(case)
 
 

@@ -73,6 +73,7 @@ def test_an_unknown_key_in_the_header_is_refused(keys, header):
 
 def test_a_write_key_in_a_body_names_its_source(keys):
     assert keys.in_body(" dev\n").name == "web"
+    absent: object
     for absent in (None, "", "  ", 5, {}):
         assert keys.in_body(absent) is None
     with pytest.raises(AuthError):

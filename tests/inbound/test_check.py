@@ -12,7 +12,7 @@ from gateway.inbound.check import (
     reference,
     reference_errors,
 )
-from tests.inbound.samples import accepts, identify, message, verdict
+from tests.inbound.samples import accepts, faults, identify, message, verdict
 
 
 def test_p001_a_user_id_and_traits_are_enough():
@@ -303,7 +303,7 @@ def test_properties_are_an_object(kind):
 
 def test_at_most_ten_faults_are_told():
     raw = identify(integrations={f"x{n}": 5 for n in range(40)})
-    assert len(check(raw).faults) == 10
+    assert len(faults(check(raw))) == 10
 
 
 def test_a_fault_says_what_was_expected_and_never_the_value():
@@ -316,11 +316,11 @@ def test_a_fault_says_what_was_expected_and_never_the_value():
         traits={"age": secret, "email": f" {secret}@example.com", "phone": wrong},
         integrations={"x": secret},
     )
-    result = check(raw)
-    assert len(result.faults) == 8
+    result = faults(check(raw))
+    assert len(result) == 8
     assert secret not in repr(result)
     assert "secret" not in repr(reference_errors(raw))
-    texts = {fault.pointer: fault.message for fault in result.faults}
+    texts = {fault.pointer: fault.message for fault in result}
     assert texts["/messageId"].endswith("; this is an array")
     assert "ISO 8601" in texts["/timestamp"]
     assert texts["/context/channel"] == "must be browser or server or mobile or null"
@@ -328,7 +328,7 @@ def test_a_fault_says_what_was_expected_and_never_the_value():
 
 def test_both_validators_say_the_same():
     raw = identify(userId=True, traits={"age": "x"}, context={"page": []})
-    assert sorted(check(raw).faults) == sorted(reference_errors(raw))
+    assert sorted(faults(check(raw))) == sorted(reference_errors(raw))
 
 
 def test_every_type_and_the_envelope_have_a_schema():

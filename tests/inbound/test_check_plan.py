@@ -5,8 +5,10 @@ import json
 import pytest
 
 from gateway.errors import ConfigError
+from gateway.event import Checked
 from gateway.inbound.check import check, load_plan
-from tests.inbound.samples import codes, identify, message
+from gateway.inbound.refusal import Refusal
+from tests.inbound.samples import codes, faults, identify, message
 
 PLAN = {
     "traits": {"required": ["firstName"], "properties": {"age": {"minimum": 18}}},
@@ -60,20 +62,20 @@ def test_a_plan_may_refuse_everything_or_have_parts_of_its_own(plan_file):
         ("/properties/total/amount", "type"),
         ("/properties/tax", "falseSchema"),
     }
-    texts = {fault.message for fault in check(raw, plan).faults}
+    texts = {fault.message for fault in faults(check(raw, plan))}
     assert texts == {"does not fit the schema"}
 
 
 def test_a_plan_says_nothing_of_other_events_and_types(plan_file):
     plan = load_plan(plan_file(PLAN))
     for raw in (message("track", event="Other"), message("page"), message("group")):
-        assert check(raw, plan) == (raw, ())
+        assert check(raw, plan) == (Checked(raw), ())
 
 
 def test_a_plan_judges_canonical_traits(plan_file):
     plan = load_plan(plan_file(PLAN))
     raw = identify(traits={"first_name": "Ann", "age": "34"})
-    assert check(raw, plan) == (raw, ())
+    assert check(raw, plan) == (Checked(raw), ())
     raw = identify(traits={"first_name": "Ann", "age": "17"})
     assert codes(check(raw, plan)) == {("/traits/age", "minimum")}
 
@@ -81,7 +83,9 @@ def test_a_plan_judges_canonical_traits(plan_file):
 def test_a_plan_can_flag_instead(plan_file):
     plan = load_plan(plan_file(PLAN), violation="flag")
     raw = identify(traits={"age": 5})
-    checked, notices = check(raw, plan)
+    found = check(raw, plan)
+    assert not isinstance(found, Refusal)
+    checked, notices = found
     assert checked == raw
     assert {(n.code, n.name) for n in notices} == {
         ("plan_violation", "/traits"),

@@ -1,5 +1,7 @@
 """Which reserved traits are valid, in both spellings (P080-P086, D11)."""
 
+from typing import Any
+
 import pytest
 
 from gateway.inbound.check import check, reference_errors
@@ -40,6 +42,7 @@ STRINGS = [
 def test_p081_reserved_traits_that_are_strings(name):
     accepts(identify(traits={name: "x"}))
     accepts(identify(traits={name: None}))
+    wrong: Any
     for wrong in (5, True, {}, []):
         raw = identify(traits={name: wrong})
         assert verdict(raw) == {(f"/traits/{name}", "type")}
@@ -49,6 +52,7 @@ def test_p081_reserved_traits_that_are_strings(name):
 def test_p081_id_and_phone_may_be_numbers(name):
     for value in ("x", 5, 1.5, None):
         accepts(identify(traits={name: value}))
+    wrong: Any
     for wrong in (True, {}, []):
         raw = identify(traits={name: wrong})
         assert verdict(raw) == {(f"/traits/{name}", "type")}

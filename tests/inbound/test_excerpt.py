@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.event import Raw
 from gateway.inbound import check, intake
 from gateway.inbound.check import VALIDATORS, check_part, load_plan
 from gateway.inbound.excerpt import CHILDREN_MAX, VALUES_MAX, excerpt
@@ -23,7 +24,15 @@ def values_in(value: Any) -> int:
     return 1 + sum(map(values_in, inner))
 
 
-SMALL = [None, 5, "x" * 9_999, [], {}, [[0] * 200] * 9, {"a": {"b": [{}] * 150}}]
+SMALL: list[Any] = [
+    None,
+    5,
+    "x" * 9_999,
+    [],
+    {},
+    [[0] * 200] * 9,
+    {"a": {"b": [{}] * 150}},
+]
 
 
 @pytest.mark.parametrize("value", SMALL, ids=lambda value: repr(value)[:20])
@@ -102,7 +111,7 @@ def test_one_fault_among_many_values_is_found_wherever_it_is(monkeypatch, at):
         wide(14_000, 5, at), (*places, f"/integrations/n{at}"), strict=True
     ):
         counting.listed = 0
-        assert codes(check.check(raw)) == {(place, "type")}
+        assert codes(check.check(Raw(raw))) == {(place, "type")}
         assert 0 < counting.listed <= VALUES_MAX + 1
 
 
@@ -111,7 +120,7 @@ def test_many_faults_are_not_all_listed(monkeypatch):
     counting = Counting(VALIDATORS["identify"])
     monkeypatch.setitem(VALIDATORS, "identify", counting)
     raw = identify(context={"page": {"keywords": [1] * 14_000}})
-    told = codes(check.check(raw))
+    told = codes(check.check(Raw(raw)))
     assert len(told) == FAULTS_MAX
     assert {("/context/page/keywords/0", "type")} <= told
     assert counting.listed < 300
@@ -121,10 +130,10 @@ def test_what_is_said_of_a_part_is_true_of_the_whole(tmp_path):
     """Neither an email beyond the excerpt is missing, nor are items too few."""
     traits = {**dict.fromkeys(map(str, range(300)), 1), "email": "a@example.com"}
     raw = identify(userId="", traits=traits, context={"active": "x"})
-    assert codes(check.check(raw)) == {("/context/active", "type")}
+    assert codes(check.check(Raw(raw))) == {("/context/active", "type")}
     del traits["email"]
     del raw["context"]
-    assert codes(check.check(raw)) == {("", "missing_identifier")}
+    assert codes(check.check(Raw(raw))) == {("", "missing_identifier")}
     array = {"type": "array", "minItems": 300, "items": {"type": "string"}}
     schema = {"properties": {"list": array}, "required": ["x"]}
     file = tmp_path / "plan.json"
@@ -145,7 +154,7 @@ def test_the_parts_of_a_track_api_request_are_explained_so_too():
 
 
 PLACES = st.lists(st.integers(0, 400), max_size=30)
-WRONG = st.sampled_from([5, None, [], {}, "x", True])
+WRONG: st.SearchStrategy[Any] = st.sampled_from([5, None, [], {}, "x", True])
 
 
 @given(PLACES, PLACES, PLACES, WRONG, st.booleans())
@@ -164,7 +173,7 @@ def test_faults_of_a_large_message_are_faults_of_all_of_it(one, two, three, wron
         "integrations": options,
         **({"userId": "u"} if ids else {}),
     }
-    result = check.check(raw)
+    result = check.check(Raw(raw))
     errors = list(VALIDATORS["identify"].iter_errors(raw))
     assert isinstance(result, Refusal) == bool(errors)
     if isinstance(result, Refusal):

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def peak_bytes(work: Any) -> int:
 def test_no_pointer_is_made_before_there_is_a_fault(monkeypatch):
     """A long key over many values was copied once for each of them."""
     made: list[str] = []
-    monkeypatch.setattr(fit, "pointer", lambda way: made.append(pointer(way)) or "")
-    value = {"context": {"k" * 10_000: [0] * 2_000}}
+    monkeypatch.setattr(fit, "pointer", lambda way: (made.append(pointer(way)), "")[1])
+    value: dict[str, Any] = {"context": {"k" * 10_000: [0] * 2_000}}
     assert peak_bytes(lambda: flaws(value, LIMITS.nesting)) < 30_000
     assert made == []
     value["context"]["k" * 10_000] += [float("nan")] * 50
@@ -44,7 +45,13 @@ def test_no_pointer_is_made_before_there_is_a_fault(monkeypatch):
 def test_a_pointer_is_cut_where_it_is_long():
     assert pointer(["a/b", 3, "c~d"]) == "/a~1b/3/c~0d"
     assert pointer(["k" * (POINTER_MAX - 1)]) == "/" + "k" * (POINTER_MAX - 1)
-    for way in (["k" * POINTER_MAX], ["k" * 10**6, 0], ["~" * 400], ["k"] * 400):
+    long: list[Sequence[str | int]] = [
+        ["k" * POINTER_MAX],
+        ["k" * 10**6, 0],
+        ["~" * 400],
+        ["k"] * 400,
+    ]
+    for way in long:
         cut = pointer(way)
         assert len(cut) == POINTER_MAX
         assert cut.endswith("…")
@@ -77,6 +84,7 @@ def test_flaws_are_told_in_the_order_of_the_text():
 
 def test_what_is_too_large_is_weighed_and_not_walked(monkeypatch):
     monkeypatch.setattr(fit, "cut_deep", lambda *_: pytest.fail("it was walked"))
+    large: list[Any]
     for large in ([[]] * 50_000, [[]] * 50_000 + [2**64], [[]] * 50_000 + ["\ud800"]):
         size, _ = weigh(large, LIMITS.nesting, LIMITS.message_bytes)
         assert size > LIMITS.message_bytes
@@ -128,9 +136,13 @@ async def test_nothing_is_walked_before_a_key_is_known(house, monkeypatch):
         monkeypatch.setattr(fit, name, lambda *_: pytest.fail("it was walked"))
         monkeypatch.setattr(decode, name, lambda *_: pytest.fail("it was walked"))
     context = {"k" * 1_000: [[0, {}]] * 1_000, "nul": "\0"}
-    body = {"batch": [GOOD, {**GOOD, "context": context}], "context": context}
+    body: dict[str, Any] = {
+        "batch": [GOOD, {**GOOD, "context": context}],
+        "context": context,
+    }
     status, said, _ = await house.post("/v1/batch", body, key=None)
     assert (status, said["code"]) == (401, "missing_write_key")
+    key: dict[str, Any]
     for key in ({"writeKey": "nobody"}, {"writeKey": 5}):
         status, said, _ = await house.post("/v1/batch", {**body, **key}, key=None)
         assert status == 401
@@ -143,6 +155,7 @@ def test_what_a_batch_shares_is_weighed_before_it_is_walked(monkeypatch):
     monkeypatch.setattr(decode, "flaws", lambda *_: pytest.fail("it was walked"))
     monkeypatch.setattr(fit, "cut_deep", lambda *_: pytest.fail("it was walked"))
     limits = replace(LIMITS, event_bytes=1_000)
+    said: dict[str, Any]
     for said in (
         {"context": {"a": [0] * 1_000}},
         {"context": {"a": [0] * 1_000, "b": 2**64}},
@@ -195,6 +208,7 @@ async def test_a_batch_inside_a_single_message_is_not_taken_apart_later(house):
     again = Readmission(sources, rules("crm"))
     assert again.judge(again.read(kept)) == "refused"
     mended = kept["bytes"].replace("{}", '"outer"')
-    archive, _ = again.judge(again.read({**kept, "bytes": mended}))
-    event = orjson.loads(archive.value)
+    entries = again.judge(again.read({**kept, "bytes": mended}))
+    assert not isinstance(entries, str)
+    event = orjson.loads(entries[0].value)
     assert (event["userId"], event["batch"]) == ("outer", inner)

@@ -1,19 +1,21 @@
 """One form of everything reserved (P062-P064, P080-P106)."""
 
 import copy
+from typing import Any
 
 import pytest
 
+from gateway.event import Checked
 from gateway.inbound.normalize import normalize
 from tests.inbound.samples import identify, message
 
 
-def normalized(raw):
+def normalized(raw: Any) -> tuple[Any, list[tuple[str, str]]]:
     """The message; normalized again it stays, and the argument is not changed."""
     before = copy.deepcopy(raw)
     result, notices = normalize(raw)
     assert raw == before
-    assert normalize(result)[0] == result
+    assert normalize(Checked(result))[0] == result
     return result, [(notice.code, notice.name) for notice in notices]
 
 
@@ -98,7 +100,13 @@ def test_p064_only_in_an_identify():
 
 
 def test_p080_custom_traits_of_any_shape_stay():
-    traits = {"a": None, "b": [1, {"c": [None]}], "d": {"e": {}}, "f": 1.5, "g": ""}
+    traits: dict[str, Any] = {
+        "a": None,
+        "b": [1, {"c": [None]}],
+        "d": {"e": {}},
+        "f": 1.5,
+        "g": "",
+    }
     assert normalized(identify(traits=traits))[0]["traits"] == traits
 
 
@@ -199,8 +207,8 @@ def test_the_ids_and_the_traits_are_remembered_together():
 
 def test_an_id_of_another_type_s_messages_is_left_as_it_is():
     """previousId means nothing to an identify (P024): kept, and nothing is recorded."""
-    message = {"type": "identify", "userId": 5, "previousId": []}
+    message = Checked({"type": "identify", "userId": 5, "previousId": []})
     once, _ = normalize(message)
     assert once["previousId"] == []
     assert once["asSent"] == {"userId": {"name": "userId", "value": 5}}
-    assert normalize(once)[0] == once
+    assert normalize(Checked(once))[0] == once

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gateway.config import parse
 from gateway.inbound.doors.readmit import Readmission
-from tests.inbound.test_accept_track import PERSON, ask, refused
+from tests.inbound.house import ask
+from tests.inbound.test_accept_track import PERSON, refused
 
 
 async def test_a_refused_request_is_admitted_again_by_today_s_rules(house):

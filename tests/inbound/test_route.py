@@ -1,6 +1,7 @@
 """Which destinations get an event, and why the others do not (P050-P056)."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ def notices(integrations):
 
 
 def test_p050_without_integrations_everyone_gets_it():
+    integrations: dict[str, Any] | None
     for integrations in (None, {}):
         assert to(integrations) == EVERYONE
         assert no(integrations) == {}
@@ -105,7 +107,7 @@ def test_p052_false_wins_over_every_other_name_of_a_destination():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_two_spellings_of_one_name_false_wins(order):
-    pair = [("Mail", False), ("mail", True)][::order]
+    pair: list[tuple[str, Any]] = [("Mail", False), ("mail", True)][::order]
     assert to(dict(pair)) == ("crm-eu", "crm-us")
     pair = [("All", False), ("all", True)][::order]
     assert to(dict(pair)) == ()

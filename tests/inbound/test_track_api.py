@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.event import Raw
 from gateway.inbound.doors.track.calls import TABLE, Call, find, messages, number
 from gateway.inbound.refusal import Refusal
 
@@ -25,7 +26,7 @@ def called(line: str) -> Call:
     return found
 
 
-def asked(line: str, body: Any) -> list[dict[str, Any]] | Refusal:
+def asked(line: str, body: Any) -> list[Raw] | Refusal:
     return messages(called(line), body, FORMS)
 
 
@@ -249,6 +250,7 @@ def test_every_place_of_the_table_is_tried():
 
 def test_a_segment_s_people_are_one_message_each():
     made = asked("POST /api/v1/segments/7/add_customers", {"ids": ["u1", 2]})
+    assert isinstance(made, list)
     second = person({"identifiers": {"id": "2"}, "userId": "2"}, "segment_add")
     assert made == [person(U1, "segment_add", segment=7), {**second, "segment": 7}]
     assert number(made, "m") == "m"
@@ -274,6 +276,7 @@ def test_relationships_are_groups_beside_the_identify():
 def test_an_event_s_own_id_is_the_message_s():
     body = {"name": "e", "id": "01HB4HBDKTFWYZCK01DMRSWRFD"}
     made = asked("POST /api/v1/customers/u1/events", body)
+    assert isinstance(made, list)
     assert number(made, "spare") == made[0]["messageId"] == body["id"]
 
 

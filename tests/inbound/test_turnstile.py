@@ -42,7 +42,8 @@ async def settle() -> None:
 
 
 async def test_so_much_is_inside_and_the_others_come_in_their_order():
-    turnstile, order = Turnstile(inside_max=100, waiting_max=1_000), []
+    turnstile = Turnstile(inside_max=100, waiting_max=1_000)
+    order: list[int] = []
     callers = [Caller(turnstile, size, order) for size in (60, 40, 30, 20, 500, 10)]
     await settle()
     assert order == [60, 40]
@@ -67,7 +68,8 @@ async def test_so_much_is_inside_and_the_others_come_in_their_order():
 
 
 async def test_what_waits_has_a_bound():
-    turnstile, order = Turnstile(inside_max=100, waiting_max=150), []
+    turnstile = Turnstile(inside_max=100, waiting_max=150)
+    order: list[int] = []
     callers = [Caller(turnstile, size, order) for size in (90, 80, 70)]
     await settle()
     with pytest.raises(LogError) as error:
@@ -83,7 +85,8 @@ async def test_what_waits_has_a_bound():
 
 @pytest.mark.parametrize("called", [False, True], ids=["waiting", "just called"])
 async def test_who_goes_away_gives_its_place_to_the_next(called):
-    turnstile, order = Turnstile(inside_max=100, waiting_max=1_000), []
+    turnstile = Turnstile(inside_max=100, waiting_max=1_000)
+    order: list[int] = []
     first, second, third = (Caller(turnstile, size, order) for size in (100, 90, 80))
     await settle()
     if called:

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,9 @@ PREFLIGHT = (
 
 def post(*users: str, close: bool = False) -> bytes:
     """A batch; with bad messages its answer is long."""
-    batch = [{"type": "identify", "userId": user or {}} for user in users]
+    batch: list[dict[str, Any]] = [
+        {"type": "identify", "userId": user or {}} for user in users
+    ]
     body = json.dumps({"batch": batch})
     more = "Connection: close\r\n" if close else ""
     return f"{LINE}{more}Content-Length: {len(body)}\r\n\r\n{body}".encode()

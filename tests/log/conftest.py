@@ -10,6 +10,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -23,6 +24,7 @@ from gateway.log.kafka.lanes import At
 from gateway.log.kafka.log import KafkaLog, open_kafka
 from gateway.log.sqlite.log import SqliteLog, open_sqlite
 from gateway.log.sqlite.retention import Keeping
+from gateway.notices import NoticeCode
 from gateway.topics import declaring
 from tests.log.broker.kafka import Node
 
@@ -45,9 +47,14 @@ class SqliteBackend:
         self.path = folder / "log.db"
         self.told: list[tuple[str, dict[str, Any]]] = []
 
+    def tell(self, code: NoticeCode, /, **fields: Any) -> None:
+        self.told.append((code, fields))
+
     async def open(self, **changes: Any) -> SqliteLog:
         """Open it, with small limits where a test wants to reach them."""
-        budgets = {name: changes.pop(name, value) for name, value in BUDGETS.items()}
+        budgets: dict[str, Any] = {
+            name: changes.pop(name, value) for name, value in BUDGETS.items()
+        }
         return await open_sqlite(
             self.path,
             Keeping(
@@ -55,7 +62,7 @@ class SqliteBackend:
                 size=budgets["size"],
                 declared=declaring(LogConfig(**budgets)),
             ),
-            tell=lambda code, **fields: self.told.append((code, fields)),
+            tell=self.tell,
             **changes,
         )
 
@@ -113,13 +120,16 @@ class KafkaBackend:
         self.told: list[tuple[str, dict[str, Any]]] = []
 
     def config(self, **changes: Any) -> LogConfig:
-        ours = {
+        ours: dict[str, Any] = {
             "bootstrap_servers": self.node.address,
             "partitions": 3,
             "replication_factor": 1,
             "prefix": self.prefix,
         }
         return LogConfig(kind="kafka", **ours | changes)
+
+    def tell(self, code: NoticeCode, /, **fields: Any) -> None:
+        self.told.append((code, fields))
 
     async def open(self, **changes: Any) -> KafkaLog:
         """Open it. What hangs in a test must not hang in the making of its topic."""
@@ -131,7 +141,7 @@ class KafkaBackend:
             topics=changes.pop("topics", ["to.crm"]),
             declared=changes.pop("declared", None),
             session_s=changes.pop("session_s", SESSION_S),
-            tell=lambda code, **fields: self.told.append((code, fields)),
+            tell=self.tell,
             **changes,
         )
 
@@ -286,9 +296,14 @@ class Stream:
         self._feeding = self._tasks.create_task(self._feed())
         return self
 
-    async def __aexit__(self, *how: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._feeding.cancel()
-        await self._tasks.__aexit__(*how)
+        await self._tasks.__aexit__(kind, error, trace)
 
     async def _feed(self) -> None:
         while True:

@@ -2,18 +2,38 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterator
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
 
 from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
+from gateway.log.kafka import topics as kafka_topics
 from gateway.log.kafka.log import KafkaLog
+from gateway.log.kafka.wire import produce
 from gateway.notices import Notices
-from tests.log.broker.guarded import GROUP, PASSWORD, READ, TOPIC, USER, WRITE, Guarded
+from tests.log.broker.guarded import (
+    CREATE,
+    DESCRIBE,
+    DESCRIBE_CONFIGS,
+    GROUP,
+    KINDS,
+    PASSWORD,
+    READ,
+    TOPIC,
+    USER,
+    WRITE,
+    Guarded,
+)
+from tests.log.broker.kafka import free_ports
 from tests.log.conftest import (
     PATIENCE_S,
     KafkaBackend,
@@ -41,7 +61,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 def way(node: Guarded, kind: str, **more: Any) -> dict[str, Any]:
     """The settings of ``[log]`` for one of the broker's listeners."""
-    settings = {"security_protocol": kind, "bootstrap_servers": node.addresses[kind]}
+    settings: dict[str, Any] = {
+        "security_protocol": kind,
+        "bootstrap_servers": node.addresses[kind],
+    }
     if kind.startswith("SASL"):
         settings |= {"sasl_mechanism": "PLAIN", **LOGIN}
     if kind.endswith("SSL"):
@@ -78,24 +101,109 @@ async def test_every_way_in_keeps_the_promises(
         await log.ping()
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "says"),
-    [
-        ("SASL_PLAINTEXT", {"sasl_password": "wrong"}, "no broker answers at"),
-        ("SSL", {"ssl_ca": None}, "no broker answers at"),
-        ("PLAINTEXT", {}, "no broker answers at"),
-    ],
-)
-async def test_who_is_not_let_in_hears_where(
-    guarded: Guarded, kind: str, more: dict[str, Any], says: str
+@dataclass(frozen=True)
+class Wrong:
+    """What stands in ``[log]``, and what the operator must read."""
+
+    says: str
+    kind: str = "PLAINTEXT"
+    at: str = "MAIN"
+    host: str = "127.0.0.1"
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+SHORT = {"sasl_mechanism": "PLAIN", **LOGIN}
+SCRAM = {"sasl_mechanism": "SCRAM-SHA-512", **LOGIN}
+BAD = {"sasl_password": "wr0ng-w0rd"}
+USE = "set log.security_protocol to"
+WRONG = {
+    "password": Wrong(
+        "refuses the user or the password", "SASL_PLAINTEXT", "SASL", more=SHORT | BAD
+    ),
+    "password of SCRAM": Wrong(
+        "refuses the user or the password", "SASL_PLAINTEXT", "SASL", more=SCRAM | BAD
+    ),
+    "password behind TLS": Wrong(
+        "refuses the user or the password", "SASL_SSL", "BOTH", more=SHORT | BAD
+    ),
+    "mechanism": Wrong(
+        "takes no SCRAM-SHA-256: set log.sasl_mechanism to one of PLAIN, SCRAM-SHA-512",
+        "SASL_PLAINTEXT",
+        "SASL",
+        more=SHORT | {"sasl_mechanism": "SCRAM-SHA-256"},
+    ),
+    "no login at SASL": Wrong(
+        f"takes PLAIN, SCRAM-SHA-512: {USE} SASL_PLAINTEXT", at="SASL"
+    ),
+    "a login at PLAINTEXT": Wrong(
+        f"asks for no login: {USE} PLAINTEXT", "SASL_PLAINTEXT", more=SHORT
+    ),
+    "no TLS at TLS": Wrong(f"speaks TLS and asks for no login: {USE} SSL", at="TLS"),
+    "nothing at both": Wrong(
+        f"speaks TLS and takes PLAIN, SCRAM-SHA-512: {USE} SASL_SSL", at="BOTH"
+    ),
+    "no TLS at both": Wrong(f"{USE} SASL_SSL", "SASL_PLAINTEXT", "BOTH", more=SHORT),
+    "TLS at PLAINTEXT": Wrong(
+        f"speaks no TLS and asks for no login: {USE} PLAINTEXT", "SSL"
+    ),
+    "TLS at SASL": Wrong(f"{USE} SASL_PLAINTEXT", "SASL_SSL", "SASL", more=SHORT),
+    "no login at both": Wrong(f"{USE} SASL_SSL", "SSL", "BOTH"),
+    "CA": Wrong(
+        "of an authority that is not trusted", "SSL", "TLS", more={"ssl_ca": None}
+    ),
+    "CA with a login": Wrong(
+        "set log.ssl_ca", "SASL_SSL", "BOTH", more=SHORT | {"ssl_ca": None}
+    ),
+    "host": Wrong("its certificate is for another host", "SSL", "TLS", "localhost"),
+    "name": Wrong("no such name (DNS)", host="kafka.invalid"),
+    "port": Wrong("nobody listens there", at="NOBODY"),
+    "a web server": Wrong("a server for HTTP", at="HTTP"),
+    "a server that is silent": Wrong("does not answer as Kafka does", at="SILENT"),
+    "what the broker says of itself": Wrong(
+        "the broker says it is reached at kafka.invalid:9092, and there no such name",
+        at="LOST",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def places(guarded: Guarded) -> Iterator[Mapping[str, int]]:
+    """A port for each place, the broker's and those of others."""
+    kinds = {name: guarded.addresses[kind] for name, kind in KINDS.items()}
+    found = kinds | {"MAIN": guarded.address, "LOST": guarded.lost}
+    ports = {name: int(at.rpartition(":")[2]) for name, at in found.items()}
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            (nobody,) = free_ports(1)
+            others = {"HTTP": web.server_port, "SILENT": silent.getsockname()[1]}
+            yield ports | others | {"NOBODY": nobody}
+        web.shutdown()
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_what_keeps_it_from_the_brokers_is_named(
+    guarded: Guarded,
+    places: Mapping[str, int],
+    case: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(kafka_topics, "REQUEST_S", 2.0)
+    monkeypatch.setattr(produce, "START_S", 2.0)
+    wrong = WRONG[case]
+    place = f"{wrong.host}:{places[wrong.at]}"
+    settings = {"security_protocol": wrong.kind, "bootstrap_servers": place}
+    if "SSL" in wrong.kind:
+        settings["ssl_ca"] = guarded.ca
     backend = KafkaBackend(guarded)
-    place = guarded.addresses["SASL_SSL" if kind == "PLAINTEXT" else kind]
-    settings = {"security_protocol": kind, "bootstrap_servers": place}
-    if kind != "PLAINTEXT":
-        settings = way(guarded, kind, **more)
-    with pytest.raises(LogError, match=f"{says} {place}"):
-        await backend.open(config=backend.config(**settings))
+    with pytest.raises(LogError) as refused:
+        await backend.open(config=backend.config(**settings | wrong.more))
+    said = str(refused.value)
+    assert wrong.says in said
+    assert said.startswith(
+        "kafka: the broker says" if wrong.at == "LOST" else f"kafka: {place}: "
+    )
+    assert not any(secret in said for secret in (PASSWORD, BAD["sasl_password"]))
 
 
 async def test_a_password_that_is_missing_is_named(guarded: Guarded) -> None:
@@ -155,8 +263,8 @@ async def test_a_right_to_write_that_is_lost_is_named(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("resource", "name", "remedy"),
     [
-        (TOPIC, "to.crm", "allow this user Describe"),
-        (GROUP, "crm", "Read on the group"),
+        (TOPIC, "to.crm", "Create, Read and Write on the topics"),
+        (GROUP, "crm", "Read on the groups"),
     ],
 )
 async def test_a_right_to_read_that_is_lost_is_named(
@@ -196,4 +304,57 @@ async def test_a_right_to_read_that_is_lost_is_named(
         assert subscription.lag == 0
     failed = [f["error"] for code, f in backend.told if code.endswith("_failed")]
     assert any(full in error and remedy in error for error in failed)
+    await log.close()
+
+
+# Rights that are missing from the start
+
+
+@pytest.mark.parametrize("operation", [CREATE, DESCRIBE, DESCRIBE_CONFIGS])
+async def test_a_right_that_is_missing_at_the_start_is_named(
+    guarded: Guarded, operation: int
+) -> None:
+    backend = KafkaBackend(guarded)
+    await guarded.allow(backend.prefix)
+    config = backend.config(**way(guarded, "SASL_PLAINTEXT"))
+    remedy = "allow this user Describe, DescribeConfigs, Create, Read and Write"
+    async with guarded.denied(TOPIC, f"{backend.prefix}to.crm", operation):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:  # rules take a moment to arrive
+                topics = [f"{backend.prefix}to.crm"]
+                try:
+                    log = await backend.open(config=config)
+                except LogError as error:
+                    said = str(error)
+                    break
+                await log.close()
+                async with guarded.administrated() as admin:
+                    await admin.delete_topics(topics)
+    assert remedy in said
+
+
+@pytest.mark.parametrize("operation", [DESCRIBE, READ])
+async def test_a_worker_that_may_not_join_says_so_at_once(
+    guarded: Guarded, operation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the broker refuses it before aiokafka waits to be told."""
+    monkeypatch.setattr(SubscriptionState, "abort_waiters", lambda *_: None)
+    backend, log = await opened(guarded)
+    full = f"{backend.prefix}crm"
+
+    async def join() -> None:
+        async with asyncio.timeout(10):  # of the 40 that a join may take
+            async with log.subscribe("to.crm", group="crm"):
+                pass
+
+    async with guarded.denied(GROUP, full, operation):
+        said = await refusal(join, "allow this user Describe and Read on the groups")
+        assert full in said
+        with pytest.raises(LogError, match=rf"{full}.* allow this user"):
+            await log.ping()
+        told = dict(backend.told)["log_read_failed"]
+        assert (told["topic"], told["group"], told["error"]) == ("to.crm", "crm", said)
+    await taken(join)
+    await log.ping()
+    assert "log_read_recovered" in dict(backend.told)
     await log.close()

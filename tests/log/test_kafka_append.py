@@ -15,6 +15,7 @@ from gateway.log.kafka import append as kafka_append
 from gateway.log.kafka.append import Appender
 from gateway.log.kafka.callers import TICK_S
 from gateway.log.kafka.lanes import UnfitError
+from gateway.notices import NoticeCode
 from tests.log.scripted import ANSWER_S, FAULTS, STARTS, Brokers, Clock, Made, Scripted
 
 TIMEOUT_S = 5.0
@@ -62,8 +63,11 @@ class House:
             {"brokers": self.brokers},
             timeout_s=TIMEOUT_S,
             bytes_max=10**9,
-            tell=lambda code, **_: self.told.append(code),
+            tell=self.tell,
         )
+
+    def tell(self, code: NoticeCode, /, **_: Any) -> None:
+        self.told.append(code)
 
     async def start(self) -> None:
         await self.appender.start()

@@ -12,15 +12,21 @@ from gateway.config import Limits, LogConfig
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.contract import Span
+from gateway.log.kafka import ends as kafka_ends
+from gateway.log.kafka import log as kafka_log
 from gateway.notices import Notices
 from tests.log.broker.kafka import free_ports
 from tests.log.conftest import (
+    PATIENCE_S,
     KafkaBackend,
     administrating,
+    configure,
     entry,
     numbered,
+    polled,
     scanned,
     spread,
+    until,
     values,
 )
 
@@ -39,6 +45,7 @@ async def test_topics_are_made_as_configured(kafka: KafkaBackend) -> None:
     assert configs["suppressed"]["cleanup.policy"] == "compact"
     assert configs["events"]["retention.ms"] == "3600000"
     assert configs["events"]["retention.bytes"] == "-1"
+    assert configs["to.crm"]["retention.bytes"] == "-1"  # whatever the brokers' own is
     assert configs["refused"]["retention.bytes"] == "1000000"
     assert configs["dead.crm"]["retention.bytes"] == "2000000"
     assert configs["outcomes"]["retention.bytes"] == "250000000"
@@ -99,12 +106,97 @@ async def test_a_topic_that_takes_too_little_is_refused(kafka: KafkaBackend) -> 
         assert (log.waiting_bytes, values(await scanned(log))) == (0, ["0"])
 
 
+async def test_a_topic_that_takes_no_dead_letter_is_refused(
+    kafka: KafkaBackend,
+) -> None:
+    """Else a destination stands still at the first large one, in the middle of it."""
+    async with administrating(kafka.node) as admin:
+        small = {"max.message.bytes": "100000"}  # enough for an event
+        names = [f"{kafka.prefix}{name}" for name in ("dead.crm", "to.crm", "refused")]
+        await admin.create_topics(
+            [NewTopic(name, 3, 1, topic_configs=small) for name in names]
+        )
+    async with kafka.opened(topics=["to.crm"]):
+        pass
+    for topic, largest in (("dead.crm", "1004096"), ("refused", "704096")):
+        with pytest.raises(ConfigError) as refused:
+            await kafka.open(topics=["to.crm", topic])
+        (said,) = refused.value.args
+        assert f"{topic}: takes 100000 bytes, a record may have {largest}" in said
+        assert "--add-config max.message.bytes=2097152" in said
+
+
+COMPACTED = {"cleanup.policy": "compact"}
+
+
+async def test_topics_that_lose_what_was_answered_200_keep_it_from_starting(
+    kafka: KafkaBackend,
+) -> None:
+    names = ["events", "to.crm", "dead.crm", "refused", "outcomes"]
+    async with administrating(kafka.node) as admin:
+        await admin.create_topics(
+            [NewTopic(kafka.prefix + n, 3, 1, topic_configs=COMPACTED) for n in names]
+        )
+    with pytest.raises(ConfigError) as refused:
+        await kafka.open(topics=names)
+    assert len(refused.value.args) == len(names)  # all of them at once
+    for name, said in zip(sorted(names), refused.value.args, strict=True):
+        full = kafka.prefix + name
+        assert f"topic {full}: cleanup.policy is compact, should be delete" in said
+        assert f"--entity-name {full} --add-config cleanup.policy=delete" in said
+        await configure(kafka.node, full, cleanup_policy="delete")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                async with kafka.opened(topics=names) as log:
+                    await log.ping()
+                    break
+            except ConfigError:  # the change takes a moment to arrive
+                await asyncio.sleep(0.05)
+
+
+async def test_a_topic_that_is_made_worse_while_it_runs_is_named(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_log, "LOOK_S", 0.1)
+    full = f"{kafka.prefix}to.crm"
+    async with kafka.opened() as log:
+        await log.ping()
+        await configure(kafka.node, full, message_timestamp_type="CreateTime")
+        await until(lambda: bool(log.weaknesses))
+        await log.ping()  # nothing is lost by it
+        await configure(kafka.node, full, cleanup_policy="compact,delete")
+        await until(lambda: bool(log._topics.losses))
+        with pytest.raises(LogError, match=r"to\.crm: cleanup\.policy is compact,del"):
+            await log.ping()
+        told = [f["weakness"] for code, f in kafka.told if code == "log_weak_topic"]
+        assert "message.timestamp.type" in told[0]
+        assert "cleanup.policy=delete" in told[-1]
+        await configure(kafka.node, full, message_timestamp_type="LogAppendTime")
+        await until(lambda: not log._topics.losses and not log.weaknesses)
+        await log.ping()
+
+
+async def test_the_warning_counts_from_the_topics_own_retention(
+    kafka: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_ends, "ENDS_S", 0.1)
+    monkeypatch.setattr(kafka_log, "LOOK_S", 0.1)
+    async with kafka.opened() as log, log.subscribe("to.crm", group="crm") as crm:
+        await log.append(numbered(1))
+        (record,) = await polled(crm, 1)
+        await configure(kafka.node, f"{kafka.prefix}to.crm", retention_ms="2000")
+        await until(lambda: crm.overdue)  # log.retention is a week
+        await crm.settle([record])
+        await until(lambda: not crm.overdue)
+
+
 async def test_nobody_at_the_address_is_named() -> None:
     (port,) = free_ports(1)
     config = LogConfig(kind="kafka", bootstrap_servers=f"127.0.0.1:{port}")
     stream = io.StringIO()
     notices = Notices(stream)
-    with pytest.raises(LogError, match=f"no broker answers at 127.0.0.1:{port}"):
+    with pytest.raises(LogError, match=f"127.0.0.1:{port}: nobody listens there"):
         await open_log(config, Limits(), notices=notices)
     notices.flush()
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]

@@ -152,8 +152,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def check(make: Callable[[Path], Backend], *, examples: int) -> None:
-    machine = type("Machine", (Machine,), {"make": staticmethod(make)})
-    case = machine.TestCase
+    case = type("Machine", (Machine,), {"make": staticmethod(make)}).TestCase  # type: ignore[attr-defined]  # hypothesis makes it
     case.settings = settings(
         max_examples=examples, stateful_step_count=25, deadline=None
     )

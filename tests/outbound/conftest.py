@@ -13,19 +13,21 @@ import pytest
 
 from gateway.config import DeliveryConfig, DestinationConfig, LogConfig
 from gateway.errors import LogError
-from gateway.event import Event
+from gateway.event import Event, EventType
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.log.sqlite.log import open_sqlite
 from gateway.log.sqlite.retention import Keeping
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-from gateway.outbound.contract import Delivered, Delivery, Traits, Verdict
+from gateway.outbound.contract import Delivered, Delivery, Takes, Verdict
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker
 from gateway.topics import declaring
 
 MEGABYTE = 1_000_000
-ALL = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+ALL: frozenset[EventType] = frozenset(
+    {"identify", "track", "page", "screen", "group", "alias"}
+)
 
 
 def make_body(number: int, user: str, **changes: Any) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def delivery() -> Callable[..., Delivery]:
 class Recorder:
     """A destination that answers as it is told and remembers what it got."""
 
-    def __init__(self, traits: Traits | None = None) -> None:
-        self.traits = traits or Traits(types=ALL)
+    def __init__(self, takes: Takes | None = None) -> None:
+        self.takes = takes or Takes(types=ALL)
         self.got: list[tuple[str, str]] = []
         """(user, message id), in the order in which attempts ended"""
         self.answer: Callable[[Delivery], Verdict] = lambda _: Delivered(200)
@@ -109,9 +111,7 @@ class Recorder:
         self.batches.append(len(deliveries))
         for each in deliveries:
             self.flying[each.event.key] += 1
-            assert (
-                self.traits.same_key == "in_order" or self.flying[each.event.key] == 1
-            )
+            assert self.takes.same_key == "in_order" or self.flying[each.event.key] == 1
         self.most_flying = max(self.most_flying, self.flying.total())
         try:
             await asyncio.sleep(0)
@@ -276,7 +276,10 @@ class _AwaySubscription(_Subscribing):
 
     async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
         self._log.ask("poll")
-        return await self._subscription.poll(limit=limit, timeout_s=timeout_s)
+        records: Sequence[Record] = await self._subscription.poll(
+            limit=limit, timeout_s=timeout_s
+        )
+        return records
 
     async def settle(
         self, records: Sequence[Record], entries: Sequence[Entry] = ()

@@ -11,8 +11,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateway.event import EventType
 from gateway.outbound.breaker import REJECTIONS
-from gateway.outbound.contract import Traits
+from gateway.outbound.contract import Takes
 from tests.outbound.worlds import OURS, REFUSALS, Person, World
 
 PROBE_S = 10.0
@@ -22,9 +23,9 @@ SOON_S = 20.0  # "within seconds"
 QUIET_S = 30.0  # after that much of an outage only its pace is left
 REASONS = {"400": "rejected", "too_large": "too_large", "bug": "bug", "filter": "bug"}
 PATIENT = ("401", "403", "407")  # after these it is asked less
-ASKED_S = {"later": 40.0, "much later": 120.0}  # or until max_age: a blip opens nothing
+ASKED_S = {"later": 40.0, "much later": 80.0}  # or until max_age: a blip opens nothing
 KINDS = (*REFUSALS, *OURS)
-TYPES = frozenset({"identify"})
+TYPES: frozenset[EventType] = frozenset({"identify"})
 
 
 @dataclass(slots=True)
@@ -41,9 +42,9 @@ class Life:
         self.chance = chance = random.Random(self.seed)
         self.delivery = {
             "concurrency": chance.choice([1, 2, 4, 8, 32, 32]),
-            "max_age_s": chance.choice([60.0, 120.0]),
+            "max_age_s": chance.choice([40.0, 80.0]),
             "retry_base_s": chance.choice([0.2, 1.0]),
-            "retry_cap_s": chance.choice([5.0, 30.0]),
+            "retry_cap_s": chance.choice([8.0, 30.0]),
             "probe_every_s": PROBE_S,
         }
 
@@ -54,7 +55,7 @@ class Life:
     async def live(self) -> None:
         chance = self.chance
         self.world = world = World(
-            traits=Traits(types=TYPES, batch_events=chance.choice([1, 1, 1, 10])),
+            takes=Takes(types=TYPES, batch_events=chance.choice([1, 1, 1, 10])),
             timeout_s=chance.choice([1.0, 5.0]),
             order=chance.choice(["person", "person", "none"]),
         )
@@ -62,7 +63,7 @@ class Life:
         feeding = asyncio.create_task(self._feed())
         while not feeding.done():
             async with world.working(chance.random, **self.delivery) as worker:
-                run_s = chance.choice([1e9, 1e9, chance.uniform(5.0, 60.0)])
+                run_s = chance.choice([1e9, 1e9, chance.uniform(5.0, 40.0)])
                 run_s = 1e9 if len(self.restarts_s) == RESTARTS else run_s
                 await asyncio.wait([feeding], timeout=run_s)
                 assert worker.state()["running"]
@@ -72,7 +73,7 @@ class Life:
     def _people(self) -> None:
         chance, world = self.chance, self.world
         some = chance.sample(KINDS, chance.choice([1, 1, 2, 4]))
-        bad = chance.choice([0, 1, 2, 3, 5, 20, 100, 250])
+        bad = chance.choice([0, 1, 2, 3, 5, 20, 20, 100])
         hanging = 0
         for number in range(bad):
             how = chance.choice(some)
@@ -91,24 +92,25 @@ class Life:
         bad = [key for key, each in self.world.people.items() if each.how]
         chance = self.chance
         block = bad + chance.sample(good, chance.choice([0, 3]))
-        chance.choice([chance.shuffle, list.reverse, list.sort])(block)
+        chance.choice((chance.shuffle, list.reverse, list.sort))(block)
         for key in block:
             self.world.log.append(key)
-        await self._go_on(good, bad, for_s=20.0, every_s=chance.choice([0.1, 0.4]))
+        await self._go_on(good, bad, for_s=12.0, every_s=chance.choice([0.1, 0.4]))
         if chance.random() < 0.5:
             await self._outage(good, bad)
-        await self._go_on(good, [], for_s=self._old_age_s(), every_s=5.0)
+        old_age_s = self._old_age_s() if bad else QUIET_S
+        await self._go_on(good, [], for_s=old_age_s, every_s=5.0)
         await asyncio.sleep(SOON_S)
 
     def _old_age_s(self) -> float:
         """Until what fails has ended: two events of a person, one after the other."""
         age_s = self.delivery["max_age_s"] + self.delivery["retry_cap_s"]
-        return 2 * age_s + 60.0 * (1 + RESTARTS)
+        return 2 * age_s + 40.0 * RESTARTS
 
     async def _outage(self, good: list[str], bad: list[str]) -> None:
         now_s = asyncio.get_running_loop().time()
         how = self.chance.choice(list(REFUSALS))
-        for_s = self.chance.choice([3.0, 40.0, 200.0])
+        for_s = self.chance.choice([3.0, 40.0, 150.0])
         self.world.outages.append((now_s, now_s + for_s, how))
         await self._go_on(good, bad[:20], for_s=for_s, every_s=1.0)
 

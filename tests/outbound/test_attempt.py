@@ -1,93 +1,29 @@
-"""What may go, and what a misbehaving destination can do to it: nothing to others."""
+"""What a misbehaving destination can do to an event: nothing to others."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import pytest
 
-from gateway.config import DestinationConfig
-from gateway.outbound.attempt import Gate, deliver
+from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
-    Outcome,
     Rejected,
     Retry,
-    Traits,
+    Takes,
     Verdict,
 )
-from gateway.outbound.suppressed import Suppressed
 
-TRAITS = Traits(types=frozenset({"identify"}), batch_events=10)
+TAKES = Takes(types=frozenset({"identify"}), batch_events=10)
 KEPT = Delivered(200)
-
-
-def gate(**config: Any) -> Gate:
-    suppressed = config.pop("suppressed", Suppressed())
-    return Gate(
-        DestinationConfig(name="crm", type="webhook", **config),
-        TRAITS,
-        source_kinds={"web": "browser"},
-        suppressed=suppressed,
-    )
-
-
-def test_the_record_s_bytes_are_used_again_when_the_spelling_changes_nothing(
-    body: Any,
-) -> None:
-    value = orjson.dumps(body(1, "u1"))
-    prepared = gate().prepare(value, "r1")
-    assert isinstance(prepared, Delivery)
-    assert prepared.value is value
-    assert prepared.replay == "r1"
-
-
-def test_the_spelling_of_the_destination_is_in_the_event_and_its_bytes(
-    body: Any,
-) -> None:
-    prepared = gate(spelling="snake_case").prepare(orjson.dumps(body(1, "u1")))
-    assert isinstance(prepared, Delivery)
-    assert prepared.event.body["traits"]["first_name"] == "Jane"
-    assert orjson.loads(prepared.value) == prepared.event.body
-
-
-@pytest.mark.parametrize(
-    ("integrations", "sent"),
-    [
-        ({}, True),
-        ({"All": False, "CRM": True}, True),
-        ({"My CRM": {"list": 1}}, True),
-        ({"webhook": False}, False),
-        ({"my crm": False, "crm": {"list": 1}}, False),
-        ("nonsense", True),
-        (None, True),
-    ],
-)
-def test_integrations_that_say_no_are_obeyed(
-    body: Any,
-    integrations: Any,
-    sent: bool,  # noqa: FBT001 -- a parameter of the case
-) -> None:
-    value = orjson.dumps(body(1, "u1", integrations=integrations))
-    prepared = gate(display_name="My CRM").prepare(value)
-    assert isinstance(prepared, Delivery) is sent
-    if not sent:
-        assert prepared == Outcome(kind="filtered", reason="integrations")
-
-
-@pytest.mark.parametrize("identifier", ["id:U1", "email:u1@example.com"])
-def test_suppressed_people_are_sent_nothing(body: Any, identifier: str) -> None:
-    value = orjson.dumps(body(1, "U1", traits={"email": "U1@example.com"}))
-    prepared = gate(suppressed=Suppressed([identifier])).prepare(value)
-    assert prepared == Outcome(kind="suppressed", reason="suppressed")
 
 
 class Failing:
     """Raises for the events it is told to; each list is one call."""
 
-    traits = TRAITS
+    takes = TAKES
 
     def __init__(self, *bad: str, answer: Verdict = KEPT) -> None:
         self.bad = set(bad)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from gateway.outbound.breaker import (
     FAILURES,
     KEYS_MAX,
@@ -8,7 +10,7 @@ from gateway.outbound.breaker import (
 PROBE_S = 10.0
 
 
-def opened_by_failures(**after: float) -> Breaker:
+def opened_by_failures(**after: Any) -> Breaker:
     breaker = Breaker(PROBE_S)
     for number in range(FAILURES):
         breaker.failed(0.0, [number], **after)
@@ -18,7 +20,8 @@ def opened_by_failures(**after: float) -> Breaker:
 
 def probes_until(breaker: Breaker, until_s: float) -> list[float]:
     """When somebody new would be probed, all of whom fail at once."""
-    now_s, at_s = 0.0, []
+    now_s = 0.0
+    at_s: list[float] = []
     while (now_s := max(now_s, breaker.new_at_s or 0.0)) < until_s:
         assert breaker.may_probe(now_s, new=True) == "new"
         breaker.probing("new", now_s)
@@ -86,6 +89,21 @@ def test_where_all_share_a_lane_one_person_s_failures_are_everybody_s() -> None:
     for _ in range(FAILURES):
         breaker.failed(0.0, ["ann"])
     assert breaker.cause == "failures"
+
+
+def test_in_one_lane_nobody_fails_alone() -> None:
+    breaker = Breaker(PROBE_S, failing_keys=1)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    for _ in range(FAILURES):
+        breaker.failed(0.0, ["ann"])
+    assert breaker.cause == "failures"
+
+
+def test_one_that_says_it_is_away_is_believed_whoever_asked() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    breaker.failed(0.0, ["ann"], away=True)
+    assert breaker.cause == "away"
 
 
 def test_a_success_ends_the_run_of_failures_and_a_rejection_does_not() -> None:

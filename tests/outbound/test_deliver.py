@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
+from gateway.event import EventType
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
     Rejected,
     Retry,
     Skipped,
-    Traits,
+    Takes,
 )
 from gateway.outbound.held import Clock
 from gateway.outbound.suppressed import Suppressed
 
-TYPES = frozenset({"identify"})
-BATCHES = Traits(types=TYPES, batch_events=10)
-IN_ORDER = Traits(types=TYPES, batch_events=10, same_key="in_order", concurrency=1)
+TYPES: frozenset[EventType] = frozenset({"identify"})
+BATCHES = Takes(types=TYPES, batch_events=10)
+IN_ORDER = Takes(types=TYPES, batch_events=10, same_key="in_order", concurrency=1)
 
 
 async def test_a_failing_person_waits_and_others_go_on(
@@ -239,18 +240,18 @@ async def test_max_age_stands_still_while_the_breaker_is_open(
             assert (await bench.kinds())["m0"] == "dead"
 
 
-@pytest.mark.parametrize("traits", [BATCHES, IN_ORDER])
+@pytest.mark.parametrize("takes", [BATCHES, IN_ORDER])
 async def test_batches_hold_what_is_declared(
-    bench: Any, recorder: Any, entry: Any, traits: Traits
+    bench: Any, recorder: Any, entry: Any, takes: Takes
 ) -> None:
-    crm = recorder(traits)
+    crm = recorder(takes)
     async with bench.open():
         await bench.log.append([entry(n, f"u{n % 4}") for n in range(100)])
         async with bench.running(crm):
             await bench.settled(100)
         for user in range(4):
             assert crm.ids(f"u{user}") == [f"m{n}" for n in range(user, 100, 4)]
-        if traits is IN_ORDER:
+        if takes is IN_ORDER:
             assert crm.ids() == [f"m{number}" for number in range(100)]
             assert crm.most_flying == 10
         else:
@@ -308,7 +309,7 @@ async def test_the_rate_is_kept(bench: Any, recorder: Any, entry: Any) -> None:
 async def test_options_reach_the_destination_as_the_source_may_set_them(
     bench: Any, recorder: Any, entry: Any
 ) -> None:
-    crm = recorder(Traits(types=TYPES, safe_options=frozenset({"list"})))
+    crm = recorder(Takes(types=TYPES, safe_options=frozenset({"list"})))
     got: dict[str, Any] = {}
 
     def answer(each: Delivery) -> Delivered:

@@ -21,8 +21,8 @@ from gateway.config import DestinationConfig
 from gateway.errors import ConfigError
 from gateway.event import EVENT_TYPES
 from gateway.outbound import destinations
-from gateway.outbound.attempt import Gate
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
+from gateway.outbound.gate import Gate
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.suppressed import Suppressed
@@ -54,8 +54,8 @@ def test_golden(case: Path) -> None:
     made = KINDS[config.type].configured(
         config.settings, name=config.name, folder=Path("/srv/gateway")
     )
-    assert made.traits.types <= set(EVENT_TYPES)
-    gate = Gate(config, made.traits, source_kinds={}, suppressed=Suppressed())
+    assert made.takes.types <= set(EVENT_TYPES)
+    gate = Gate(config, made.takes, source_kinds={}, suppressed=Suppressed())
     event = json.loads((case / "event.json").read_text())
     delivery = gate.prepare(orjson.dumps(event))
     assert isinstance(delivery, Delivery), delivery
@@ -106,7 +106,7 @@ def test_a_module_of_one_s_own(monkeypatch: pytest.MonkeyPatch, delivery: Any) -
     kind = Kind(
         doc="Mine.",
         settings=Schema.of(Mine),
-        traits=Traits(types=frozenset({"identify"})),
+        takes=Takes(types=frozenset({"identify"})),
         talk=one_request(request),
     )
     module = private(KIND=kind)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.outbound.contract import Delivered, Traits
+from gateway.outbound.contract import Delivered, Takes
 from gateway.outbound.http import NoResponse, Request
 from gateway.outbound.kind import Context, Kind, Schema, setting
 from gateway.outbound.talk import one_request
@@ -41,7 +41,7 @@ class Settings:
 KIND = Kind(
     doc="For tests.",
     settings=Schema.of(Settings),
-    traits=Traits(types=frozenset({"identify"})),
+    takes=Takes(types=frozenset({"identify"})),
     talk=one_request(lambda deliveries, settings: Request(url=settings.url)),
 )
 
@@ -124,12 +124,12 @@ def test_a_type_that_can_do_nothing_is_a_mistake() -> None:
         Kind(
             doc="",
             settings=Schema.of(Settings),
-            traits=Traits(types=frozenset()),
+            takes=Takes(types=frozenset()),
         )
 
 
 class Remote:
-    traits = Traits(types=frozenset({"identify"}))
+    takes = Takes(types=frozenset({"identify"}))
 
     async def deliver(self, deliveries: Any) -> Any:
         return [Delivered()] * len(deliveries)
@@ -151,7 +151,7 @@ def test_what_is_no_http_is_opened_with_its_context() -> None:
     kind = Kind(
         doc="Own.",
         settings=Schema.of(Settings),
-        traits=Remote.traits,
+        takes=Remote.takes,
         opened=opened,
     )
     made = kind.configured({"url": "u"}, name="own", folder=Path("/srv"))
@@ -163,7 +163,7 @@ def test_what_is_no_http_is_opened_with_its_context() -> None:
 WRONG = """
 from collections.abc import Sequence
 from dataclasses import dataclass
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema
 from gateway.outbound.talk import Access, Talk, one_request
@@ -187,17 +187,17 @@ def wrong_verdict(
     yield Request(url="")
     return "delivered"
 
-TYPES = Traits(types=frozenset({"identify"}))
+TYPES = Takes(types=frozenset({"identify"}))
 SETTINGS = Schema.of(Settings)
 """
 LINES = {
-    "Kind(doc='', settings=SETTINGS, traits=TYPES, talk=one_request(right))": "",
-    "Kind(doc='', settings=SETTINGS, traits=TYPES, talk=one_request(wrong_settings))": (
+    "Kind(doc='', settings=SETTINGS, takes=TYPES, talk=one_request(right))": "",
+    "Kind(doc='', settings=SETTINGS, takes=TYPES, talk=one_request(wrong_settings))": (
         "arg-type"
     ),
-    "Kind(doc='', settings=SETTINGS, traits=TYPES, talk=no_talk)": "arg-type",
-    "Kind(doc='', settings=SETTINGS, traits=TYPES, talks=right)": "call-arg",
-    "Kind(settings=SETTINGS, traits=TYPES, talk=one_request(right))": "call-arg",
+    "Kind(doc='', settings=SETTINGS, takes=TYPES, talk=no_talk)": "arg-type",
+    "Kind(doc='', settings=SETTINGS, takes=TYPES, talks=right)": "call-arg",
+    "Kind(settings=SETTINGS, takes=TYPES, talk=one_request(right))": "call-arg",
 }
 
 

@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.log.contract import Record
-from gateway.outbound.contract import Traits
-from gateway.outbound.lanes import (
-    CROWDED,
-    Lanes,
+from gateway.outbound.contract import Takes
+from gateway.outbound.lane import (
     Pending,
     lane_a_person,
     lane_an_event,
     lane_of,
     one_lane,
 )
+from gateway.outbound.lanes import CROWDED, Lanes
 
 KEYS = st.sampled_from([b"ann", b"bob", b"cid", b"dan"])
 
@@ -45,6 +44,7 @@ class LanesMachine(RuleBasedStateMachine):
         )
         self.failed: set[object] = set()  # lanes whose first event has failed
         self.suspects: set[object] = set()  # since somebody was served
+        self.given_up: Counter[object] = Counter()  # how often events of a lane were
         self.again: set[object] = set()  # lanes in flight that are tried again
         self.held: list[Pending] = []  # in log order
         self.flying: list[list[Pending]] = []
@@ -112,6 +112,7 @@ class LanesMachine(RuleBasedStateMachine):
         if each is next(one for one in self.held if self.lane(one) == lane):
             self.failed.discard(lane)
             self.suspects.discard(lane)
+            self.given_up.pop(lane, None)
         self.held.remove(each)
 
     def check(self, batch: list[Pending]) -> None:
@@ -163,26 +164,38 @@ class LanesMachine(RuleBasedStateMachine):
 
     @rule(suspects=st.booleans())
     def give_up(self, *, suspects: bool) -> None:
-        each = self.lanes.take_longest_blocked(suspects=suspects)
-        busy = {self.lane(one) for flight in self.flying for one in flight}
-        idle = self.blocked.keys() - busy
-        assert (each is not None) == bool(idle if suspects else idle - self.suspects)
-        if each is not None:
-            self.blocked.pop(self.lane(each))
-            mine = [one for one in self.held if self.lane(one) == self.lane(each)]
-            assert each is mine[0]
-            self.lanes.done([each])
-            self.ended(each)
+        flying = Counter(self.lane(one) for flight in self.flying for one in flight)
+        idle = self.blocked.keys() - flying
+        idle = idle if suspects else idle - self.suspects
+        held = Counter(map(self.lane, self.held))
+        bad = self.failed | self.given_up.keys()
+        bad = bad if suspects else bad - self.suspects
+        behind = {lane for lane in bad if 0 < flying[lane] < held[lane]}
+        batch = self.lanes.give_up(suspects=suspects)
+        assert bool(batch) == bool(idle or behind)
+        if batch:
+            lane = self.lane(batch[0])
+            assert lane in (idle or behind)
+            mine = [one for one in self.held if self.lane(one) == lane]
+            number = 1 << self.given_up[lane]
+            assert batch == mine[flying[lane] : flying[lane] + number]
+            self.given_up[lane] += 1
+            self.held = [one for one in self.held if one not in batch]
+            if not flying[lane]:
+                self.blocked.pop(lane)
+                self.failed.discard(lane)
+                self.suspects.discard(lane)
+            self.forget(lane)
+
+    def forget(self, lane: object) -> None:
+        if all(self.lane(one) != lane for one in self.held):
+            self.given_up.pop(lane, None)
 
     @invariant()
     def counts_agree(self) -> None:
         assert self.lanes.count == len(self.held)
-        busy = {self.lane(each) for flight in self.flying for each in flight}
-        behind = [
-            each
-            for each in self.held
-            if self.lane(each) in self.blocked and self.lane(each) not in busy
-        ]
+        bad = self.failed | self.given_up.keys()
+        behind = [each for each in self.held if self.lane(each) in bad]
         assert self.lanes.blocked == len(behind)
 
     def teardown(self) -> None:
@@ -199,7 +212,7 @@ class LanesMachine(RuleBasedStateMachine):
 
 
 class OneLane(LanesMachine):
-    lane_of = staticmethod(one_lane)
+    lane_of = staticmethod(one_lane)  # type: ignore[assignment]  # called by place
 
 
 class NoOrder(LanesMachine):
@@ -272,19 +285,41 @@ def test_the_longest_blocked_is_the_one_that_failed_first() -> None:
         lanes.retry(lanes.take(0.0), due)
     lanes.wake(10.0)
     lanes.retry(lanes.take(10.0), 40.0)
-    given_up = lanes.take_longest_blocked()
-    assert given_up is not None
-    assert given_up.record.offset == 0
+    assert offsets(lanes.give_up()) == [0]
+
+
+def test_who_is_given_up_again_and_again_makes_room_faster() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(12):
+        lanes.add(pending(offset))
+    lanes.retry(lanes.take(0.0), 10.0)
+    assert offsets(lanes.give_up()) == [0]
+    assert offsets(lanes.take(0.0)) == [1]  # and it hangs: what is behind it may go
+    assert offsets(lanes.give_up()) == [2, 3]
+    assert offsets(lanes.give_up()) == [4, 5, 6, 7]
+    assert lanes.blocked == 5
+
+
+def test_who_is_served_is_blocked_no_more() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(4):
+        lanes.add(pending(offset))
+    lanes.retry(lanes.take(0.0), 10.0)
+    lanes.give_up()
+    lanes.done(lanes.take(0.0))
+    assert lanes.blocked == 0
+    lanes.take(0.0)
+    assert lanes.give_up() == []
 
 
 @pytest.mark.parametrize(
-    ("traits", "order", "wanted"),
+    ("takes", "order", "wanted"),
     [
-        (Traits(types=frozenset()), "person", lane_a_person),
-        (Traits(types=frozenset()), "none", lane_an_event),
-        (Traits(types=frozenset(), same_key="in_order"), "none", one_lane),
-        (Traits(types=frozenset(), order="total"), "person", one_lane),
+        (Takes(types=frozenset()), "person", lane_a_person),
+        (Takes(types=frozenset()), "none", lane_an_event),
+        (Takes(types=frozenset(), same_key="in_order"), "none", one_lane),
+        (Takes(types=frozenset(), order="total"), "person", one_lane),
     ],
 )
-def test_lanes_follow_what_is_declared(traits: Traits, order: Any, wanted: Any) -> None:
-    assert lane_of(traits, order) is wanted
+def test_lanes_follow_what_is_declared(takes: Takes, order: Any, wanted: Any) -> None:
+    assert lane_of(takes, order) is wanted

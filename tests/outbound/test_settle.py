@@ -6,6 +6,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from gateway import topics
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
 from gateway.notices import Notices
@@ -134,7 +135,7 @@ def test_no_dead_letter_is_larger_than_a_log_takes(record: Any) -> None:
     said = Exchange({"method": "POST"}, {"status": 422, "headers": headers})
     outcome = Outcome(kind="dead", reason="rejected", detail="422", exchange=said)
     _, letter = entries_of("crm", record(7), outcome, Attempts(), AT_MS)
-    assert len(letter.value) <= settle.LETTER_BYTES
+    assert len(letter.value) <= topics.LETTER_BYTES
     found = orjson.loads(letter.value)
     assert found["event"]["messageId"] == "m7"
     assert found["detail"].startswith("422 (request and response left out: ")

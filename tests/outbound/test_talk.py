@@ -13,7 +13,7 @@ from gateway.outbound.contract import (
     Rejected,
     Retry,
     Skipped,
-    Traits,
+    Takes,
 )
 from gateway.outbound.destinations.webhook import Settings
 from gateway.outbound.http import NoResponse, Request, Response, by_status
@@ -27,7 +27,7 @@ from gateway.outbound.talk import (
     one_request,
 )
 
-TRAITS = Traits(types=frozenset({"identify"}), batch_events=10)
+TAKES = Takes(types=frozenset({"identify"}), batch_events=10)
 
 
 def request(deliveries: Sequence[Delivery], settings: Settings) -> Request | None:
@@ -53,7 +53,7 @@ class Remote:
 
 def build(remote: Remote) -> Any:
     settings = Settings(url="https://me:pw@crm.example/h", secret="s3cret")
-    return Talking(one_request(request), settings, traits=TRAITS, send=remote)
+    return Talking(one_request(request), settings, takes=TAKES, send=remote)
 
 
 async def test_a_batch_is_one_request(delivery: Any) -> None:
@@ -147,7 +147,7 @@ class Asked:
 
 def talking(talk: Any, send: Any, **more: Any) -> Talking[Settings]:
     settings = Settings(url="https://crm.example", secret="s3cret")
-    return Talking(talk, settings, traits=TRAITS, send=send, **more)
+    return Talking(talk, settings, takes=TAKES, send=send, **more)
 
 
 async def test_what_is_not_there_is_created(delivery: Any) -> None:

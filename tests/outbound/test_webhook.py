@@ -91,6 +91,25 @@ def test_own_headers_are_sent_and_may_replace_the_content_type(delivery: Any) ->
         ({"url": URL, "headers": {"A B": "x"}}, "headers.A B: a header of this name"),
         ({"url": URL, "headers": {"A": "x\ny"}}, "headers.A: the value is not"),
         ({"url": URL, "headers": {"A": 1}}, "headers.A: the value is not"),
+        ({"url": "https://a..b/hook"}, "url: not an http or https URL"),
+        ({"url": "https://u:p@:80/"}, "url: not an http or https URL"),
+        ({"url": "https://[::1/hook"}, "url: not an http or https URL"),
+        ({"url": URL, "headers": {"Expect": "100-continue"}}, "headers.Expect: a"),
+        ({"url": URL, "headers": {"upgrade": "h2c"}}, "headers.upgrade: a header"),
+        ({"url": URL, "headers": {"TE": "trailers"}}, "headers.TE: a header of this"),
+        (
+            {"url": URL, "headers": {"Content-Encoding": "gzip"}},
+            "headers.Content-Encoding: a header of this name",
+        ),
+        ({"url": URL, "headers": {"A": "1", "a": "2"}}, "headers.A: is there twice"),
+        (
+            {"url": "https://u:p@a.example", "headers": {"authorization": "x"}},
+            "headers.Authorization: the URL has a user already",
+        ),
+        (
+            {"url": "https://u@a.example", "headers": {"Authorization": "x"}},
+            "headers.Authorization: the URL has a user already",
+        ),
         ({"url": URL, "sekret": "x"}, "sekret: unknown key; known are: url,"),
     ],
 )

@@ -26,7 +26,7 @@ from gateway.outbound.contract import (
     Delivery,
     Rejected,
     Retry,
-    Traits,
+    Takes,
     Verdict,
 )
 from gateway.outbound.held import Clock
@@ -206,9 +206,7 @@ class World:
 
     people: dict[str, Person] = field(default_factory=dict)
     outages: list[tuple[float, float, str]] = field(default_factory=list)
-    traits: Traits = field(
-        default_factory=lambda: Traits(types=frozenset({"identify"}))
-    )
+    takes: Takes = field(default_factory=lambda: Takes(types=frozenset({"identify"})))
     timeout_s: float = 10.0
     log: Log = field(default_factory=Log)
     requests: list[tuple[float, str]] = field(default_factory=list)

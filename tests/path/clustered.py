@@ -156,7 +156,7 @@ async def is_ready(gateway: Gateway, judge: Callable[[int, dict], bool]) -> dict
     async with asyncio.timeout(PATIENCE_S):
         while True:
             async with gateway.session.get(gateway.admin + "/readyz") as answer:
-                body = await answer.json()
+                body: dict[str, Any] = await answer.json()
                 if judge(answer.status, body):
                     return body
             await asyncio.sleep(0.05)

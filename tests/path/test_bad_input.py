@@ -15,8 +15,6 @@ import pytest_asyncio
 
 from tests.path.running import Gateway, config
 
-pytestmark = pytest.mark.service
-
 GOOD = {"type": "identify", "userId": "u", "traits": {"plan": "x"}}
 AUTH = "Authorization: Basic ZGV2Og==\r\n"
 
@@ -199,6 +197,7 @@ async def test_unknown_paths_and_methods_are_json(gateway):
 
 
 async def test_accepting_sources_hear_200_and_their_refusals_are_kept(gateway):
+    body: Any
     for body in ({"userId": {}}, b"{nonsense"):
         status, answer = await gateway.post("/v1/identify", body, key="old")
         assert (status, answer) == (200, {"success": True})

@@ -71,7 +71,7 @@ async def test_the_built_in_default_is_ready_in_under_a_second(tmp_path):
     finally:
         process.terminate()
         assert await process.wait() == 0
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio keeps it
     # The promise of under a second is timed by `make soak`; here it has room for noise.
     assert took_s < 5
     assert json.loads(gateway("read", "events", cwd=tmp_path).stdout)["value"] == event
@@ -146,7 +146,7 @@ async def test_read_follow_prints_what_comes(tmp_path):
             assert line["value"]["messageId"] == f"m{number}"
         process.terminate()
         await process.wait()
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio keeps it
 
 
 def test_a_mistake_in_the_configuration_is_exit_2(tmp_path):

@@ -10,6 +10,8 @@ import json
 import random
 import time
 from collections import Counter
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ from gateway.config import parse
 from gateway.event import Origin, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
+from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
 from tests.path.running import PATIENCE_S, Gateway, Webhook, config, until
 
@@ -41,7 +44,7 @@ class Client:
 
     def message(self) -> dict[str, Any]:
         self.made += 1
-        message = {
+        message: dict[str, Any] = {
             "type": "identify",
             "messageId": f"{self.name}-{self.made}",
             "userId": f"{self.name}-person-{self.made % 5}",
@@ -72,9 +75,9 @@ class Client:
 
 def admitted(message: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """The message as ``admit`` makes it, with the logged receivedAt and ip."""
-    settings = parse(BROWSER, folder=__import__("pathlib").Path())
+    settings = parse(BROWSER, folder=Path())
     at = value["receivedAt"]
-    moment = __import__("datetime").datetime.fromisoformat(at)
+    moment = datetime.fromisoformat(at)
     at_ms = round(moment.timestamp() * 1000)
     assert iso(at_ms) == at
     origin = Origin(
@@ -87,9 +90,11 @@ def admitted(message: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
         user_agent=value["context"]["userAgent"],
     )
     raw = decode.prepare(json.loads(json.dumps(message)), "identify", decode.Batch())
+    assert not isinstance(raw, Refusal)
     verdict = admit(raw, origin, Routes(settings.destinations, {}))
     assert isinstance(verdict, Admitted)
-    return json.loads(verdict.event.to_bytes())
+    expected: dict[str, Any] = json.loads(verdict.event.to_bytes())
+    return expected
 
 
 async def kill_rounds(
@@ -222,7 +227,7 @@ async def one_blocked(
     """One person is always answered 503 while everyone else goes on; then kill -9."""
     hook.judge = lambda event: 503 if event["userId"] == "blocked" else 200
     async with Gateway(folder, config(hook, log)) as gateway:
-        messages = [
+        messages: list[dict[str, Any]] = [
             {"type": "identify", "userId": f"p{n}", "messageId": f"m{n}", "traits": {}}
             for n in range(others)
         ]

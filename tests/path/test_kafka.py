@@ -68,6 +68,7 @@ async def test_a_frozen_worker_is_replaced_and_comes_back(tmp_path, hook, node):
             await freeze(frozen)
             await more(clients)
             await all_arrive(clients, hook)
+            assert frozen.process is not None
             frozen.process.send_signal(signal.SIGCONT)
             line = await says(frozen, "log_group_lost")
             assert '"group": "hook"' in line
@@ -105,6 +106,7 @@ async def grows(gateway: Gateway) -> int:
     for _ in range(5):
         posts = (gateway.post("/v1/batch", body) for _ in range(40))
         assert {status for status, _ in await asyncio.gather(*posts)} == {503}
+        assert gateway.process is not None
         sizes.append(rss_bytes(gateway.process.pid))
     return sizes[-1] - sizes[1]
 

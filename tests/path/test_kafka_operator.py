@@ -122,5 +122,5 @@ async def test_what_a_topic_does_not_take_is_named(tmp_path, hook, node):
         await gateway.stop()
         code, _, err = await gateway.command("serve")
         assert code == 2
-        assert "topic large.events takes 1000 bytes, an event may have" in err
+        assert "topic large.events: takes 1000 bytes, an event may have" in err
         assert "raise its max.message.bytes" in err

@@ -128,7 +128,7 @@ async def test_a_replay_killed_midway_resumes_and_sends_each_once(tmp_path, hook
         await until(lambda: len(hook.received) > live + 300)
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio keeps it
         async with asyncio.timeout(
             PATIENCE_S
         ):  # the gateway notices that nobody listens
@@ -212,7 +212,7 @@ async def test_a_replay_stays_behind_when_its_destination_does(tmp_path, hook, l
             while not ending.done():
                 lags.append(await gateway.metric('gateway_lag{destination="hook"}'))
                 await asyncio.sleep(0.02)
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio keeps it
         assert b"sent 12000" in ending.result()[0]
         fed = list(itertools.dropwhile(lambda lag: lag > 10_000, lags))
         assert max(fed) <= 10_000  # the old queue first, then never more than that

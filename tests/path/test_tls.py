@@ -76,8 +76,8 @@ async def test_a_certificate_that_cannot_be_used_is_named(
     tmp_path, certified, certificate, key, said
 ):
     if key == "locked.pem":
-        command = [kits.program("openssl"), "pkey", "-in", "key.pem", "-aes256"]
-        kits.run([*command, "-passout", "pass:x", "-out", key], cwd=certified)
+        encrypt = [kits.program("openssl"), "pkey", "-in", "key.pem", "-aes256"]
+        kits.run([*encrypt, "-passout", "pass:x", "-out", key], cwd=certified)
     text = secured(certified / certificate, certified / key)
     gateway = Gateway(tmp_path, text + config())
     for command in ("check", "serve"):

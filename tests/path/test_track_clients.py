@@ -4,6 +4,7 @@ What a client was told to say is looked up at the other end.
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ async def drive_node(gateway, certified, package, calls, key="key"):
     if package.endswith("4"):  # it leaves out its url's port: the option is https's
         options = {"url": "https://127.0.0.1/api/v1", "port": port}
     given = {"package": package, "options": options, "calls": calls, "key": key}
-    command = [kits.program("node"), kit.node() / "drive.js"]
+    command: list[str | Path] = [kits.program("node"), kit.node() / "drive.js"]
     return await kit.drive(command, given, certified / "ca.pem")
 
 

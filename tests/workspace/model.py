@@ -141,7 +141,7 @@ class Model:
         if person is None and path[0] == "cio_id":
             return "ignored"
         own = [] if person is None else [(k, person[k]) for k in self.kinds()]
-        names = [path] if path[0] != "cio_id" else []
+        names: list[tuple[str, str]] = [path] if path[0] != "cio_id" else []
         names += [(k, v) for k, v in own if v]
         if not names:
             if person is not None:

@@ -87,11 +87,14 @@ def told(model: Model, number: int, action: tuple[Any, ...]) -> tuple[str, list[
         case ("identify", origin, path, payload):
             new = new_cio_id("backend", f"m{number}", None)
             channel = "api" if origin == "track" else origin
-            return model.identify(new, channel, path, payload)
+            said: tuple[str, list[Any]] = model.identify(new, channel, path, payload)
+            return said
         case ("merge", path, secondary):
             return model.merge_people(path, secondary), []
         case (verb, path):
             return getattr(model, verb)(path), []
+        case _:
+            raise AssertionError(action)
 
 
 async def check(store, workspace: Workspace, actions, batch: int) -> None:

@@ -248,7 +248,7 @@ async def test_colliding_clients_give_the_order_of_the_log(tmp_path, url):
     so does rereading it into an empty one."""
     async with Gateway(tmp_path, config(url)) as gateway:
         desk = Desk(gateway)
-        sent = []
+        sent: list[str] = []
         await burst(gateway, 16, sent)
         for message_id in sent:
             await desk.decided(message_id)
@@ -267,7 +267,7 @@ async def test_colliding_clients_give_the_order_of_the_log(tmp_path, url):
 
 async def test_kill_9_in_a_burst_loses_nothing_and_repeats_nothing(tmp_path, url):
     async with Gateway(tmp_path, config(url)) as gateway:
-        sent = []
+        sent: list[str] = []
         clients = asyncio.create_task(burst(gateway, 8, sent, steps=40))
         for goal in (60, 140, 220):
             await until(lambda: len(sent) >= goal)  # noqa: B023 -- waited for here

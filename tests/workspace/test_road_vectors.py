@@ -57,7 +57,8 @@ class Case:
         self._count += 1
         message_id = f"{self.name}-{self._count}"
         await identify(self.gateway, message_id, userId=user, traits=traits)
-        return await self.desk.decided(message_id)
+        decided: dict[str, Any] = await self.desk.decided(message_id)
+        return decided
 
     async def prepare(self) -> None:
         for person in self.vector["people"]:

@@ -5,7 +5,7 @@ import json
 import orjson
 import pytest
 
-from gateway.event import Event
+from gateway.event import Event, SourceKind
 from gateway.workspace.people import new_cio_id
 from gateway.workspace.request import read
 from gateway.workspace.settings import Workspace
@@ -43,7 +43,7 @@ class Workplace:
     def __init__(self, store):
         self.store = store
         self.settings = Workspace()
-        self.kind = "server"
+        self.kind: SourceKind = "server"
         self._offset = 0
 
     async def apply(self, *events, replay=None):

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import stat
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -167,7 +168,7 @@ def test_a_wrong_url_is_the_operators(tmp_path, wrong):
 
 async def test_what_a_crash_left_untold_is_published_once(store):
     """A block is a row before it is a record; a crash between the two loses neither."""
-    told = []
+    told: list[Any] = []
 
     async def append(entries):
         told.extend((entry.key.decode(), bool(entry.value)) for entry in entries)

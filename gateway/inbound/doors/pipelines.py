@@ -18,7 +18,7 @@ from gateway.event import EventType, Json, Origin, Raw
 from gateway.inbound import answer, decode
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.answer import Answer
-from gateway.inbound.authenticate import Keys, check_origin
+from gateway.inbound.authenticate import Keys, may_send
 from gateway.inbound.cut import cut
 from gateway.inbound.decode import NO_BATCH, Batch
 from gateway.inbound.entries import message_id_of
@@ -122,7 +122,7 @@ class Pipelines:
                 raise found
             post.source = source = found
         else:
-            check_origin(source, post.headers.get(hdrs.ORIGIN))
+            acceptor.check_origin(source, post.headers)
         if acceptor.budgets and (late := acceptor.spend([source])):
             return late
         receipt, text = Receipt(endpoint, limits), alone(body, decoded)
@@ -234,18 +234,19 @@ class Pipelines:
         """Whose all messages are, if the request says it and its origin may send."""
         try:
             source = post.source or self.keys.in_body(around.get("writeKey"))
-            if source is not None:
-                check_origin(source, post.headers.get(hdrs.ORIGIN))
         except AuthError:
             return None
-        return source
+        origin = post.headers.get(hdrs.ORIGIN)
+        if source is None or origin is None or may_send(source, origin):
+            return source
+        return None
 
     def _sources(
         self, post: Post, messages: Sequence[Json]
     ) -> Sequence[Source | AuthError]:
         """Whose each message is; AuthError only when nobody's at all are."""
         if post.source is not None:
-            check_origin(post.source, post.headers.get(hdrs.ORIGIN))
+            self.acceptor.check_origin(post.source, post.headers)
             return [post.source] * len(messages)
         found = [self._own_source(post, message) for message in messages]
         known = any(isinstance(each, Source) for each in found)
@@ -259,7 +260,7 @@ class Pipelines:
             source = self.keys.in_body(key)
             if source is None:
                 return AuthError("missing_write_key", "there is no write key")
-            check_origin(source, post.headers.get(hdrs.ORIGIN))
+            self.acceptor.check_origin(source, post.headers)
         except AuthError as error:
             return error
         return source

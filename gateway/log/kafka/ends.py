@@ -49,12 +49,13 @@ class Ends:
     ) -> None:
         """Ask the brokers; those that do not answer are asked the next time."""
         places = [TopicPartition(self._full, number) for number in marks]
-        retention_s = self._group.retention_s
+        retention_s = self._group.topics.retention_s(self._group.topic)
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(ANSWER_S):  # behind a fetch that waits
                 ends = await consumer.end_offsets(places)
                 self.known |= {tp.partition: end for tp, end in ends.items()}
                 if retention_s is None:
+                    self.overdue = False
                     return
                 old_ms = int((time.time() - OVERDUE * retention_s) * 1000)
                 young = await consumer.offsets_for_times(dict.fromkeys(places, old_ms))

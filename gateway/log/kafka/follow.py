@@ -33,7 +33,7 @@ from gateway.log.kafka import ends as kafka_ends
 from gateway.log.kafka.ends import Ends
 from gateway.log.kafka.marks import Group, newest, restore
 from gateway.log.kafka.read import read_ranges, record_of, stop_consumer
-from gateway.log.kafka.rebalance import REBALANCE_S, Listener, member
+from gateway.log.kafka.rebalance import REBALANCE_S, Listener, join, member
 from gateway.log.kafka.settle import Offsets, Settler
 from gateway.log.kafka.wire.borrowed import generation_of, has_ended, trouble_of
 from gateway.log.kafka.wire.client import Trouble, log_error, naming
@@ -88,10 +88,8 @@ class KafkaSubscription:
         self._tasks["watch"] = asyncio.create_task(self._watch())
 
     async def _join(self) -> None:
-        with naming(f"group {self._group.topics.full(self._group.name)}"):
-            async with asyncio.timeout(JOIN_S):
-                await self._consumer.start()
-                await self._ready.wait()
+        place = f"group {self._group.topics.full(self._group.name)}"
+        await join(self._consumer, self._ready, place, JOIN_S)
 
     async def stop(self) -> None:
         """Commit what waits, leave the group; in bounded time, whoever is away."""

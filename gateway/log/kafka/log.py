@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
@@ -33,6 +34,7 @@ from gateway.notices import Notice, Say, untold
 from gateway.topics import Declare, declaring
 
 FAILED_S = 10.0  # how long an append that failed is told by /readyz
+LOOK_S = 30.0  # how often the settings of the topics are looked at
 KNOWN_S = 0.5  # how often a scan that follows looks for a topic nobody has made
 
 
@@ -63,14 +65,17 @@ class KafkaLog:
         self._waiting_bytes_max = waiting_bytes
         self._timeout_s = append_timeout_s
         self._session_s = session_s
-        self._retention_s = config.retention_s
         self._tell = tell
         self._library = LibraryLog(post)
         self._subscriptions: dict[tuple[str, str], KafkaSubscription | None] = {}
+        self._joining: dict[tuple[str, str], Trouble] = {}
         self._failed: tuple[float, str] | None = None
         """When an append failed and why, if none has succeeded since."""
         self._cause = Trouble(tell, "log_check_failed", "log_check_recovered")
         self._looking: asyncio.Task[None] | None = None
+        self._unseen = Trouble(tell, "log_check_failed", "log_check_recovered")
+        self._watching: asyncio.Task[None] | None = None
+        self._named: dict[str, str] = {}
         self._closed = False
 
     async def open(self, topics: Iterable[str]) -> None:
@@ -81,16 +86,51 @@ class KafkaLog:
             with naming(self._topics.place):
                 await self._appender.start()
                 await self._appender.learn(sorted(set(topics)))
+        except LogError as error:
+            cause = await self._topics.why_not() if _unclear(error) else ""
+            await self.close()
+            if cause:
+                raise LogError(f"kafka: {cause}") from error
+            raise
         except BaseException:
             await self.close()
             raise
-        for name, weakness in self._topics.weaknesses.items():
-            self._tell("log_weak_topic", topic=name, weakness=weakness)
+        self._tell_flaws()
+        self._watching = asyncio.create_task(self._watch_topics())
+
+    async def _watch_topics(self) -> None:
+        """Now and then: what an operator has changed in a topic since the start."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._topics.look_again()
+            except LogError as error:
+                cause = error.__cause__
+                if isinstance(cause, KafkaError) and not cause.retriable:
+                    self._unseen.failed(error)  # else brokers are away: others say so
+            else:
+                self._unseen.passed()
+                self._tell_flaws()
+
+    def _tell_flaws(self) -> None:
+        """Each once, and again when it has changed."""
+        topics = self._topics
+        now = {
+            name: "; ".join(filter(None, (topics.losses.get(name), weakness)))
+            for name, weakness in (
+                dict.fromkeys(topics.losses, "") | topics.weaknesses
+            ).items()
+        }
+        for name, weakness in now.items():
+            if self._named.get(name) != weakness:
+                self._tell("log_weak_topic", topic=name, weakness=weakness)
+        self._named = now
 
     @property
     def weaknesses(self) -> Sequence[str]:
         """Topics that are less safe than configured, for /readyz to name."""
-        return sorted(self._topics.weaknesses.values())
+        found = (self._topics.weaknesses, self._topics.gaps)
+        return sorted(text for each in found for text in each.values())
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """One future a call; one batch a partition, shared with whoever else waits."""
@@ -142,20 +182,7 @@ class KafkaLog:
         self._subscriptions[key] = None
         try:
             await self._appender.learn([topic])
-            subscription = KafkaSubscription(
-                Group(
-                    topic,
-                    group,
-                    self._topics,
-                    self._appender,
-                    self._settings,
-                    self._timeout_s,
-                    self._session_s,
-                    self._retention_of(topic),
-                    self._tell,
-                )
-            )
-            await subscription.start()
+            subscription = await self._joined(topic, group)
             self._subscriptions[key] = subscription
             try:
                 yield subscription
@@ -164,9 +191,30 @@ class KafkaLog:
         finally:
             del self._subscriptions[key]
 
-    def _retention_of(self, topic: str) -> float | None:
-        by_age = self._topics.declared(topic).kept == "retention"
-        return self._retention_s if by_age else None
+    async def _joined(self, topic: str, name: str) -> KafkaSubscription:
+        """A member; of a worker that cannot join the log and /readyz say why."""
+        group = Group(
+            topic,
+            name,
+            self._topics,
+            self._appender,
+            self._settings,
+            self._timeout_s,
+            self._session_s,
+            self._tell,
+        )
+        subscription = KafkaSubscription(group)
+        trouble = self._joining.setdefault(
+            (topic, name), Trouble(group.say, "log_read_failed", "log_read_recovered")
+        )
+        try:
+            await subscription.start()
+        except LogError as error:
+            if self._topics.declared(topic).reader == name:  # else nobody tries again
+                trouble.failed(error)
+            raise
+        trouble.passed()
+        return subscription
 
     async def scan(
         self, topic: str, span: Span, *, follow: bool = False
@@ -225,10 +273,15 @@ class KafkaLog:
         with naming(self._topics.place):
             async with asyncio.timeout(self._timeout_s):
                 await self._topics.check_running()
+        for loss in self._topics.losses.values():
+            raise LogError(f"kafka: {loss}")
         if (problem := self._appender.problem) is not None:
             raise LogError(problem)
         if self._failed is not None and time.monotonic() - self._failed[0] < FAILED_S:
             raise LogError(self._failed[1])
+        for trouble in self._joining.values():
+            if trouble.error is not None:
+                raise LogError(trouble.error)
         for (topic, group), subscription in self._subscriptions.items():
             if subscription is None:
                 continue
@@ -237,7 +290,8 @@ class KafkaLog:
             if subscription.overdue:
                 raise LogError(
                     f"kafka: group {group} is so far behind in {topic} that 80 % of "
-                    "log.retention are over: raise it, or deliver faster"
+                    "its retention are over: raise retention.ms of the topic (and "
+                    "log.retention), or deliver faster"
                 )
 
     async def close(self) -> None:
@@ -248,9 +302,10 @@ class KafkaLog:
         for subscription in list(self._subscriptions.values()):
             if subscription is not None:
                 await subscription.stop()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        for task in (self._looking, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self._appender.close()
         await self._topics.close()
         self._library.detach()
@@ -258,6 +313,12 @@ class KafkaLog:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise LogError("kafka: the log is closed")
+
+
+def _unclear(error: LogError) -> bool:
+    """It says that nobody answers, and not why."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) or getattr(cause, "retriable", False)
 
 
 def _states(

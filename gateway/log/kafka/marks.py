@@ -33,7 +33,6 @@ class Group(NamedTuple):
     settings: dict[str, Any]
     timeout_s: float
     session_s: float
-    retention_s: float | None  # None: nothing is deleted by its age
     tell: Say
 
     def say(self, code: NoticeCode, /, **fields: Any) -> None:
@@ -50,7 +49,7 @@ class Group(NamedTuple):
             oldest=stop,
             records=records,
         )
-        self.topics.weaknesses[f"gap {tp} {self.name}"] = (
+        self.topics.gaps[f"{tp} {self.name}"] = (
             f"{tp.topic} {tp.partition}: {records} records were deleted unread by "
             f"{self.name}, up to offset {stop}"
         )

@@ -1,14 +1,18 @@
-"""What aiokafka wants to be told of a rebalance: an object of a class of its own."""
+"""How a group is joined, and what aiokafka wants to be told of a rebalance."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from gateway.log.kafka.marks import Group
 from gateway.log.kafka.read import reading
+from gateway.log.kafka.wire.borrowed import trouble_of
+from gateway.log.kafka.wire.client import naming
 
 HEARTBEAT_S = 2.0
 REBALANCE_S = 20.0  # how long the others wait for a member that finishes its work
+LOOK_S = 0.2  # how often a join looks for what refuses it
 IDLE_S = 2_000_000.0  # aiokafka would leave a group that polls nothing: never
 
 
@@ -44,3 +48,31 @@ def member(group: Group, listener: Listener) -> AIOKafkaConsumer:
     )
     consumer.subscribe([group.topics.full(group.topic)], listener=listener)
     return consumer
+
+
+async def join(
+    consumer: AIOKafkaConsumer, ready: asyncio.Event, place: str, timeout_s: float
+) -> None:
+    """Return when the consumer is a member and ``ready``; LogError says why not.
+
+    aiokafka tells what refuses it (a right that is missing) only to who waits for an
+    assignment at that very moment, so it is asked.
+    """
+    joining = asyncio.create_task(_begin(consumer, ready))
+    try:
+        with naming(place):
+            async with asyncio.timeout(timeout_s):
+                while not joining.done():
+                    await asyncio.wait([joining], timeout=LOOK_S)
+                    trouble = None if joining.done() else trouble_of(consumer)
+                    if trouble is not None:
+                        raise trouble
+                joining.result()
+    finally:
+        joining.cancel()
+        await asyncio.wait([joining])
+
+
+async def _begin(consumer: AIOKafkaConsumer, ready: asyncio.Event) -> None:
+    await consumer.start()
+    await ready.wait()

@@ -26,10 +26,12 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
-from gateway.log.kafka.configs import SAFE_REPLICAS, configs_of, count_of, weakness_of
+from gateway.log.kafka.configs import MESSAGE_BYTES, configs_of, count_of, in_sync
+from gateway.log.kafka.flaws import Flaw, age_s, flaws_of, told
 from gateway.log.kafka.sizes import sizes_request
-from gateway.log.kafka.wire.borrowed import ask, close_client
+from gateway.log.kafka.wire.borrowed import ask, brokers_of, close_client
 from gateway.log.kafka.wire.client import log_error, naming, settings
+from gateway.log.kafka.wire.reach import Address, why_not
 from gateway.topics import Declare
 
 NODE_TRIES, RETRY_S = 10, 0.1
@@ -68,6 +70,11 @@ class Topics:
         """The largest batch each of them takes."""
         self.weaknesses: dict[str, str] = {}
         """What makes a topic weaker than configured, for /readyz."""
+        self.losses: dict[str, str] = {}
+        """What makes a topic lose records in silence: nothing is ready then."""
+        self.gaps: dict[str, str] = {}
+        """Records that were deleted before they were read."""
+        self._retention_s: dict[str, float | None] = {}
 
     @property
     def place(self) -> str:
@@ -87,6 +94,11 @@ class Topics:
             except BaseException:
                 await close_client(self._admin)
                 raise
+
+    async def why_not(self) -> str:
+        """What keeps us from the brokers, asked of each address; empty if nothing."""
+        known = [Address(*each) for each in brokers_of(self._admin)]
+        return await why_not(settings(self._config), known)
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -149,8 +161,8 @@ class Topics:
         )
         for topic, code, *reason in answer.topic_errors:
             if code not in (0, TOPIC_EXISTS):
-                text = reason[0] if reason and reason[0] else for_code(code).__name__
-                raise LogError(f"kafka: topic {topic} cannot be made: {text}")
+                error = for_code(code)(*reason[:1])
+                raise log_error(f"topic {topic} cannot be made", error)
 
     async def _created(self, names: Sequence[str]) -> dict[str, Topic]:
         """Wait until every partition has a leader: the deadline is the caller's."""
@@ -162,24 +174,61 @@ class Topics:
             await asyncio.sleep(0.02)
 
     async def _check(self, found: Mapping[str, Topic]) -> None:
-        """Existing topics are used as they are, if they can keep the promises."""
-        configs = await self._configs(found)
+        """Existing topics are used as they are, if they can keep the promises.
+
+        ConfigError with a text for each that cannot.
+        """
         for name, topic in found.items():
             self._check_count(name, len(topic.leaders))
-            limit = int(configs[name]["max.message.bytes"])
-            needed = self._event_bytes + BATCH_OVERHEAD
-            if limit < needed:
-                raise ConfigError(
-                    f"log: topic {self.full(name)} takes {limit} bytes, an event may "
-                    f"have {needed}: raise its max.message.bytes (or message.max.bytes "
-                    "of the brokers) or lower limits.event_bytes"
-                )
-            self.record_bytes[name] = limit
-            weakness = weakness_of(
-                self._config, self.declared(name), topic.replicas, configs[name]
+        configs = await self._configs(found)
+        for name, topic in found.items():
+            self._judge(topic, configs[name])
+            self.record_bytes[name] = int(configs[name]["max.message.bytes"])
+        if losses := [
+            self.losses[name] for name in sorted(found) if name in self.losses
+        ]:
+            raise ConfigError(*(f"log: {loss}" for loss in losses))
+
+    async def look_again(self) -> None:
+        """Judge the topics anew: an operator may have changed one meanwhile."""
+        if not self.counts:
+            return
+        with naming(self.place):
+            async with asyncio.timeout(REQUEST_S):
+                found = await self.describe(self.counts)
+                configs = await self._configs(found)
+        for name, topic in found.items():
+            self._judge(topic, configs[name])
+
+    def _judge(self, topic: Topic, configs: Mapping[str, str]) -> None:
+        """Keep what is wrong with a topic, and how long its records are kept."""
+        name, full = topic.name, self.full(topic.name)
+        declared = self.declared(name)
+        flaws = flaws_of(self._config, declared, topic.replicas, configs)
+        largest = max(self._event_bytes, declared.record_bytes or 0) + BATCH_OVERHEAD
+        limit = int(configs["max.message.bytes"])
+        if limit < largest:
+            what = "a record" if declared.record_bytes else "an event"
+            text = (
+                f"takes {limit} bytes, {what} may have {largest}: raise its "
+                "max.message.bytes (or message.max.bytes of the brokers)"
             )
-            if weakness:
-                self.weaknesses[name] = f"{self.full(name)}: {weakness}"
+            if not declared.record_bytes:
+                text += " or lower limits.event_bytes"
+            flaws.append(Flaw(text, f"max.message.bytes={MESSAGE_BYTES}", loses=True))
+        self._retention_s[name] = age_s(configs)
+        for kept, those in (
+            (self.losses, [flaw for flaw in flaws if flaw.loses]),
+            (self.weaknesses, [flaw for flaw in flaws if not flaw.loses]),
+        ):
+            if those:
+                kept[name] = told(self._config, full, those)
+            else:
+                kept.pop(name, None)
+
+    def retention_s(self, name: str) -> float | None:
+        """How old a record of this topic gets, as it stands; None: as old as it may."""
+        return self._retention_s.get(name)
 
     def _check_count(self, name: str, count: int) -> None:
         wanted = count_of(self._config, self.declared(name))
@@ -226,15 +275,11 @@ class Topics:
                 raise self.changed(name, len(topic.leaders), count)
             if not _led(topic):
                 raise LogError(f"kafka: topic {self.full(name)} has no leader")
-            if topic.in_sync < self._min_in_sync:
+            if topic.in_sync < (needed := in_sync(self._config)):
                 raise LogError(
                     f"kafka: topic {self.full(name)}: {topic.in_sync} replicas are in "
-                    f"sync, {self._min_in_sync} are needed: start the brokers"
+                    f"sync, {needed} are needed: start the brokers"
                 )
-
-    @property
-    def _min_in_sync(self) -> int:
-        return 2 if self._config.replication_factor >= SAFE_REPLICAS else 1
 
     def changed(self, name: str, now: int, before: int) -> LogError:
         """The error of a topic whose number of partitions is no longer what it was."""

@@ -23,14 +23,14 @@ import orjson
 
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.outbound.contract import Delivered, Delivery, Retry, Traits, Verdict
+from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
 from gateway.outbound.kind import Context, Kind, Schema, setting
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
 CHUNK_BYTES = 65_536
 
-TRAITS = Traits(
+TAKES = Takes(
     types=frozenset({"identify", "track", "page", "screen", "group", "alias"}),
     batch_events=BATCH_EVENTS,
     batch_bytes=BATCH_BYTES,
@@ -196,9 +196,9 @@ class FileDestination:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"file-{name}")
 
     @property
-    def traits(self) -> Traits:
+    def takes(self) -> Takes:
         """The same for every file."""
-        return TRAITS
+        return TAKES
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """All lines are on the disk, or none is."""
@@ -243,8 +243,9 @@ def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str,
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=TRAITS,
+    takes=TAKES,
     check=check,
     opened=opened,
+    file=lambda settings, folder: folder / settings.path,
     shown=shown,
 )

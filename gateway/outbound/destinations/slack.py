@@ -20,9 +20,9 @@ import orjson
 
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.outbound.contract import Delivery, Retry, Traits, Verdict
+from gateway.outbound.contract import Delivery, Retry, Takes, Verdict
 from gateway.outbound.http import Request, Response, by_status, json_request
-from gateway.outbound.kind import Kind, Schema, setting
+from gateway.outbound.kind import Kind, Schema, is_url, setting
 from gateway.outbound.talk import one_request
 
 TEXT_CHARS = 3_000  # Slack shows no more of one block, and cuts what is far longer
@@ -41,6 +41,7 @@ class Settings:
         doc="The incoming webhook's URL; its path is the secret",
         example='"https://hooks.slack.com/services/${SLACK_PATH}"',
         secret="path",  # noqa: S106 -- which part of it is one
+        url=True,
     )
     text: str = setting(
         doc="What is posted: `{{place.in.the.event}}` stands for what is there",
@@ -51,8 +52,7 @@ class Settings:
 
 def check(settings: Settings, place: str) -> None:
     """Raise ConfigError for a value that cannot work."""
-    parts = urlsplit(settings.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path:
+    if not is_url(settings.url) or not urlsplit(settings.url).path:
         raise ConfigError(f"{place}.url: not the http or https URL of a webhook")
     left = PLACE.sub("", settings.text)
     if "{{" in left or "}}" in left:
@@ -136,7 +136,7 @@ def judge(response: Response) -> Verdict:
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=Traits(
+    takes=Takes(
         types=frozenset({"identify", "track", "page", "screen", "group", "alias"})
     ),
     check=check,

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlsplit
 from gateway.errors import ConfigError
 from gateway.event import EventType
 from gateway.outbound.batch import json_array
-from gateway.outbound.contract import Delivery, Traits
+from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.talk import one_request
@@ -35,12 +35,19 @@ BATCH_MAX = 1_000
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 HEADER_SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what quote() leaves anyway
-OURS = frozenset(
+OURS = frozenset(  # of the connection, or said by us: another value would not be true
     {
         "content-length",
+        "content-encoding",
         "host",
         "transfer-encoding",
         "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
         "x-gateway-signature",
         "x-gateway-message-id",
         "x-gateway-replay",
@@ -53,7 +60,9 @@ class Settings:
     """``settings = {...}`` of a webhook."""
 
     url: str = setting(
-        doc="Where events are sent: http or https", example='"https://crm.example/hook"'
+        doc="Where events are sent: http or https",
+        example='"https://crm.example/hook"',
+        url=True,
     )
     secret: str = setting(
         doc="Signs each body (HMAC-SHA256); empty: no signature",
@@ -78,22 +87,17 @@ class Settings:
 
 def check(settings: Settings, place: str) -> None:
     """Raise ConfigError for a value that cannot work."""
-    _check_url(settings.url, f"{place}.url")
     if settings.batch > BATCH_MAX:
         raise ConfigError(f"{place}.batch: {settings.batch} is not 1 to {BATCH_MAX}")
     for name, value in settings.headers.items():
         _check_header(name, value, f"{place}.headers.{name}")
-
-
-def _check_url(url: str, place: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname
-        _ = parts.port  # ValueError when it is none
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        raise ConfigError(f"{place}: not an http or https URL")  # it may hold secrets
+    names = [name.lower() for name in settings.headers]
+    for name in settings.headers:
+        if names.count(name.lower()) > 1:
+            raise ConfigError(f"{place}.headers.{name}: is there twice")
+    if "authorization" in names and "@" in urlsplit(settings.url).netloc:
+        text = "the URL has a user already, which is sent as this header: leave one out"
+        raise ConfigError(f"{place}.headers.Authorization: {text}")
 
 
 def _check_header(name: str, value: object, place: str) -> None:
@@ -122,18 +126,18 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     return Request(method=settings.method, url=settings.url, headers=headers, body=body)
 
 
-def traits(settings: Settings) -> Traits:
+def takes(settings: Settings) -> Takes:
     """Every type of event, as many a request as the settings say."""
     types = frozenset[EventType](
         ("identify", "track", "page", "screen", "group", "alias")
     )
-    return Traits(types=types, batch_events=settings.batch)
+    return Takes(types=types, batch_events=settings.batch)
 
 
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    traits=traits,
+    takes=takes,
     check=check,
     talk=one_request(request),
 )

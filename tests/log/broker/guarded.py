@@ -40,10 +40,12 @@ class Rule(NamedTuple):
 
 
 class Guarded(Node):
-    """One broker with four listeners, each on a port of its own."""
+    """One broker with a listener of each kind, and one that it names wrongly."""
 
     def __init__(self, folder: Path) -> None:
-        ports = dict(zip(KINDS, free_ports(len(KINDS)), strict=True))
+        *each, lost = free_ports(len(KINDS) + 1)
+        ports = dict(zip(KINDS, each, strict=True))
+        self.lost, self.lost_name = f"127.0.0.1:{lost}", "kafka.invalid:9092"
         self.addresses = {
             KINDS[name]: f"127.0.0.1:{port}" for name, port in ports.items()
         }
@@ -52,10 +54,14 @@ class Guarded(Node):
         super().__init__(folder, users={USER: PASSWORD})
         listeners = ",".join(f"{n}://127.0.0.1:{port}" for n, port in ports.items())
         kinds = ",".join(f"{name}:{kind}" for name, kind in KINDS.items())
+        own = self._properties["listeners"]
         self._properties |= {
-            "listeners": f"{self._properties['listeners']},{listeners}",
+            "listeners": f"{own},LOST://{self.lost},{listeners}",
+            "advertised.listeners": (
+                f"MAIN://{self.address},LOST://{self.lost_name},{listeners}"
+            ),
             "listener.security.protocol.map": (
-                f"MAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,{kinds}"
+                f"MAIN:PLAINTEXT,LOST:PLAINTEXT,CONTROLLER:PLAINTEXT,{kinds}"
             ),
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
             "ssl.keystore.type": "PEM",

@@ -191,7 +191,7 @@ class Driver:
     ) -> None:
         self._command = _command(sdk, trust)
         options = {**sdk.options, **(sdk.patient if patient else {})}
-        self._begin = {
+        self._begin: dict[str, Any] = {
             "sdk": sdk.package,
             "host": host,
             "key": key,
@@ -252,4 +252,5 @@ def _command(sdk: Sdk, trust: Path | None) -> list[str]:
                 java.append(f"-Djavax.net.ssl.trustStore={trust}")
                 java.append("-Djavax.net.ssl.trustStorePassword=secret")
             return [*java, "-cp", kits.java(), "Drive"]
-    raise AssertionError(sdk.language)
+        case "browser":
+            raise AssertionError("a browser is driven by Page")

@@ -27,6 +27,9 @@ REMEDIES = {
 }
 
 
+Command = Sequence[str | Path]
+
+
 def program(name: str) -> str:
     """Where a program is; RuntimeError says what to install when it is nowhere."""
     found = shutil.which(name)
@@ -36,7 +39,7 @@ def program(name: str) -> str:
     return found
 
 
-def run(command: Sequence[str | Path], **options: object) -> None:
+def run(command: Command, **options: object) -> None:
     """Run to the end; RuntimeError with what it said when it failed."""
     done = subprocess.run(  # type: ignore[call-overload]
         command, capture_output=True, text=True, check=False, **options
@@ -70,7 +73,13 @@ def environment(name: str, lock: Path) -> Path:
 
     def fill(folder: Path) -> None:
         run([sys.executable, "-m", "venv", folder])
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
+        pip: list[str | Path] = [
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+        ]
         run([*pip, "--disable-pip-version-check", "--require-hashes", "-r", lock])
 
     return cached(f"{name}-python{version}", [lock], fill) / "bin/python"
@@ -110,7 +119,11 @@ def page() -> Path:
     """The browser SDKs and our page as one script, bundled by esbuild."""
     folder = node()
     bundle = folder / "bundle.js"
-    command = [folder / "node_modules/.bin/esbuild", folder / "page.js", "--bundle"]
+    command: list[str | Path] = [
+        folder / "node_modules/.bin/esbuild",
+        folder / "page.js",
+        "--bundle",
+    ]
     flags = ["--minify", "--log-level=error", '--define:process.env.NODE_ENV="test"']
     run([*command, *flags, f"--outfile={bundle}"])
     return bundle
@@ -123,7 +136,7 @@ def java() -> str:
     program("java")
 
     def fetch(folder: Path) -> None:
-        command = [program("mvn"), "-q", "-B", "-f", pom]
+        command: list[str | Path] = [program("mvn"), "-q", "-B", "-f", pom]
         copy = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
         run([*command, *copy, f"-DoutputDirectory={folder}"])
 

@@ -81,7 +81,8 @@ async def test_a_page_of_another_origin_is_heard_and_says_where_it_is(house):
     async with house.page() as page:
         for number in range(3):
             await page.call(**TRACK, properties={"n": number})
-            await until(lambda seen=number + 1: len(house.hook.received) == seen)
+            seen = number + 1
+            await until(lambda: len(house.hook.received) == seen)  # noqa: B023
     context = house.hook.received[0]["context"]
     assert context["ip"] == "127.0.0.1"  # a browser's connection says where it is
     assert context["channel"] == "browser"

@@ -40,7 +40,7 @@ async def test_what_arrives_is_what_was_called(tmp_path, hook, certified, name):
         gateway = await stack.enter_async_context(Gateway(tmp_path, text))
         if sdk.language == "browser":
             browser = await stack.enter_async_context(Browser(tmp_path / "profile"))
-            driver = Page(browser, sdk, host=gateway.url, key=key)
+            driver: Page | Driver = Page(browser, sdk, host=gateway.url, key=key)
         else:
             trust = certified / "trust.p12"
             driver = Driver(sdk, host=gateway.url, key=key, trust=trust)

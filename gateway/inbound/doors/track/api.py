@@ -16,7 +16,7 @@ from gateway.event import EventType, Json, Raw
 from gateway.inbound import answer, decode
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.answer import Answer
-from gateway.inbound.authenticate import Keys, check_origin
+from gateway.inbound.authenticate import Keys
 from gateway.inbound.doors.track import calls
 from gateway.inbound.doors.track.calls import LABEL, Call
 from gateway.inbound.intake import Taken, Text, alone, among
@@ -115,7 +115,7 @@ class TrackApi:
     def sender(self, headers: Mapping[str, str]) -> Source:
         """The source of a Basic header; nothing else says whose a request is."""
         source = self._owner(headers)
-        check_origin(source, headers.get(hdrs.ORIGIN))
+        self.acceptor.check_origin(source, headers)
         return source
 
     def spare(self, ticket: Ticket) -> str:

@@ -9,6 +9,7 @@ in was found good by ``schemas/track-api.json``; every function is total on that
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from gateway.email import is_email
 from gateway.event import Json, Raw
 from gateway.traits import read_date, read_text
 
@@ -32,7 +33,7 @@ def path_identifier(value: str) -> dict[str, str]:
     """Which kind of identifier a path holds (D14)."""
     if value.startswith(CIO_PREFIX):
         return {"cio_id": value.removeprefix(CIO_PREFIX)}
-    return {"email" if "@" in value else "id": value}
+    return {"email" if is_email(value) else "id": value}
 
 
 def explicit(given: Values | None) -> dict[str, str]:

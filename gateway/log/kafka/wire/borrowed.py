@@ -108,6 +108,12 @@ async def ask(admin: Any, request: Any, node: int | None = None) -> Any:
     return await admin._send_request(request, node)  # noqa: SLF001 -- BORROWED
 
 
+def brokers_of(admin: Any) -> list[tuple[str, int]]:
+    """Where the cluster has said that its brokers are; none if it could say nothing."""
+    brokers = admin._client.cluster.brokers()  # noqa: SLF001 -- BORROWED
+    return [(each.host, each.port) for each in brokers]
+
+
 def has_ended(consumer: AIOKafkaConsumer) -> bool:
     """Its membership is over, for a reason nobody foresaw: it is not begun again."""
     ended: bool = consumer._coordinator._coordination_task.done()  # noqa: SLF001 -- BORROWED

@@ -23,8 +23,10 @@ METADATA_AGE_MS = 30_000  # how soon a changed cluster is seen when nothing fail
 BACKOFF_MS = 100
 
 REMEDIES: dict[type[BaseException], str] = {
-    errors.TopicAuthorizationFailedError: "allow this user Describe, Read and Write",
-    errors.GroupAuthorizationFailedError: "allow this user Read on the group",
+    errors.TopicAuthorizationFailedError: "allow this user Describe, DescribeConfigs, "
+    "Create, Read and Write on the topics that start with log.prefix",
+    errors.GroupAuthorizationFailedError: "allow this user Describe and Read on the "
+    "groups that start with log.prefix",
     errors.ClusterAuthorizationFailedError: "allow this user IdempotentWrite, Create",
     errors.UnknownTopicOrPartitionError: "the topic is missing: `gateway topics`",
     errors.MessageSizeTooLargeError: "raise max.message.bytes of the topic",

@@ -1,0 +1,72 @@
+"""One key's events, and how keys are told apart.
+
+Where events of a person must leave in order a lane is a person; else it is an event; or
+all events share one, where a batch is all or nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.log.contract import Record
+from gateway.outbound.contract import Order, Retry, Takes
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """One event the worker holds; the only thing here that changes.
+
+    ``first_attempt_ms`` is wall clock, for the outcome; ``age_from_s`` is the clock
+    that stands still while the breaker is open, for max_age. The parsed event is not
+    kept: it is several times its bytes.
+    """
+
+    record: Record
+    attempts: int = 0
+    first_attempt_ms: int | None = None
+    last_attempt_ms: int | None = None
+    age_from_s: float = 0.0
+    last: Retry | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The pending events of one key; ``due_s`` is None unless it waits."""
+
+    key: object
+    events: deque[Pending] = field(default_factory=deque)
+    flying: int = 0
+    due_s: float | None = None
+    tried_s: float = float("-inf")
+    born_s: float = 0.0  # since when its first event could start
+    failed: bool = False
+    again: bool = False
+    crowded: bool = False
+    pressed: int = 0  # how often events of it were given up to make room
+
+    @property
+    def waits(self) -> bool:
+        """Nothing of it flies, and its first event has a time before which it stays."""
+        return self.due_s is not None and not self.flying
+
+
+def one_lane(_: Record) -> object:
+    """All events in one lane: a batch is the next events of the log."""
+    return None
+
+
+def lane_a_person(record: Record) -> object:
+    """A lane for each person key."""
+    return record.key
+
+
+def lane_an_event(record: Record) -> object:
+    """No order: each event has its own lane."""
+    return record.partition, record.offset
+
+
+def lane_of(takes: Takes, order: Order) -> Callable[[Record], object]:
+    """How events are told apart, by what the destination and its config declare."""
+    if takes.same_key == "in_order" or takes.order == "total":
+        return one_lane
+    return lane_an_event if order == "none" else lane_a_person
