@@ -22,14 +22,14 @@ from gateway.config import Config
 from gateway.errors import ConfigError, place_of
 from gateway.event import Json, SourceKind
 from gateway.inbound.accept import Acceptor
-from gateway.inbound.accept_track import beside
-from gateway.inbound.authenticate import Keys
+from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.connection import Server
-from gateway.inbound.judge import Judge
-from gateway.inbound.listen import Listener
+from gateway.inbound.doors.pipelines import Pipelines
+from gateway.inbound.doors.track.api import TrackApi
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
+from gateway.inbound.serve.connection import Server
+from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import Notices
@@ -300,43 +300,42 @@ class House:
 
     async def listen(self) -> Port:
         """Open the public port; several intakes of one machine may share it."""
+        config, shared = self.config, self.role.name == "intake"
+        bound = bind(config, "listen", secure=tls(config), shared=shared)
+        url = (config.server.public_url or bound.url).rstrip("/")
+        acceptor, sources = self._acceptor(), config.sources
+        track_keys = Keys(sources, SITE_KEYS)
+        listener = Listener(
+            pipelines=Pipelines(acceptor=acceptor, keys=Keys(sources)),
+            track=TrackApi(acceptor=acceptor, keys=track_keys, public_url=url),
+            schemas=SCHEMAS,
+            metrics=self.metrics,
+            notices=self.notices,
+            public_url=url,
+        )
+        runner = web.ServerRunner(Server(listener), shutdown_timeout=SHUTDOWN_S)
+        return await bound.serve(runner)
+
+    def _acceptor(self) -> Acceptor:
         config, limits = self.config, self.config.limits
-        proxies = [ip_network(each) for each in config.server.trusted_proxies]
-        acceptor = Acceptor(
-            keys=Keys(config.sources),
-            judge=Judge(
-                routes=self.parts.routes,
-                plans=self.parts.plans,
-                limits=limits,
-                notices=self.notices,
-                trusted_proxies=proxies,
-            ),
-            limits=limits,
+        return Acceptor(
+            rules=self.parts.rules,
             log=self.log,
             receiver=Receiver(
                 body_bytes_max=limits.request_bytes,
                 reading_bytes_max=limits.waiting_bytes,
             ),
             metrics=self.metrics,
+            notices=self.notices,
+            trusted_proxies=[
+                ip_network(each) for each in config.server.trusted_proxies
+            ],
             budgets={
                 name: Budget(source.rate)
                 for name, source in config.sources.items()
                 if source.rate is not None
             },
         )
-        listener = Listener(
-            acceptor=acceptor,
-            track=beside(acceptor, config.sources),
-            schemas=SCHEMAS,
-            metrics=self.metrics,
-            notices=self.notices,
-        )
-        runner = web.ServerRunner(Server(listener), shutdown_timeout=SHUTDOWN_S)
-        shared = self.role.name == "intake"
-        port = await bind(runner, config, "listen", secure=tls(config), shared=shared)
-        listener.public_url = (config.server.public_url or port.url).rstrip("/")
-        listener.track.public_url = listener.public_url
-        return port
 
     async def listen_to_admin(
         self, workers: Sequence[Worker], wings: Sequence[Opened]
@@ -363,7 +362,7 @@ class House:
             access_log=None,
             handler_cancellation=True,
         )
-        port = await bind(runner, self.config, "admin_listen")
+        port = await bind(self.config, "admin_listen").serve(runner)
         announce(self.log, admin=port.url, token=control.token)
         return port
 

@@ -1,7 +1,8 @@
 """``gateway explain FILE``: what becomes of a message, and why, without sending it.
 
-The same functions that decide at run time are called one by one; the reference
-validator is asked for its reading of a refused message too.
+The intake's own function judges it (``inbound.intake``), with the request's totals, so
+that the two never differ; the reference validator is asked for its reading of a refused
+message too. What only a connection knows is not there: an address, a browser's name.
 """
 
 import time
@@ -11,69 +12,35 @@ import orjson
 
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
-from gateway.event import Event, Json, Normalized, Origin, Raw, iso
-from gateway.inbound import decode, fit, track_api
-from gateway.inbound.check import check, planned, reference_errors
-from gateway.inbound.normalize import normalize
-from gateway.inbound.refusal import Fault, Refusal
-from gateway.inbound.resolve import resolve
-from gateway.inbound.route import route
-from gateway.inbound.track_api import EMPTY, Call
+from gateway.event import Json, Origin, iso
+from gateway.inbound.admit import Admitted
+from gateway.inbound.check import reference_errors
+from gateway.inbound.doors import file
+from gateway.inbound.intake import Judged, Refused, judge, written
+from gateway.inbound.receipt import Receipt
 from gateway.notices import Notice
 from gateway.parts import Parts, previewing
 from gateway.parts import check as check_config
 
-SPARE_ID = "made-up-by-the-gateway"
+SPARE_ID = "made-up-by-the-gateway-as-always"  # as long as those that it makes up
 
 
 def explain(
     config: Config, data: bytes, *, source: str | None = None
 ) -> dict[str, Json]:
-    """Every stage of every message in ``data`` (a message, or a body with `batch`).
+    """Every stage of every message in ``data``, as if it were POSTed as it is.
 
-    Of a source that speaks the Track API, ``data`` is one of its requests.
+    It is a message, or a body with `batch`; of a source that speaks the Track API, one
+    of its requests.
     """
     parts = check_config(config)
     sender = _source(config, source)
     try:
-        value, suspect, _ = decode.decode(data, config.limits)
-        if sender.kind == "track_api":
-            call, asked = _asked(value, config)
-            teller = _Teller(config, parts, sender, decode.NO_BATCH, suspect=suspect)
-            told = [each for body in asked for each in teller.tell_track(call, body)]
-            return {"source": sender.name, "messages": told}
-        single = not (isinstance(value, dict) and "batch" in value)
-        if single and isinstance(value, dict) and value.get("type") is None:
-            value = {**value, "type": "identify"}
-        body = {"batch": [value]} if single else value
-        messages, batch = decode.split(body, None, config.limits)
+        given = file.read(data, sender, config.limits)
+        messages = _Teller(config, parts, sender, given).tell()
     except MessageError as error:
         return {"source": sender.name, "refused": str(error), "messages": []}
-    teller = _Teller(config, parts, sender, batch, suspect=suspect)
-    return {"source": sender.name, "messages": [teller.tell(each) for each in messages]}
-
-
-def _asked(value: Json, config: Config) -> tuple[Call, list[Json]]:
-    """A Track API request: ``{"endpoint": "PUT /api/v1/...", "body": ...}``.
-
-    A record of ``refused`` is one; without an endpoint it is a v2 entity, or a `batch`.
-    """
-    given = value if isinstance(value, dict) else {}
-    endpoint = given.get("endpoint")
-    body = value if endpoint is None else given.get("body")
-    if isinstance(given.get("bytes"), str):
-        sent = given["bytes"].strip().encode() or EMPTY
-        body = decode.decode(sent, config.limits).value
-    method, _, target = str(endpoint or "POST /api/v2/entity").partition(" ")
-    call = track_api.find(method, target)
-    if not isinstance(call, Call):
-        text = f"{endpoint} is no request of the Track API: METHOD and PATH are needed"
-        raise MessageError("invalid_message", text)
-    whole = isinstance(body, dict) and "batch" in body and "type" not in body
-    if whole and (endpoint is None or call.is_batch):
-        messages, _ = decode.split(body, None, config.limits)
-        return call, messages
-    return call, [body]
+    return {"source": sender.name, "messages": messages}
 
 
 def _source(config: Config, name: str | None) -> Source:
@@ -86,127 +53,98 @@ def _source(config: Config, name: str | None) -> Source:
 
 
 class _Teller:
-    """Walks messages through the stages and writes down what each did."""
+    """Judges the messages of a file in their order, and writes down what each is."""
 
     def __init__(
-        self,
-        config: Config,
-        parts: Parts,
-        source: Source,
-        batch: decode.Batch,
-        *,
-        suspect: bool,
+        self, config: Config, parts: Parts, source: Source, given: file.Given
     ) -> None:
         self._config, self._parts, self._source = config, parts, source
-        self._batch, self._suspect = batch, suspect
+        self._given = given
+        self._receipt = Receipt(given, config.limits, given.batch)
         self._previews = {
             name: previewing(config, parts, name) for name in config.destinations
         }
 
-    def tell(self, message: Json) -> dict[str, Json]:
-        """One message, stage by stage; it ends where the message ends."""
-        told: dict[str, Json] = {"received": _shown(message)}
-        if unfit := self._unfit(message):
-            return told | _refused(unfit)
-        raw = decode.prepare(message, None, self._batch)
-        if isinstance(raw, Refusal):
-            return told | _refused(raw.faults)
-        checked = check(raw, self._parts.plans.get(self._source.name))
-        if isinstance(checked, Refusal):
-            reference = [fault._asdict() for fault in reference_errors(raw)]
-            return told | _refused(checked.faults) | {"reference": reference}
-        valid, flagged = checked
-        return told | self._stages(raw, flagged, *normalize(valid))
-
-    def tell_track(self, call: Call, body: Json) -> list[dict[str, Json]]:
-        """A Track API request: each of the messages it becomes, stage by stage."""
-        received: dict[str, Json] = {"received": _shown(body)}
-        if unfit := self._unfit(body):
-            return [received | _refused(unfit)]
-        made = track_api.messages(call, body, self._source.forms)
-        if isinstance(made, Refusal):
-            return [received | _refused(made.faults)]
-        given = made[0].get("messageId")
-        track_api.number(made, SPARE_ID)
-        plan, told = self._parts.plans.get(self._source.name), []
-        for raw in made:
-            checked = (raw, ()) if plan is None else planned(raw, plan)
-            if isinstance(checked, Refusal):
-                return [received | _refused(checked.faults)]
-            as_sent = Normalized(raw)
-            stages = self._stages(raw, checked[1], as_sent, ())
-            stages["resolve"]["made"] = given is None
-            told.append(received | stages)
+    def tell(self) -> list[dict[str, Json]]:
+        """What becomes of each; MessageError when all of it is refused together."""
+        told: list[dict[str, Json]] = []
+        for index, sent in enumerate(self._given.sent):
+            received = {"received": _shown(sent)}
+            judged = self._judged(index, sent)
+            if isinstance(judged, Refused):
+                told.append(received | self._refused(judged))
+            else:
+                told += [received | self._stages(each) for each in judged.admitted]
+        self._receipt.check_that_it_fits()
         return told
 
-    def _unfit(self, message: Json) -> Sequence[Fault]:
-        """Too large, or holding what no event can."""
-        limits = self._config.limits
-        size, deep = fit.weigh(message, limits.nesting, limits.message_bytes)
-        if size > limits.message_bytes:
-            text = f"the message is {size} bytes, more than {limits.message_bytes}"
-            return [Fault("", text, "too_large")]
-        if self._suspect or deep:
-            return fit.flaws(message, limits.nesting)
-        return ()
+    def _judged(self, index: int, sent: Json) -> Judged:
+        given, receipt = self._given, self._receipt
+        spare = f"{SPARE_ID}-{index}" if given.door.as_sent and index else SPARE_ID
+        origin, rules = self._origin(spare), self._parts.rules
+        judged = judge(sent, given.text, origin, given.door, rules, receipt)
+        if isinstance(judged, Refused):
+            kept, source = written(sent, given.text), self._source
+            receipt.set_aside(index, spare, judged.refusal, kept, source, origin)
+        else:
+            receipt.take(judged)
+        return judged
 
-    def _stages(
-        self,
-        raw: Raw,
-        flagged: Sequence[Notice],
-        normalized: Normalized,
-        remarked: Sequence[Notice],
-    ) -> dict[str, Json]:
-        event, dated = resolve(normalized, self._origin())
-        decided, unknown = route(event, self._parts.routes)
+    def _refused(self, judged: Refused) -> dict[str, Json]:
+        """Why; and what the reference says, if the check refused it."""
+        errors = [fault._asdict() for fault in judged.refusal.faults]
+        told: dict[str, Json] = {"check": {"ok": False, "errors": errors}}
+        if judged.raw is not None and not self._given.door.as_sent:
+            reference = reference_errors(judged.raw)
+            told["reference"] = [fault._asdict() for fault in reference]
+        return told
+
+    def _stages(self, admitted: Admitted) -> dict[str, Json]:
+        event, decided = admitted.event, admitted.route
         return {
-            "check": {"ok": True, "notices": _notices(flagged)},
+            "check": {"ok": True, "notices": _notices(admitted.checked)},
             "normalize": {
-                "asSent": normalized.get("asSent", {}),
-                "notices": _notices(remarked),
+                "asSent": event.body.get("asSent", {}),
+                "notices": _notices(admitted.normalized),
             },
             "resolve": {
                 "messageId": event.message_id,
-                "made": raw.get("messageId") in (None, ""),
+                "made": event.message_id.startswith(SPARE_ID),
                 "personKey": event.key,
                 "timestamp": event.body["timestamp"],
                 "timestampSource": event.body["timestampSource"],
-                "notices": _notices(dated),
+                "notices": _notices(admitted.resolved),
             },
             "route": {
                 "to": list(decided.to),
                 "no": dict(decided.no),
-                "notices": _notices(unknown),
+                "notices": _notices(admitted.routed),
             },
             "event": event.body,
             "destinations": [
-                self._destination(name, event, decided.no.get(name))
-                for name in self._config.destinations
+                self._destination(name, admitted) for name in self._config.destinations
             ],
         }
 
-    def _destination(self, name: str, event: Event, no: str | None) -> dict[str, Json]:
+    def _destination(self, name: str, admitted: Admitted) -> dict[str, Json]:
         told = {"name": name, "type": self._config.destinations[name].type}
+        no = admitted.route.no.get(name)
         if no is not None:
             return {**told, "sent": False, "reason": no}
-        shown = self._previews[name](event.to_bytes())
+        shown = self._previews[name](admitted.event.to_bytes())
         paused = shown["sent"] and self._config.destinations[name].paused
         return {**told, **shown, **({"paused": True} if paused else {})}
 
-    def _origin(self) -> Origin:
+    def _origin(self, spare: str) -> Origin:
         now_ms = time.time_ns() // 1_000_000
         return Origin(
             source=self._source.name,
             kind=self._source.kind,
             received_at=iso(now_ms),
             received_at_ms=now_ms,
-            spare_message_id=SPARE_ID,
+            spare_message_id=spare,
             clock_skew=self._source.clock_skew,
         )
-
-
-def _refused(faults: Sequence[Fault]) -> dict[str, Json]:
-    return {"check": {"ok": False, "errors": [fault._asdict() for fault in faults]}}
 
 
 def _notices(notices: Sequence[Notice]) -> list[str]:

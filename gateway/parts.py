@@ -15,6 +15,7 @@ from gateway.config import DEFAULT, Config, draft, parse
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
+from gateway.inbound.intake import Rules
 from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
@@ -33,8 +34,7 @@ from gateway.workable import unworkable
 class Parts:
     """What the configuration means, checked; made without opening anything."""
 
-    routes: Routes
-    plans: Mapping[str, Plan]
+    rules: Rules
     configured: Mapping[str, Configured[Any]]
     wings: Sequence[Wing] = ()
     doubts: Sequence[str] = ()
@@ -90,12 +90,9 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
+    rules = Rules(routes=Routes(known, taken), plans=plans, limits=config.limits)
     return Parts(
-        routes=Routes(known, taken),
-        plans=plans,
-        configured=configured,
-        wings=wings,
-        doubts=mistakes.doubts,
+        rules=rules, configured=configured, wings=wings, doubts=mistakes.doubts
     )
 
 

@@ -26,15 +26,32 @@ class Port:
     url: str
 
 
-async def bind(
-    runner: web.BaseRunner,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A port that is ours, and that nobody serves yet."""
+
+    listening: socket.socket
+    url: str
+    secure: ssl.SSLContext | None
+
+    async def serve(self, runner: web.BaseRunner) -> Port:
+        """Answer what comes."""
+        await runner.setup()
+        site = web.SockSite(
+            runner, self.listening, ssl_context=self.secure, backlog=BACKLOG
+        )
+        await site.start()
+        return Port(runner=runner, url=self.url)
+
+
+def bind(
     config: Config,
     key: str,
     *,
     secure: ssl.SSLContext | None = None,
     shared: bool = False,
-) -> Port:
-    """Start a port; GatewayError names the key when it is taken.
+) -> Bound:
+    """Take a port; GatewayError names the key when it is taken.
 
     ``shared``: other processes may listen on it too (SO_REUSEPORT).
     """
@@ -53,12 +70,10 @@ async def bind(
         raise GatewayError(
             f"server.{key}: cannot listen on {text}: {error.strerror}"
         ) from error
-    await runner.setup()
-    site = web.SockSite(runner, bound, ssl_context=secure, backlog=BACKLOG)
-    await site.start()
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if secure else "http"
-    return Port(runner=runner, url=f"{scheme}://{shown}:{bound.getsockname()[1]}")
+    url = f"{scheme}://{shown}:{bound.getsockname()[1]}"
+    return Bound(listening=bound, url=url, secure=secure)
 
 
 async def watch_descriptors(notices: Notices) -> None:

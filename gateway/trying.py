@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import orjson
 
 from gateway.config import Config, Source
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, MessageError
 from gateway.event import Event, Json, Origin, iso
-from gateway.inbound import decode
-from gateway.inbound.admit import admit
+from gateway.inbound.doors import file
+from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
@@ -40,11 +40,12 @@ def value_of(config: Config, parts: Parts, data: bytes, source: str | None) -> b
         raise ConfigError(f"the file is not one JSON value: {error}") from error
     if isinstance(given, dict) and isinstance(given.get("value"), dict):
         given = given["value"]  # a record, as `gateway read` prints it
+        data = orjson.dumps(given)
     if not isinstance(given, dict):
         raise ConfigError("the file must hold one JSON object: an event or a message")
     if given.keys() >= WRITTEN:
         return Event.from_bytes(orjson.dumps(given)).to_bytes()
-    return _admitted(parts, given, _source(config, source))
+    return _admitted(parts, data, _source(config, source))
 
 
 def _source(config: Config, name: str | None) -> Source:
@@ -56,7 +57,8 @@ def _source(config: Config, name: str | None) -> Source:
     return config.sources[name]
 
 
-def _admitted(parts: Parts, message: dict[str, Json], source: Source) -> bytes:
+def _admitted(parts: Parts, data: bytes, source: Source) -> bytes:
+    """The one event that a message becomes, judged as the intake judges it."""
     now_ms = time.time_ns() // 1_000_000
     origin = Origin(
         source=source.name,
@@ -66,13 +68,20 @@ def _admitted(parts: Parts, message: dict[str, Json], source: Source) -> bytes:
         spare_message_id=secrets.token_hex(16),
         clock_skew=source.clock_skew,
     )
-    raw = decode.prepare({"type": "identify", **message}, None, decode.NO_BATCH)
-    if isinstance(raw, Refusal):
-        raise _refused(raw)
-    verdict = admit(raw, origin, parts.routes, parts.plans.get(source.name))
-    if isinstance(verdict, Refusal):
-        raise _refused(verdict)
-    return verdict.event.to_bytes()
+    try:
+        given = file.read(data, source, parts.rules.limits)
+    except MessageError as error:
+        raise ConfigError(f"the message would be refused: {error}") from error
+    events: list[Event] = []
+    for sent in given.sent:
+        judged = judge(sent, given.text, origin, given.door, parts.rules, Total())
+        if isinstance(judged, Refused):
+            raise _refused(judged.refusal)
+        events += [admitted.event for admitted in judged.admitted]
+    if len(events) != 1:
+        text = f"the file becomes {len(events)} events; give it one message"
+        raise ConfigError(text)
+    return events[0].to_bytes()
 
 
 def _refused(refusal: Refusal) -> ConfigError:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.publish import openapi
+from gateway.inbound.serve.describe import openapi
 from reference.table import code, table
 
 ANSWERS = {

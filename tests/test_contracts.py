@@ -17,6 +17,11 @@ INBOUND = "Inbound is pure but at its edges: no clock, no waiting, no I/O"
 OUTBOUND = "Outbound is pure but at its edges: no clock, no waiting, no I/O"
 RULES = "The people's rules are pure: no table, no clock, no waiting"
 ROOMS = "The rooms, top to bottom"
+LAYERS = "Inbound: the port, the doors, what they share"
+PORT = "The public port: a connection"
+DOORS = "The doors stand side by side"
+TRACK = "The Track API: answers, paths, entities"
+WORDS = "What the Track API's words mean"
 PLANTED = [
     ("workspace/room.py", "gateway.log.kafka.append", BACKENDS),
     ("workspace/store.py", "aiokafka", AIOKAFKA),
@@ -25,6 +30,15 @@ PLANTED = [
     ("inbound/route.py", "asyncio", INBOUND),
     ("inbound/route.py", "sqlite3", SQLITE),
     ("inbound/normalize.py", "time", INBOUND),
+    ("inbound/intake.py", "time", INBOUND),
+    ("inbound/doors/track/entity.py", "asyncio", INBOUND),
+    ("inbound/doors/track/entity.py", "aiohttp", AIOHTTP),
+    ("inbound/doors/track/entity.py", "gateway.inbound.accept", WORDS),
+    ("inbound/doors/track/translate.py", "gateway.inbound.doors.track.calls", TRACK),
+    ("inbound/doors/pipelines.py", "gateway.inbound.doors.track.api", DOORS),
+    ("inbound/doors/file.py", "gateway.inbound.serve.listen", LAYERS),
+    ("inbound/intake.py", "gateway.inbound.receipt", LAYERS),
+    ("inbound/serve/parse.py", "gateway.inbound.serve.listen", PORT),
     ("outbound/lanes.py", "aiohttp", AIOHTTP),
     ("outbound/destinations/webhook.py", "requests", OUTBOUND),
     ("outbound/destinations/webhook.py", "socket", OUTBOUND),

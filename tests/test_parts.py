@@ -16,7 +16,7 @@ def configured(order: Order) -> Any:
 
 def test_a_destination_in_total_order_declares_one_queue_that_is_kept() -> None:
     made = {"people": configured("total"), "crm": configured("person")}
-    parts = Parts(routes=cast("Any", None), plans={}, configured=made)
+    parts = Parts(rules=cast("Any", None), configured=made)
     config = parse('[sources.web]\nwrite_keys = ["dev"]', folder=Path())
     declared = declared_of(config, parts)
     assert declared("to.people") == one_queue("people")

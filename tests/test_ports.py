@@ -57,7 +57,8 @@ async def test_who_listens_everywhere_is_reached_by_ipv4_too(
 ) -> None:
     text = f"[sources.a]\nwrite_keys = ['a']\n[server]\nlisten = '{listen}'\n"
     runner = web.AppRunner(web.Application())
-    port = await ports.bind(runner, parse(text, folder=Path()), "listen")
+    bound = ports.bind(parse(text, folder=Path()), "listen")
+    port = await bound.serve(runner)
     number = int(port.url.rpartition(":")[2])
     try:
         for host in ("127.0.0.1", "::1"):

@@ -1,5 +1,7 @@
-"""From a POST to the log: accept, (admit:) check, normalize, resolve, route.
+"""From what is sent to the log, before the 200.
 
-Before the 200. Only ``accept`` waits for anything; the stages are pure functions of
-values, blind to each other.
+serve    the public port
+doors    the ways in: the pipelines, the Track API, files, refused messages
+accept   one POST, the only place that waits
+intake   one message, judged: the stages are pure, and blind to each other
 """

@@ -3,7 +3,9 @@
 Pure: whoever has a message, a route and an origin can ask what would become of it.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from gateway.event import Checked, Event, Normalized, Origin, Raw
 from gateway.inbound.check import Plan, check, planned
@@ -13,13 +15,29 @@ from gateway.inbound.resolve import resolve
 from gateway.inbound.route import Route, Routes, route
 from gateway.notices import Notice
 
+Said: TypeAlias = tuple[Notice, ...]
+
 
 class Admitted(NamedTuple):
-    """An event, where it goes, and everything there is to say about it."""
+    """An event, where it goes, and what each stage has to say about it."""
 
     event: Event
     route: Route
-    notices: tuple[Notice, ...]
+    checked: Said
+    normalized: Said
+    resolved: Said
+    routed: Said
+
+    @property
+    def notices(self) -> Said:
+        """Everything there is to say, in the order of the stages."""
+        return self.checked + self.normalized + self.resolved + self.routed
+
+
+# What ``Admitted(...)`` does, in half the time.
+_admitted: Callable[[tuple[Event, Route, Said, Said, Said, Said]], Admitted] = partial(
+    tuple.__new__, Admitted
+)
 
 
 def admit(
@@ -33,7 +51,7 @@ def admit(
     normalized, remarked = normalize(message)
     event, dated = resolve(normalized, origin)
     decided, unknown = route(event, routes)
-    return Admitted(event, decided, flagged + remarked + dated + unknown)
+    return _admitted((event, decided, flagged, remarked, dated, unknown))
 
 
 def admit_outside(
@@ -50,4 +68,4 @@ def admit_outside(
     message, flagged = checked
     event, dated = resolve(Normalized(message), origin)
     decided, unknown = route(event, routes)
-    return Admitted(event, decided, flagged + dated + unknown)
+    return _admitted((event, decided, flagged, (), dated, unknown))

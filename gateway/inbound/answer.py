@@ -15,6 +15,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
+from multidict import istr
 
 from gateway.errors import AuthError, LogError, MessageError
 from gateway.event import Json, exact
@@ -27,6 +28,7 @@ PREFLIGHT_SECONDS = 86_400
 ECHO_MAX = 2_048  # characters of a request's header that come back in its answer
 RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
 RETRY_SECONDS_MAX = 30
+STRICT_MODE = istr("X-Strict-Mode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +256,11 @@ def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
     told = {"index": index, "messageId": message_id, "errors": errors}
     shown = exact(orjson.dumps(told))
     return Rejected(index, refusal, orjson.Fragment(shown), len(shown))
+
+
+def is_strict(headers: Headers) -> bool:
+    """Whether the sender wants a 400 for a request of which a part is refused."""
+    return headers.get(STRICT_MODE) == "1"
 
 
 def judged(

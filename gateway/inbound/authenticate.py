@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from gateway.config import Source
 from gateway.errors import AuthError
@@ -18,25 +19,37 @@ HEADER_MAX = 4_096  # characters; longer is no key of ours
 STANDARD_ALPHABET = str.maketrans("-_", "+/")
 
 
+class Scheme(NamedTuple):
+    """How keys are given: which a source has, and which a header brings.
+
+    ``unknown`` says that nobody has a key.
+    """
+
+    keys_of: Callable[[Source], Iterable[str]]
+    key_in: Callable[[str], str | None]
+    unknown: str
+
+
 class Keys:
-    """Every write key of the configuration; several per source, for rotation."""
+    """Every key of the configuration; several per source, for rotation."""
 
-    UNKNOWN = "no source has this write key"
-
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Source], scheme: Scheme | None = None
+    ) -> None:
+        self._scheme = scheme or WRITE_KEYS
         self._salt = secrets.token_bytes(16)
         self._headers: dict[bytes, Source] = {}  # by the digest of a whole header
         self._sources = {
             self._digest(key): source
             for source in sources.values()
-            for key in self._keys_of(source)
+            for key in self._scheme.keys_of(source)
         }
 
     def find(self, key: str) -> Source:
         """The source that has this key; AuthError when nobody has it."""
         source = self._sources.get(self._digest(key.strip()))
         if source is None:
-            raise AuthError("unknown_write_key", self.UNKNOWN)
+            raise AuthError("unknown_write_key", self._scheme.unknown)
         return source
 
     def in_header(self, authorization: str | None) -> Source | None:
@@ -47,7 +60,7 @@ class Keys:
         known = self._headers.get(digest)
         if known is not None:
             return known
-        key = self._key(authorization)
+        key = self._scheme.key_in(authorization)
         if not key:
             return None
         source = self.find(key)
@@ -62,38 +75,14 @@ class Keys:
             return None
         return self.find(write_key)
 
-    def _keys_of(self, source: Source) -> Iterable[str]:
-        return source.write_keys
-
-    def _key(self, authorization: str) -> str | None:
-        return _key(authorization)
-
     def _digest(self, key: str) -> bytes:
         data = key.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self._salt, digest_size=16).digest()
 
 
-class TrackKeys(Keys):
-    """Every ``site_id:api_key`` of the sources that speak the Track API."""
-
-    UNKNOWN = "no source of kind track_api has this site id and API key"
-
-    def in_header(self, authorization: str | None) -> Source:
-        """The source of a Basic header; nothing else says whose a request is."""
-        source = super().in_header(authorization)
-        if source is None:
-            message = "send Authorization: Basic, base64 of SITE_ID:API_KEY"
-            raise AuthError("missing_write_key", message)
-        return source
-
-    def _keys_of(self, source: Source) -> Iterable[str]:
-        if source.kind != "track_api":
-            return ()
-        return [f"{source.site_id}:{key}" for key in source.api_keys]
-
-    def _key(self, authorization: str) -> str | None:
-        scheme, _, credentials = authorization.strip().partition(" ")
-        return _basic(credentials.strip()) if scheme.lower() == "basic" else None
+def may_send(source: Source, origin: str) -> bool:
+    """Whether a page of this origin may send to a source (``origins``)."""
+    return "*" in source.origins or origin in source.origins
 
 
 def _key(authorization: str) -> str | None:
@@ -108,6 +97,17 @@ def _key(authorization: str) -> str | None:
             return None
 
 
+def _pair(authorization: str) -> str | None:
+    scheme, _, credentials = authorization.strip().partition(" ")
+    return _basic(credentials.strip()) if scheme.lower() == "basic" else None
+
+
+def _pairs_of(source: Source) -> Iterable[str]:
+    if source.kind != "track_api":
+        return ()
+    return [f"{source.site_id}:{key}" for key in source.api_keys]
+
+
 def _basic(credentials: str) -> str:
     """Basic credentials: either alphabet, padding optional."""
     if len(credentials) > HEADER_MAX:
@@ -119,3 +119,15 @@ def _basic(credentials: str) -> str:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         message = "the Basic credentials are not base64 of KEY:"
         raise AuthError("unknown_write_key", message) from None
+
+
+WRITE_KEYS = Scheme(
+    keys_of=lambda source: source.write_keys,
+    key_in=_key,
+    unknown="no source has this write key",
+)
+SITE_KEYS = Scheme(  # SITE_ID:API_KEY of the sources that speak the Track API
+    keys_of=_pairs_of,
+    key_in=_pair,
+    unknown="no source of kind track_api has this site id and API key",
+)

@@ -72,7 +72,7 @@ class Violation(NamedTuple):
     instance: Json
 
 
-class Judge(NamedTuple):
+class Promise(NamedTuple):
     """A schema of a tracking plan, compiled, and its text to explain with."""
 
     validator: jsonschema_rs.Draft202012Validator
@@ -88,8 +88,8 @@ class Plan:
     """
 
     violation: Literal["reject", "flag"] = "reject"
-    traits: Judge | None = None
-    events: Mapping[str, Judge] = field(default_factory=dict)
+    traits: Promise | None = None
+    events: Mapping[str, Promise] = field(default_factory=dict)
 
 
 def check(raw: Raw, plan: Plan | None = None) -> Checks | Refusal:
@@ -157,18 +157,18 @@ def load_plan(path: Path, violation: Literal["reject", "flag"] = "reject") -> Pl
     if not isinstance(events, dict) or plan.keys() - {"traits", "events", "$schema"}:
         text = 'expected {"traits": SCHEMA, "events": {"Event name": SCHEMA, ...}}'
         raise ConfigError(f"{path}: {text}")
-    traits = _judge(plan["traits"], f"{path}: /traits") if "traits" in plan else None
+    traits = _promise(plan["traits"], f"{path}: /traits") if "traits" in plan else None
     return Plan(
         violation=violation,
         traits=traits,
         events={
-            name: _judge(schema, f"{path}: /events/{escaped(name)}")
+            name: _promise(schema, f"{path}: /events/{escaped(name)}")
             for name, schema in events.items()
         },
     )
 
 
-def _judge(schema: Json, place: str) -> Judge:
+def _promise(schema: Json, place: str) -> Promise:
     import jsonschema  # noqa: PLC0415 -- slow to import and only needed with a plan
 
     try:
@@ -183,20 +183,20 @@ def _judge(schema: Json, place: str) -> Judge:
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"{place}: cannot be used: {reason}") from None
-    return Judge(validator, schema)
+    return Promise(validator, schema)
 
 
 def _against(plan: Plan, raw: Raw) -> Iterator[Fault]:
     if raw["type"] == "identify" and plan.traits is not None:
         traits = canonical(raw.get("traits") or {}).traits
-        yield from _judged(plan.traits, traits, "/traits")
-    elif raw["type"] == "track" and (judge := plan.events.get(raw["event"])):
-        yield from _judged(judge, raw.get("properties") or {}, "/properties")
+        yield from _broken(plan.traits, traits, "/traits")
+    elif raw["type"] == "track" and (promise := plan.events.get(raw["event"])):
+        yield from _broken(promise, raw.get("properties") or {}, "/properties")
 
 
-def _judged(judge: Judge, value: Json, place: str) -> Iterator[Fault]:
-    if not judge.validator.is_valid(value):
-        found = _violations(judge.validator, value, judge.schema)
+def _broken(promise: Promise, value: Json, place: str) -> Iterator[Fault]:
+    if not promise.validator.is_valid(value):
+        found = _violations(promise.validator, value, promise.schema)
         for violation in islice(found, FAULTS_MAX):
             fault = _fault(violation)
             yield fault._replace(pointer=place + fault.pointer)

@@ -33,7 +33,7 @@ BRACKETS = re.compile(
 OPENING = (b"[", b"{")
 DEPTH_MAX = 500  # what the standard library parses on any stack; far above the limit
 SHARED = ("context", "integrations", "timestamp", "sentAt")
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
+TYPES: tuple[EventType, ...] = ("identify", "track", "page", "screen", "group", "alias")
 # What only the gateway writes, and the key, which goes nowhere.
 OURS = frozenset({"writeKey", "asSent", "source", "timestampSource"}).union(
     {"origin", "identifiers", "action"}

@@ -39,10 +39,10 @@ class Receiver:
         """
         if isinstance(request, Whole):
             if len(request.body) > self.body_bytes_max:
-                raise self._too_large()
+                raise too_large(self.body_bytes_max)
             return request.body
         if (request.content_length or 0) > self.body_bytes_max:
-            raise self._too_large()
+            raise too_large(self.body_bytes_max)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             if request.transport is None:
                 raise ConnectionResetError
@@ -65,7 +65,7 @@ class Receiver:
                 body += chunk
                 self.reading_bytes += len(chunk)
                 if len(body) > self.body_bytes_max:
-                    raise self._too_large()
+                    raise too_large(self.body_bytes_max)
                 if self.reading_bytes > self.reading_bytes_max:
                     raise LogError("too many bodies at once; send again", "overloaded")
         finally:
@@ -79,6 +79,7 @@ class Receiver:
         message = "the body is not what Content-Length or Transfer-Encoding says"
         return MessageError("invalid_json", message)
 
-    def _too_large(self) -> MessageError:
-        limit = self.body_bytes_max
-        return MessageError("too_large", f"the body is larger than {limit} bytes")
+
+def too_large(limit: int) -> MessageError:
+    """A body that is not even read."""
+    return MessageError("too_large", f"the body is larger than {limit} bytes")

@@ -4,10 +4,20 @@ DESIGN 4.5. What the gateway knows better (received-at, source, version) is writ
 over whatever the sender put there (P018, P022); the rest is only filled in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from gateway.event import Event, Json, Normalized, Origin, SourceKind, iso, person_key
+from gateway.event import (
+    Event,
+    EventType,
+    Json,
+    Normalized,
+    Origin,
+    SourceKind,
+    iso,
+    person_key,
+)
 from gateway.notices import Notice
 
 VERSION = 1
@@ -22,6 +32,11 @@ CHANNELS: Mapping[SourceKind, str] = {
     "track_api": "server",
 }
 CLIENTS: frozenset[SourceKind] = frozenset({"browser", "mobile"})
+
+# What ``Event(...)`` does, in half the time.
+_event: Callable[[tuple[str, EventType, str, str, str, dict[str, Json]]], Event] = (
+    partial(tuple.__new__, Event)
+)
 
 
 def resolve(normalized: Normalized, origin: Origin) -> tuple[Event, tuple[Notice, ...]]:
@@ -44,7 +59,7 @@ def resolve(normalized: Normalized, origin: Origin) -> tuple[Event, tuple[Notice
             body["userId"] = email
     kind, key = body["type"], person_key(body)
     source, received_at = origin.source, origin.received_at
-    return Event(message_id, kind, source, key, received_at, body), notices
+    return _event((message_id, kind, source, key, received_at, body)), notices
 
 
 def _context(given: dict[str, Json] | None, origin: Origin) -> dict[str, Json]:

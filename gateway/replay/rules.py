@@ -6,7 +6,7 @@ import orjson
 
 from gateway.config import Config
 from gateway.event import Event, Json
-from gateway.inbound.readmit import Readmission
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.route import route
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
@@ -31,15 +31,13 @@ def rules_of(config: Config, parts: Parts, request: Request) -> Rules:
     return Rules(
         passes=lambda value: wanted is None or wanted.passes(value),
         routed=lambda event: _is_routed(event, parts, request.to),
-        readmission=Readmission(
-            config.sources, parts.routes, parts.plans, config.limits
-        ),
+        readmission=Readmission(config.sources, parts.rules),
         show=show,
     )
 
 
 def _is_routed(event: Event, parts: Parts, destination: str | None) -> bool:
-    decided, _ = route(event, parts.routes)
+    decided, _ = route(event, parts.rules.routes)
     return destination in decided.to
 
 

@@ -41,7 +41,7 @@ TOPICS = get_args(Topic)
 
 
 class Readmission(Protocol):
-    """How a refused message is judged again (``inbound.readmit``)."""
+    """How a refused message is judged again (``inbound.doors.readmit``)."""
 
     def read(self, value: Json) -> Any:
         """What the record says; KeyError, TypeError, ValueError: it is none such."""

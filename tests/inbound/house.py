@@ -13,23 +13,25 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from gateway.config import Limits, LogConfig, parse
+from gateway.config import Config, Limits, LogConfig, parse
 from gateway.errors import LogError
 from gateway.event import EventType
 from gateway.inbound.accept import Acceptor
-from gateway.inbound.accept_track import beside
-from gateway.inbound.authenticate import Keys
+from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
-from gateway.inbound.connection import Server
-from gateway.inbound.judge import Judge
-from gateway.inbound.listen import Listener
+from gateway.inbound.doors.pipelines import Pipelines
+from gateway.inbound.doors.track.api import TrackApi
+from gateway.inbound.intake import Rules
 from gateway.inbound.rate import Budget
 from gateway.inbound.receive import Receiver
 from gateway.inbound.route import Routes
+from gateway.inbound.serve.connection import Server
+from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, Span, open_log
 from gateway.log.contract import Record
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from gateway.parts import check
 
 CONFIG = """
 [sources.web]
@@ -100,35 +102,45 @@ class Away:
 class House:
     """A public port in this process, on a real log."""
 
-    def __init__(self, log: Away, notices: Notices, session, limits: Limits) -> None:
-        config = parse(CONFIG, folder=Path())
+    def __init__(
+        self,
+        log: Away,
+        notices: Notices,
+        session,
+        limits: Limits,
+        config: Config | None = None,
+    ) -> None:
+        if config is None:
+            config = parse(CONFIG, folder=Path())
+            names = dict.fromkeys(config.destinations, TYPES)
+            routes = Routes(config.destinations, names)
+            rules = Rules(routes=routes, plans={}, limits=limits)
+        else:
+            rules = check(config).rules
         self.log, self.session, self.notices = log, session, notices
+        self.config = config
         self.metrics = Metrics()
         self.receiver = Receiver(
             body_bytes_max=limits.request_bytes, reading_bytes_max=10_000_000
         )
-        names = dict.fromkeys(config.destinations, TYPES)
-        acceptor = Acceptor(
-            keys=Keys(config.sources),
-            judge=Judge(
-                routes=Routes(config.destinations, names),
-                plans={},
-                limits=limits,
-                notices=notices,
-            ),
-            limits=limits,
+        self.acceptor = Acceptor(
+            rules=rules,
             log=log,
             receiver=self.receiver,
             metrics=self.metrics,
+            notices=notices,
             budgets={"slow": Budget(10), "slow-track": Budget(10)},
         )
+        url, sources = "https://gateway.example", config.sources
         self.listener = Listener(
-            acceptor=acceptor,
-            track=beside(acceptor, config.sources),
+            pipelines=Pipelines(acceptor=self.acceptor, keys=Keys(sources)),
+            track=TrackApi(
+                acceptor=self.acceptor, keys=Keys(sources, SITE_KEYS), public_url=url
+            ),
             schemas=SCHEMAS,
             metrics=self.metrics,
             notices=notices,
-            public_url="https://gateway.example",
+            public_url=url,
         )
         self.url = ""
         self.runner: web.ServerRunner
@@ -178,13 +190,15 @@ async def ask(
 
 
 @asynccontextmanager
-async def running(folder, limits: Limits) -> AsyncIterator[House]:
+async def running(
+    folder, limits: Limits, config: Config | None = None
+) -> AsyncIterator[House]:
     written = io.StringIO()
     notices = Notices(stream=written)
-    config = LogConfig(path=folder / "log.db")
-    log = await open_log(config, limits, topics=("events",), notices=notices)
+    kept = LogConfig(path=folder / "log.db")
+    log = await open_log(kept, limits, topics=("events",), notices=notices)
     async with aiohttp.ClientSession() as session:
-        house = House(Away(log), notices, session, limits)
+        house = House(Away(log), notices, session, limits, config)
         runner = web.ServerRunner(Server(house.listener), shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

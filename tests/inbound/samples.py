@@ -10,6 +10,7 @@ from gateway.event import EventType, Origin, Raw, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.check import check, reference_errors
+from gateway.inbound.intake import Rules
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
 
@@ -52,6 +53,11 @@ def origin(**fields: Any) -> Origin:
             **fields,
         }
     )
+
+
+def rules(*names: str, limits: Limits = LIMITS) -> Rules:
+    """Without plans, for destinations that take all six types."""
+    return Rules(routes=routes(*names), plans={}, limits=limits)
 
 
 def routes(*names: str, **more: DestinationConfig) -> Routes:

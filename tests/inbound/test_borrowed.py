@@ -6,7 +6,7 @@ import inspect
 import pytest
 from aiohttp import web
 
-from gateway.inbound.connection import BORROWED, Connection
+from gateway.inbound.serve.connection import BORROWED, Connection
 
 
 @pytest.mark.parametrize("name", BORROWED)

@@ -12,11 +12,12 @@ import pytest
 
 from gateway.config import Limits, parse
 from gateway.event import Event
-from gateway.inbound import answer, decode, entries, judge
+from gateway.inbound import answer, decode, entries, intake
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
-from gateway.inbound.judge import REPORT_BYTES, Endpoint, Judge
-from gateway.inbound.readmit import Readmission
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.readmit import Readmission
+from gateway.inbound.receipt import REPORT_BYTES
 from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import POINTER_MAX, UNTOLD, Fault, Refusal
 from gateway.log import EventLog
@@ -25,7 +26,7 @@ from gateway.metrics import Metrics
 from gateway.notices import Notices
 from tests.inbound.attacks import attacks, under
 from tests.inbound.house import CONFIG, GOOD, ask, running
-from tests.inbound.samples import LIMITS, RECEIVED_MS, origin, routes
+from tests.inbound.samples import LIMITS, RECEIVED_MS, origin, rules
 
 BATCH = Endpoint("batch", None)
 KEY = {"Authorization": "Basic ZGV2Og=="}
@@ -57,21 +58,20 @@ def kept() -> Kept:
 
 @pytest.fixture
 def acceptor(kept: Kept) -> Acceptor:
-    judge = Judge(routes=routes("crm"), plans={}, limits=LIMITS, notices=Notices())
     return Acceptor(
-        keys=Keys(CONFIGURED.sources),
-        judge=judge,
-        limits=LIMITS,
+        rules=rules("crm"),
         log=cast("EventLog", kept),
         receiver=Receiver(body_bytes_max=10**7, reading_bytes_max=10**7),
         metrics=Metrics(),
+        notices=Notices(),
     )
 
 
 async def post(acceptor: Acceptor, body: Any, *, key: bool = True) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     whole = Whole(KEY if key else {}, "127.0.0.1", data)
-    said = await acceptor.accept(whole, BATCH)
+    pipelines = Pipelines(acceptor=acceptor, keys=Keys(CONFIGURED.sources))
+    said = await pipelines.accept(whole, BATCH)
     return said.status, said.body
 
 
@@ -119,7 +119,7 @@ async def test_what_is_refused_of_a_request_is_bounded_together(acceptor, kept):
     assert last["batch"] == dict.fromkeys(first["batch"])
     assert (last["bytes"], last["size"]) == ("", first["size"])
     assert len(last["errors"]) == 1
-    readmit = Readmission(CONFIGURED.sources, routes("crm"), {}, LIMITS)
+    readmit = Readmission(CONFIGURED.sources, rules("crm"))
     assert readmit.judge(readmit.read(last)) == "cut"
     mended = first["bytes"].replace("{", '{"userId":"u",', 1)
     made = readmit.judge(readmit.read({**first, "bytes": mended}))
@@ -170,19 +170,14 @@ async def test_no_more_is_judged_than_could_be_kept_twice(
     )
     await post(acceptor, under(60_000, message))
     limit = LIMITS.request_canonical_bytes
-    assert limit / 60_000 <= len(judged) <= judge.MADE_TIMES * limit / 60_000 + 1
+    assert limit / 60_000 <= len(judged) <= intake.MADE_TIMES * limit / 60_000 + 1
 
 
 async def test_an_entity_that_becomes_many_messages_is_bounded_too(house, monkeypatch):
     made = []
-    real = house.listener.track.judge._enter
+    real = Event.to_bytes
     monkeypatch.setattr(
-        type(house.listener.track.judge),
-        "_enter",
-        lambda _, work, admitted, value: (
-            made.append(len(value)),
-            real(work, admitted, value),
-        )[1],
+        Event, "to_bytes", lambda each: (made.append(real(each)), made[-1])[1]
     )
     related = [{"identifiers": {"id": str(number)}} for number in range(100)]
     entity = {
@@ -196,7 +191,7 @@ async def test_an_entity_that_becomes_many_messages_is_bounded_too(house, monkey
     assert status == 207
     assert len(said["errors"]) == 30 - len(await house.events()) / 100
     limit = LIMITS.request_canonical_bytes
-    assert sum(made) <= (judge.MADE_TIMES + 1) * limit
+    assert sum(map(len, made)) <= (intake.MADE_TIMES + 1) * limit
 
 
 async def test_an_answer_is_bounded(acceptor):

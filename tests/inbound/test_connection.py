@@ -11,7 +11,7 @@ import json
 import pytest
 from aiohttp import web
 
-from gateway.inbound import judge
+from gateway.inbound.accept import Acceptor
 from tests.inbound.house import GOOD, House
 
 HEAD = "POST /v1/i HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"
@@ -293,7 +293,7 @@ async def test_a_bug_costs_one_request(
 
     reader, writer = await connect(house)
     with monkeypatch.context() as patch:
-        patch.setattr(judge.Judge, "take", broken)
+        patch.setattr(Acceptor, "take", broken)
         writer.write(post("u"))
         status, body = await answer(reader)
     assert (status, json.loads(body)["success"]) == (500, False)

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from gateway.config import parse
 from gateway.errors import MessageError
-from gateway.inbound import accept
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import Keys
 from gateway.inbound.cut import Cut, cut
 from gateway.inbound.decode import decode
-from gateway.inbound.judge import Endpoint, Judge, Work
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
+from gateway.inbound.post import Post
+from gateway.inbound.receipt import Receipt
 from gateway.inbound.receive import Receiver
 from gateway.log import EventLog
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-from tests.inbound.samples import LIMITS, RECEIVED_MS, recordings, routes
+from tests.inbound.samples import LIMITS, RECEIVED_MS, recordings, rules
 
 ONE, TWO = {"type": "track", "n": [1, {"a": []}]}, {"type": "page", "s": "},{"}
 AROUND = {"sentAt": "2026-01-15T10:13:20Z", "context": {"ip": "::1"}, "n": 1}
@@ -193,52 +194,52 @@ POISON = [
 
 
 @pytest.fixture(scope="module")
-def acceptor() -> Acceptor:
+def pipelines() -> Pipelines:
     """With everything that is needed before something is appended."""
     config = parse('[sources.backend]\nwrite_keys = ["dev"]\n', folder=Path())
-    judge = Judge(routes=routes("crm"), plans={}, limits=LIMITS, notices=Notices())
-    receiver = Receiver(body_bytes_max=10**6, reading_bytes_max=10**6)
-    return Acceptor(
-        keys=Keys(config.sources),
-        judge=judge,
-        limits=LIMITS,
+    acceptor = Acceptor(
+        rules=rules("crm"),
         log=cast("EventLog", None),
-        receiver=receiver,
+        receiver=Receiver(body_bytes_max=10**6, reading_bytes_max=10**6),
         metrics=Metrics(),
+        notices=Notices(),
     )
+    return Pipelines(acceptor=acceptor, keys=Keys(config.sources))
 
 
-async def taken(acceptor: Acceptor, body: bytes) -> Any:
+async def taken(pipelines: Pipelines, body: bytes) -> Any:
     """What a request adds up to before it is appended, however it was read."""
-    work = Work(Endpoint("batch", None), {}, "127.0.0.1", RECEIVED_MS)
-    work.source = acceptor.keys.in_header("Basic ZGV2Og==")
+    post = Post({}, "127.0.0.1", RECEIVED_MS)
+    post.source = pipelines.sender({"Authorization": "Basic ZGV2Og=="})
     try:
-        late = await acceptor._take_all(work, body)
+        receipt = await pipelines.take(post, Endpoint("batch", None), body)
     except MessageError as error:
         return str(error)
-    told = [(each.index, each.refusal) for each in work.rejected]
-    return late, work.entries, told, work.accepted, work.counts, work.notices
+    assert isinstance(receipt, Receipt)
+    told = [(each.index, each.refusal) for each in receipt.rejected]
+    total = receipt.events, receipt.refused_bytes, receipt.accepted
+    return receipt.entries, told, total, receipt.counts, receipt.notices
 
 
-async def test_a_message_is_parsed_when_its_turn_comes(acceptor, monkeypatch):
+async def test_a_message_is_parsed_when_its_turn_comes(pipelines, monkeypatch):
     texts = [POISON[0] % number for number in range(100)]
     parsed: list[int] = []
     loads = orjson.loads
     monkeypatch.setattr(orjson, "loads", lambda t: (parsed.append(len(t)), loads(t))[1])
-    _, entries, *_ = await taken(acceptor, b'{"batch":[%s]}' % b",".join(texts))
+    entries, *_ = await taken(pipelines, b'{"batch":[%s]}' % b",".join(texts))
     assert len(entries) == 2 * len(texts)  # to the archive and a destination
     assert parsed == [len(b'{"batch":[]}'), *map(len, texts)]
 
 
 @given(st.lists(st.sampled_from(POISON), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=300)
-async def test_judged_is_the_same_as_from_the_whole(acceptor, messages, shared):
+async def test_judged_is_the_same_as_from_the_whole(pipelines, messages, shared):
     texts = [text % number for number, text in enumerate(messages)]
     around = b',"context":{"ip":"::1"}' if shared else b""
     body = b'{"batch":[' + b",".join(texts) + b"]" + around + b"}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("secrets.token_hex", lambda size: "spare" * size)
-        one = await taken(acceptor, body)
-        patch.setattr(accept, "cut", lambda *_: None)
-        whole = await taken(acceptor, body)
+        one = await taken(pipelines, body)
+        patch.setattr("gateway.inbound.doors.pipelines.cut", lambda *_: None)
+        whole = await taken(pipelines, body)
     assert one == whole

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.event import Raw
-from gateway.inbound import check, judge
+from gateway.inbound import check, intake
 from gateway.inbound.check import VALIDATORS, check_part, load_plan
 from gateway.inbound.excerpt import CHILDREN_MAX, VALUES_MAX, excerpt
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
@@ -187,7 +187,7 @@ async def test_a_message_that_is_too_large_is_neither_judged_nor_explained(
     house, monkeypatch, own_keys
 ):
     """21 s and 5.9 GB: 2 million wrong keywords, weighed after they were judged."""
-    monkeypatch.setattr(judge, "admit", lambda *_: pytest.fail("it was judged"))
+    monkeypatch.setattr(intake, "admit", lambda *_: pytest.fail("it was judged"))
     large = identify(context={"page": {"keywords": [1] * 50_000}})
     key = {"writeKey": "dev"} if own_keys else {}
     body = {"batch": [{**large, **key}] * 2}

@@ -14,11 +14,11 @@ from gateway.config import parse
 from gateway.errors import MessageError
 from gateway.inbound import decode, fit
 from gateway.inbound.decode import KEYLESS_BYTES, shared
+from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.fit import cut_deep, flaws, weigh
-from gateway.inbound.readmit import Readmission
 from gateway.inbound.refusal import POINTER_MAX, pointer
 from tests.inbound.house import CONFIG, GOOD
-from tests.inbound.samples import LIMITS, routes
+from tests.inbound.samples import LIMITS, rules
 
 
 def peak_bytes(work: Any) -> int:
@@ -205,7 +205,7 @@ async def test_a_batch_inside_a_single_message_is_not_taken_apart_later(house):
     assert (await house.post("/v1/identify", body))[0] == 400
     (kept,) = [orjson.loads(each.value) for each in await house.records("refused")]
     sources = parse(CONFIG, folder=Path()).sources
-    again = Readmission(sources, routes("crm"), {}, LIMITS)
+    again = Readmission(sources, rules("crm"))
     assert again.judge(again.read(kept)) == "refused"
     mended = kept["bytes"].replace("{}", '"outer"')
     entries = again.judge(again.read({**kept, "bytes": mended}))

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from gateway.inbound.check import check, reference_errors
+from gateway.inbound.doors.track.calls import Call, find, messages
 from gateway.inbound.refusal import Refusal
-from gateway.inbound.track_api import Call, find, messages
 from tests.inbound.house import GOOD
 from tests.inbound.samples import accepts, codes, identify, message, verdict
 

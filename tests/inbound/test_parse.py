@@ -8,8 +8,8 @@ import tracemalloc
 
 import pytest
 
-from gateway.inbound.connection import Connection
-from gateway.inbound.parse import HEAD_BYTES_MAX, HEADERS_MAX
+from gateway.inbound.serve.connection import Connection
+from gateway.inbound.serve.parse import HEAD_BYTES_MAX, HEADERS_MAX
 from tests.inbound.house import House
 from tests.inbound.test_connection import (
     HEAD,

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from gateway.config import Limits, parse
-from gateway.inbound.readmit import Readmission
+from gateway.config import parse
+from gateway.inbound.doors.readmit import Readmission
 from tests.inbound.house import ask
 from tests.inbound.test_accept_track import PERSON, refused
 
@@ -22,9 +22,7 @@ async def test_a_refused_request_is_admitted_again_by_today_s_rules(house):
         '[sources.track]\nkind = "track_api"\nsite_id = "s"\napi_keys = ["k"]',
         folder=Path(),
     )
-    readmission = Readmission(
-        config.sources, house.listener.track.judge.routes, {}, Limits()
-    )
+    readmission = Readmission(config.sources, house.acceptor.rules)
 
     def readmit(value):
         return readmission.judge(readmission.read(value))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.inbound.target import origin_form
+from gateway.inbound.serve.target import origin_form
 from tests.inbound.house import House
 from tests.inbound.test_connection import OK, answer, connect, post, users
 

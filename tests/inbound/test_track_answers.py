@@ -3,8 +3,8 @@
 import aiohttp
 import pytest
 
-from gateway.inbound.accept_track import TrackJudge
-from gateway.inbound.track_api import PREFIXES, TABLE
+from gateway.inbound.accept import Acceptor
+from gateway.inbound.doors.track.calls import PREFIXES, TABLE
 from tests.inbound.house import ask
 
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "u1"}}
@@ -18,7 +18,7 @@ async def test_a_bug_is_500_in_the_api_s_shape(house, monkeypatch, line):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrackJudge, "take", broken)
+        patch.setattr(Acceptor, "take", broken)
         status, body, headers = await ask(house, line, PERSON)
     assert (status, body["code"]) == (500, "log_unavailable")
     assert body["meta"]["errors"] == [body["meta"]["error"]] == [body["message"]]
@@ -64,7 +64,6 @@ async def test_paths_methods_and_origins(house):
 
 
 async def test_the_region_is_here(house):
-    house.listener.track.public_url = "https://gateway.example"
     status, body, headers = await ask(house, "GET /api/v1/accounts/region")
     assert status == 200
     assert body["url"] == "https://gateway.example"

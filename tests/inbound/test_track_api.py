@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.event import Raw
+from gateway.inbound.doors.track.calls import TABLE, Call, find, messages, number
 from gateway.inbound.refusal import Refusal
-from gateway.inbound.track_api import TABLE, Call, find, messages, number
 
 AT, ISO = 1709210096, "2024-02-29T12:34:56.000Z"
 U1 = {"identifiers": {"id": "u1"}, "userId": "u1"}

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.inbound import answer, connection, unread
-from gateway.inbound.connection import Connection
-from gateway.inbound.unread import UNREAD_BYTES_MAX
+from gateway.inbound import answer
+from gateway.inbound.serve import connection, unread
+from gateway.inbound.serve.connection import Connection
+from gateway.inbound.serve.unread import UNREAD_BYTES_MAX
 from tests.inbound.house import House
 
 LINE = "POST /v1/b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event, Origin
 from gateway.inbound.admit import Admitted, admit_outside
-from gateway.inbound.entity import ACTS
+from gateway.inbound.doors.track.calls import TABLE, Call, find, messages, number
+from gateway.inbound.doors.track.entity import ACTS
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
-from gateway.inbound.track_api import TABLE, Call, find, messages, number
 from gateway.workspace.request import read
 
 ROUTES = Routes(

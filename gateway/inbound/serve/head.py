@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs
 
-from gateway.inbound.judge import Endpoint
+from gateway.inbound.doors.pipelines import Endpoint
 
 END = b"\r\n\r\n"
 LENGTH = b"\r\ncontent-length: "

@@ -6,15 +6,14 @@ identifier may hold anything: ``a%2Fb``, ``+``, ``@`` as it is or as ``%40`` (CL
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from gateway.event import EventType, Json, Raw
-from gateway.inbound import entity, translate
 from gateway.inbound.check import check_part
+from gateway.inbound.doors.track import entity, translate
+from gateway.inbound.doors.track.translate import NOBODY, Values
 from gateway.inbound.refusal import Fault, Refusal
-from gateway.inbound.translate import NOBODY, Values
 from gateway.traits import read_date
 
 PREFIXES = ("/api/v1/", "/api/v2/", "/unsubscribe/")
@@ -69,17 +68,6 @@ class Call(NamedTuple):
     def is_batch(self) -> bool:
         """Many entities in one request, each judged alone."""
         return self.operation is BATCH
-
-
-@dataclass(slots=True)
-class Ticket:
-    """One request on its way; ``message_id`` is what its answer will carry.
-
-    The gateway's own until the sender's is read.
-    """
-
-    call: Call
-    message_id: str
 
 
 def find(method: str, target: str) -> Call | tuple[str, ...] | None:

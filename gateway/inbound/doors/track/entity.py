@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from gateway.event import Json, Raw
-from gateway.inbound import translate
 from gateway.inbound.check import check_part
+from gateway.inbound.doors.track import translate
+from gateway.inbound.doors.track.translate import Values
 from gateway.inbound.refusal import Fault, Refusal
-from gateway.inbound.translate import Values
 from gateway.traits import read_date
 
 Become: TypeAlias = Callable[[Values], list[Raw]]

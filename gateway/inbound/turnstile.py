@@ -1,7 +1,7 @@
 """Large bodies are judged in turn, for each takes many times its bytes when parsed.
 
-While one is judged others get their turn at what they do, so that without a door all
-that come together would be parsed together.
+While one is judged others get their turn at what they do, so that without a turnstile
+all that come together would be parsed together.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ class Held:
     bytes: int = 0
 
 
-class Door:
+class Turnstile:
     """Lets in ``inside_max`` bytes at once, or one body; ``waiting_max`` bytes wait."""
 
     def __init__(self, inside_max: int, waiting_max: int) -> None:

@@ -11,8 +11,9 @@ import pytest
 from gateway.errors import LogError
 from gateway.inbound import accept
 from gateway.inbound.accept import LARGE_BYTES, Acceptor
-from gateway.inbound.door import Door
-from gateway.inbound.judge import Work
+from gateway.inbound.doors.pipelines import Pipelines
+from gateway.inbound.receipt import Receipt
+from gateway.inbound.turnstile import Turnstile
 from tests.inbound.house import GOOD, ask
 from tests.inbound.samples import LIMITS
 from tests.path.running import until
@@ -21,18 +22,18 @@ from tests.path.running import until
 class Caller:
     """Somebody with a body, who writes down when it was let in."""
 
-    def __init__(self, door: Door, size: int, order: list[int]) -> None:
-        self.door, self.size, self.order = door, size, order
+    def __init__(self, turnstile: Turnstile, size: int, order: list[int]) -> None:
+        self.turnstile, self.size, self.order = turnstile, size, order
         self.done = asyncio.Event()
         self.task = asyncio.create_task(self.call())
 
     async def call(self) -> None:
-        await self.door.enter(self.size)
+        await self.turnstile.enter(self.size)
         self.order.append(self.size)
         try:
             await self.done.wait()
         finally:
-            self.door.leave(self.size)
+            self.turnstile.leave(self.size)
 
 
 async def settle() -> None:
@@ -41,12 +42,12 @@ async def settle() -> None:
 
 
 async def test_so_much_is_inside_and_the_others_come_in_their_order():
-    door = Door(inside_max=100, waiting_max=1_000)
+    turnstile = Turnstile(inside_max=100, waiting_max=1_000)
     order: list[int] = []
-    callers = [Caller(door, size, order) for size in (60, 40, 30, 20, 500, 10)]
+    callers = [Caller(turnstile, size, order) for size in (60, 40, 30, 20, 500, 10)]
     await settle()
     assert order == [60, 40]
-    assert (door.inside, door.waiting) == (100, 560)
+    assert (turnstile.inside, turnstile.waiting) == (100, 560)
     callers[1].done.set()
     await settle()
     assert order == [60, 40, 30]  # 20 would not fit beside 60 and 30
@@ -63,43 +64,43 @@ async def test_so_much_is_inside_and_the_others_come_in_their_order():
         caller.done.set()
     await asyncio.gather(*(caller.task for caller in callers))
     assert order[-1] == 10
-    assert (door.inside, door.waiting) == (0, 0)
+    assert (turnstile.inside, turnstile.waiting) == (0, 0)
 
 
 async def test_what_waits_has_a_bound():
-    door = Door(inside_max=100, waiting_max=150)
+    turnstile = Turnstile(inside_max=100, waiting_max=150)
     order: list[int] = []
-    callers = [Caller(door, size, order) for size in (90, 80, 70)]
+    callers = [Caller(turnstile, size, order) for size in (90, 80, 70)]
     await settle()
     with pytest.raises(LogError) as error:
-        await door.enter(1)
+        await turnstile.enter(1)
     assert error.value.code == "overloaded"
-    assert (door.inside, door.waiting) == (90, 150)
+    assert (turnstile.inside, turnstile.waiting) == (90, 150)
     for caller in callers:
         caller.done.set()
     await asyncio.gather(*(caller.task for caller in callers))
-    await door.enter(400)  # alone, however large
-    door.leave(400)
+    await turnstile.enter(400)  # alone, however large
+    turnstile.leave(400)
 
 
 @pytest.mark.parametrize("called", [False, True], ids=["waiting", "just called"])
 async def test_who_goes_away_gives_its_place_to_the_next(called):
-    door = Door(inside_max=100, waiting_max=1_000)
+    turnstile = Turnstile(inside_max=100, waiting_max=1_000)
     order: list[int] = []
-    first, second, third = (Caller(door, size, order) for size in (100, 90, 80))
+    first, second, third = (Caller(turnstile, size, order) for size in (100, 90, 80))
     await settle()
     if called:
-        door.leave(100)  # its turn has come, and it has not run yet
-        door.inside += 100
+        turnstile.leave(100)  # its turn has come, and it has not run yet
+        turnstile.inside += 100
         first.done.set()
-        door.leave(100)
+        turnstile.leave(100)
     second.task.cancel()
     first.done.set()
     await settle()
     third.done.set()
     await asyncio.gather(first.task, second.task, third.task, return_exceptions=True)
     assert order[-1] == 80
-    assert door.waiting == 0
+    assert turnstile.waiting == 0
 
 
 async def test_large_batches_are_judged_one_at_a_time_and_others_meanwhile(
@@ -107,24 +108,24 @@ async def test_large_batches_are_judged_one_at_a_time_and_others_meanwhile(
 ):
     """20 that came together took 1.5 GB: all were parsed before one was judged."""
     inside, most, held = 0, 0, asyncio.Event()
-    real = Acceptor._take_body
+    real = Pipelines._take_batch
 
-    async def watched(self, work, body):
+    async def watched(self, post, endpoint, body):
         nonlocal inside, most
         if len(body) > LARGE_BYTES:
             inside += 1
             most = max(most, inside)
             await held.wait()
             inside -= 1
-        return await real(self, work, body)
+        return await real(self, post, endpoint, body)
 
-    monkeypatch.setattr(Acceptor, "_take_body", watched)
+    monkeypatch.setattr(Pipelines, "_take_batch", watched)
     filler = b" " * 2_500_000
     large = b'{"batch":[{"type":"page","userId":"u"}],"x":"%s"}' % filler
     packed = gzip.compress(large)
     posts = [asyncio.create_task(house.post("/v1/batch", packed)) for _ in range(4)]
-    doors = house.listener.acceptor.doors
-    await until(lambda: doors[1].waiting > 3 * 2_500_000)
+    turnstiles = house.acceptor.turnstiles
+    await until(lambda: turnstiles[1].waiting > 3 * 2_500_000)
     assert (await house.post("/v1/identify", GOOD))[0] == 200
     common = {"batch": [{**GOOD, "traits": {"a": "x" * 1_000}}] * 100}
     assert (await house.post("/v1/batch", common))[0] == 200
@@ -132,29 +133,29 @@ async def test_large_batches_are_judged_one_at_a_time_and_others_meanwhile(
     held.set()
     assert [status for status, *_ in await asyncio.gather(*posts)] == [200] * 4
     assert most == 1
-    assert doors[0].inside == doors[1].inside == doors[1].waiting == 0
+    assert turnstiles[0].inside == turnstiles[1].inside == turnstiles[1].waiting == 0
 
 
-async def test_both_apis_go_through_the_same_doors(house):
-    assert house.listener.track.doors is house.listener.acceptor.doors
-    doors = house.listener.acceptor.doors
-    doors[0].inside = 10**9
+async def test_both_apis_go_through_the_same_turnstiles(house):
+    assert house.listener.track.acceptor is house.listener.pipelines.acceptor
+    turnstiles = house.acceptor.turnstiles
+    turnstiles[0].inside = 10**9
     entity = {"type": "person", "action": "delete", "identifiers": {"id": "x" * 400}}
     body = {"batch": [entity] * 100}
     post = asyncio.create_task(ask(house, "POST /api/v2/batch", body))
-    await until(lambda: doors[0].waiting)
-    doors[0].leave(10**9)
+    await until(lambda: turnstiles[0].waiting)
+    turnstiles[0].leave(10**9)
     assert (await post)[0] == 200
 
 
 async def test_too_many_large_bodies_are_503_soon_to_be_retried(house):
-    doors = house.listener.acceptor.doors
-    doors[0].inside, doors[0].waiting = 10**9, 10**9
+    turnstiles = house.acceptor.turnstiles
+    turnstiles[0].inside, turnstiles[0].waiting = 10**9, 10**9
     body = {"batch": [{**GOOD, "traits": {"a": "x" * 1_000}}] * 100}
     status, said, headers = await house.post("/v1/batch", body)
     assert (status, said["code"], headers["Retry-After"]) == (503, "overloaded", "1")
     assert (await house.post("/v1/batch", {"batch": [GOOD]}))[0] == 200
-    doors[0].inside = doors[0].waiting = 0
+    turnstiles[0].inside = turnstiles[0].waiting = 0
     assert (await house.post("/v1/batch", body))[0] == 200
 
 
@@ -163,13 +164,14 @@ async def test_what_requests_hold_together_while_judged_counts_as_waiting(
 ):
     """Small ones under a large context became 17 MB each, all at the same time."""
     monkeypatch.setattr(accept, "STALL_S", 0.0)  # a turn after every message
-    acceptor, most = house.listener.acceptor, 0
-    acceptor.limits = replace(LIMITS, waiting_bytes=2_000_000)
+    acceptor, most = house.acceptor, 0
+    limits = replace(LIMITS, waiting_bytes=2_000_000)
+    acceptor.rules = replace(acceptor.rules, limits=limits)
     real = Acceptor._hold
 
-    def watched(self, work, before):
+    def watched(self, receipt, before):
         nonlocal most
-        held = real(self, work, before)
+        held = real(self, receipt, before)
         most = max(most, self.held.bytes)
         return held
 
@@ -184,7 +186,7 @@ async def test_what_requests_hold_together_while_judged_counts_as_waiting(
     assert codes == {"overloaded"}
     assert 1_000_000 < most <= 2_000_000
     assert acceptor.held.bytes == 0
-    assert not [each for each in gc.get_objects() if isinstance(each, Work)]
+    assert not [each for each in gc.get_objects() if isinstance(each, Receipt)]
     assert (await house.post("/v1/batch", body))[0] == 200
 
 

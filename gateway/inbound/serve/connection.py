@@ -17,13 +17,13 @@ from aiohttp.streams import StreamReader
 
 from gateway.inbound import answer
 from gateway.inbound.answer import Reply
-from gateway.inbound.head import Head, learned
-from gateway.inbound.judge import Endpoint
-from gateway.inbound.listen import ENDPOINTS, Listener
-from gateway.inbound.parse import HEADER_BYTES_MAX, HEADERS_MAX, Parser, reason
+from gateway.inbound.doors.pipelines import Endpoint
 from gateway.inbound.receive import Whole
-from gateway.inbound.target import origin_form
-from gateway.inbound.unread import Unread
+from gateway.inbound.serve.head import Head, learned
+from gateway.inbound.serve.listen import ENDPOINTS, Listener
+from gateway.inbound.serve.parse import HEADER_BYTES_MAX, HEADERS_MAX, Parser, reason
+from gateway.inbound.serve.target import origin_form
+from gateway.inbound.serve.unread import Unread
 
 # All that is not public of aiohttp's RequestHandler and used below: what a new version
 # of aiohttp may change without saying so, and why pyproject.toml allows one line of it.

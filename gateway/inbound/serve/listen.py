@@ -13,13 +13,13 @@ from aiohttp import web
 
 from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json
-from gateway.inbound import answer, publish
-from gateway.inbound.accept import Acceptor
-from gateway.inbound.accept_track import TrackAcceptor
+from gateway.inbound import answer
 from gateway.inbound.answer import Answer
-from gateway.inbound.judge import Endpoint
+from gateway.inbound.doors.pipelines import Endpoint, Pipelines
+from gateway.inbound.doors.track.api import TrackApi
+from gateway.inbound.doors.track.calls import BODIES, LABEL, PREFIXES
 from gateway.inbound.receive import Whole
-from gateway.inbound.track_api import BODIES, LABEL, PREFIXES
+from gateway.inbound.serve import describe
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -49,18 +49,14 @@ SCHEMA_PREFIX, SCHEMA_SUFFIX = "/schemas/", ".json"
 
 @dataclass(slots=True, kw_only=True)
 class Listener:
-    """Answers the requests of the public port.
+    """Answers the requests of the public port; ``public_url`` is where it is."""
 
-    ``public_url`` is what the SDK settings say; set once the port is bound, when the
-    configuration does not name it.
-    """
-
-    acceptor: Acceptor
-    track: TrackAcceptor
+    pipelines: Pipelines
+    track: TrackApi
     schemas: Mapping[str, Json]
     metrics: Metrics
     notices: Notices
-    public_url: str = ""
+    public_url: str
     _rendered: dict[tuple[str, str], Answer] = field(default_factory=dict, init=False)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -71,7 +67,7 @@ class Listener:
         track_id = secrets.token_hex(16) if path.startswith(PREFIXES) else ""
         try:
             if endpoint is not None and request.method == "POST":
-                result = await self.acceptor.accept(request, endpoint)
+                result = await self.pipelines.accept(request, endpoint)
                 result = answer.hidden_from_browsers(result, request.headers)
             elif track_id:
                 name, result = await self.track.respond(request, track_id)
@@ -88,7 +84,7 @@ class Listener:
     async def post(self, request: Whole, endpoint: Endpoint) -> bytes:
         """What to write for a POST that is all here; never raises."""
         try:
-            result = await self.acceptor.accept(request, endpoint)
+            result = await self.pipelines.accept(request, endpoint)
             result = answer.hidden_from_browsers(result, request.headers)
         except Exception as error:  # noqa: BLE001 -- as above
             result = self._bug(error)
@@ -129,7 +125,7 @@ class Listener:
     def _description(self, path: str) -> Json:
         """OpenAPI or a schema; they stay the same, so each is rendered once."""
         if path == "/openapi.json":
-            return publish.openapi(self.schemas, self.public_url, BODIES)
+            return describe.openapi(self.schemas, self.public_url, BODIES)
         if path.startswith(SCHEMA_PREFIX) and path.endswith(SCHEMA_SUFFIX):
             return self.schemas.get(path[len(SCHEMA_PREFIX) : -len(SCHEMA_SUFFIX)])
         return None
@@ -137,10 +133,10 @@ class Listener:
     def _settings(self, quoted: str) -> Answer:
         key = unquote(quoted)
         try:
-            self.acceptor.keys.find(key)
+            self.pipelines.keys.find(key)
         except AuthError as error:
             return answer.not_found(str(error))
-        return answer.document(publish.sdk_settings(key, self.public_url))
+        return answer.document(describe.sdk_settings(key, self.public_url))
 
 
 def _area(path: str) -> str:
