@@ -20,7 +20,7 @@ check: .venv/test  ## the fast loop: lint, types, import contracts, tests withou
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
-	$(BIN)/python -m pytest -q -m "not service and not soak"
+	$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=fast -m "not service and not soak"
 
 test: .venv/test  ## everything, real parts included
 	$(BIN)/ruff format --check $(PYTHONS)

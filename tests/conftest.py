@@ -3,13 +3,35 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+from tests.chance import SEED, USUAL
 from tests.log.broker.kafka import Node
 
 # A busy machine is no reason to fail: examples assert causes, never how long they took.
-settings.register_profile("gateway", deadline=None)
+settings.register_profile(
+    "gateway",
+    deadline=None,
+    max_examples=USUAL,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("fast", settings.get_profile("gateway"), max_examples=25)
 settings.load_profile("gateway")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_report_header() -> str:
+    return f"seed: GATEWAY_SEED={SEED} chooses the same again"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(pytest_report_header())
 
 
 @pytest.fixture(scope="session")

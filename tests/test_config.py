@@ -50,6 +50,7 @@ def test_the_built_in_default_has_the_key_dev_and_a_file():
     assert config.sources["dev"].write_keys == ("dev",)
     assert config.destinations["inbox"].settings == {"path": "data/inbox.ndjson"}
     assert config.server.listen == "127.0.0.1:8080"
+    assert config.server.admin_listen == "127.0.0.1:9090"
     assert "inbox" in DEFAULT
 
 

@@ -4,7 +4,6 @@ import asyncio
 import io
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,6 @@ from aiohttp import web
 
 from gateway import wings
 from gateway.admin.port import Mount
-from gateway.app import Role, run
 from gateway.config import Config, Limits, LogConfig, parse
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
@@ -25,13 +23,12 @@ from gateway.notices import Notices
 from gateway.outbound.contract import Delivered, Delivery, Takes, Verdict
 from gateway.outbound.kind import Kind, Schema
 from gateway.parts import check, declared_of, known_kinds, topics_of
-from gateway.ports import Port
 from gateway.topics import Declared
 from gateway.wing import Readiness, Shared, follow
+from tests.whole import running, until
 
 TOKEN = "ledger-token"
 BASIC = "Basic ZGV2Og=="  # dev:
-PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,36 +147,6 @@ def read(folder: Path, more: str = "") -> Config:
     return parse(CONFIG + more, folder=folder, environment={})
 
 
-@asynccontextmanager
-async def running(config: Config, notices: Notices) -> AsyncIterator[tuple[Port, Port]]:
-    """A whole gateway in this process, from ready to drained."""
-    stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(
-        run(
-            config,
-            check(config),
-            Role(),
-            notices=notices,
-            stop=stop,
-            ready=lambda public, admin: found.set_result((public, admin)),
-        )
-    )
-    try:
-        await asyncio.wait([task, found], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-        yield found.result()
-    finally:
-        stop.set()
-        await task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_a_wing_brings_its_section_topic_kind_paths_and_work(
     ledger: None, tmp_path: Path
 ) -> None:
@@ -188,14 +155,13 @@ async def test_a_wing_brings_its_section_topic_kind_paths_and_work(
     assert "ledger" in topics_of(config, parts)
     assert declared_of(config, parts)("ledger").kept == "for_ever"
     assert "counter" in known_kinds()
-    said = io.StringIO()
-    async with running(config, Notices(said)) as (public, admin):
+    async with running(config) as gateway:
         (opened,) = OpenedCounting.opened
         async with aiohttp.ClientSession() as session:
             for number in range(3):
                 message = {"userId": "u", "messageId": f"m{number}"}
                 async with session.post(
-                    f"{public.url}/v1/identify",
+                    f"{gateway.url}/v1/identify",
                     json=message,
                     headers={"Authorization": BASIC},
                 ) as response:
@@ -203,27 +169,26 @@ async def test_a_wing_brings_its_section_topic_kind_paths_and_work(
             await until(lambda: len(opened.seen) == len(opened.store.got) == 3)
             for token, status in (("own", 200), ("other", 401)):
                 async with session.get(
-                    f"{admin.url}/v1/count",
+                    f"{gateway.admin}/v1/count",
                     headers={"Authorization": f"Bearer {token}"},
                 ) as response:
                     assert response.status == status
     assert opened.seen == opened.store.got == ["m0", "m1", "m2"]
     assert opened.closed
-    assert said.getvalue() == ""
+    assert gateway.said.getvalue() == ""
 
 
 async def test_a_bug_in_a_wing_is_told_and_its_records_come_again(
     ledger: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.app.RESTART_S", 0.01)
-    said = io.StringIO()
-    async with running(read(tmp_path), Notices(said)) as (public, _):
+    async with running(read(tmp_path)) as gateway:
         (opened,) = OpenedCounting.opened
         opened.fail = True
         async with (
             aiohttp.ClientSession() as session,
             session.post(
-                f"{public.url}/v1/identify",
+                f"{gateway.url}/v1/identify",
                 json={"userId": "u", "messageId": "m"},
                 headers={"Authorization": BASIC},
             ) as response,
@@ -231,8 +196,8 @@ async def test_a_bug_in_a_wing_is_told_and_its_records_come_again(
             assert response.status == 200
         await until(lambda: opened.seen == ["m"])
         await until(lambda: opened.store.got == ["m"])  # others go on meanwhile
-    assert '"notice": "wing_failed"' in said.getvalue()
-    assert "RuntimeError" in said.getvalue()
+    (told,) = gateway.notices("wing_failed")
+    assert told["error"] == "RuntimeError"
 
 
 def test_what_is_wrong_with_its_section_is_told_with_the_rest(

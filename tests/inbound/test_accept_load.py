@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 
+from gateway.inbound.serve import connection
 from tests.inbound.house import GOOD
 
 
@@ -64,7 +65,8 @@ async def test_rate_is_429_with_a_small_integer(house):
     assert (await house.post("/v1/i", GOOD, key="dev"))[0] == 200  # its own budget
 
 
-async def test_a_slow_sender_is_cut_off_and_others_are_served(house):
+async def test_a_slow_sender_is_cut_off_and_others_are_served(house, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.2)
     house.receiver.read_s = 0.2
     reader, writer = await asyncio.open_connection(*house.url[7:].split(":"))
     head = "POST /v1/i HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev\r\n"

@@ -23,6 +23,7 @@ from gateway.inbound.receive import Receiver
 from gateway.log import EventLog
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from tests.chance import examples
 from tests.inbound.samples import LIMITS, RECEIVED_MS, recordings, rules
 
 ONE, TWO = {"type": "track", "n": [1, {"a": []}]}, {"type": "page", "s": "},{"}
@@ -161,7 +162,7 @@ CHANGES = st.lists(
 
 
 @given(BODIES, CHANGES)
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 def test_pieces_that_are_json_are_what_the_whole_says(body, changes):
     """Whatever a body looks like, and whatever is broken in it."""
     for place, token, replaces in changes:
@@ -232,7 +233,7 @@ async def test_a_message_is_parsed_when_its_turn_comes(pipelines, monkeypatch):
 
 
 @given(st.lists(st.sampled_from(POISON), min_size=1, max_size=5), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 async def test_judged_is_the_same_as_from_the_whole(pipelines, messages, shared):
     texts = [text % number for number, text in enumerate(messages)]
     around = b',"context":{"ip":"::1"}' if shared else b""

@@ -13,6 +13,7 @@ from gateway.inbound import check, intake
 from gateway.inbound.check import VALIDATORS, check_part, load_plan
 from gateway.inbound.excerpt import CHILDREN_MAX, VALUES_MAX, excerpt
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
+from tests.chance import examples
 from tests.inbound.house import GOOD
 from tests.inbound.samples import codes, identify
 
@@ -158,7 +159,7 @@ WRONG: st.SearchStrategy[Any] = st.sampled_from([5, None, [], {}, "x", True])
 
 
 @given(PLACES, PLACES, PLACES, WRONG, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_faults_of_a_large_message_are_faults_of_all_of_it(one, two, three, wrong, ids):
     words: list[Any] = ["x"] * 401
     campaign: dict[str, Any] = dict.fromkeys(map("n{}".format, range(401)), "x")

@@ -16,6 +16,7 @@ from gateway.log.kafka.append import Appender
 from gateway.log.kafka.callers import TICK_S
 from gateway.log.kafka.lanes import UnfitError
 from gateway.notices import NoticeCode
+from tests.chance import examples
 from tests.log.scripted import ANSWER_S, FAULTS, STARTS, Brokers, Clock, Made, Scripted
 
 TIMEOUT_S = 5.0
@@ -192,7 +193,7 @@ async def act(house: House, action: tuple[Any, ...]) -> None:
             house.appends.pop(number).task.cancel()  # its client is gone
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(script=st.lists(actions(), max_size=30), nodes=st.integers(1, 2))
 def test_whatever_failed_when_all_is_well_nothing_waits(
     script: list[tuple[Any, ...]], nodes: int

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import random
 import time
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.errors import LogError
 from gateway.log.kafka.log import KafkaLog
+from tests.chance import chance
 from tests.log.broker.kafka import Cluster
 from tests.log.conftest import KafkaBackend, Stream, entry, scanned, until, values
 
@@ -93,8 +93,9 @@ async def test_a_random_broker_dies_under_load(cluster: Cluster) -> None:
         tasks = [asyncio.create_task(load.append(f"k{n}")) for n in range(8)]
         tasks.append(asyncio.create_task(load.follow()))
         await load.more(200)
+        killed = chance("killed")
         for round_ in range(ROUNDS):
-            node = random.choice(cluster.nodes)
+            node = killed.choice(cluster.nodes)
             node.kill()
             await load.more(100)  # two of three go on
             node.launch()
@@ -131,7 +132,7 @@ async def test_a_lone_broker_restarts_under_load(kafka: KafkaBackend) -> None:
             for round_ in range(ROUNDS):
                 end = (kafka.node.kill, kafka.node.stop)[round_ % 2]
                 await asyncio.to_thread(end)
-                await asyncio.sleep(random.choice([0.0, 1.0, 7.0]))
+                await asyncio.sleep(chance("away", round_).choice([0.0, 1.0, 7.0]))
                 kafka.node.launch()
                 await asyncio.to_thread(kafka.node.wait)
                 began = time.monotonic()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.log.contract import Entry, Record, Subscription
+from tests.chance import examples
 from tests.log.broker.kafka import Node
 from tests.log.conftest import Backend, KafkaBackend, SqliteBackend, scanned, values
 
@@ -151,18 +152,16 @@ class Machine(RuleBasedStateMachine):
             assert state.records == len(self.kept[state.name])
 
 
-def check(make: Callable[[Path], Backend], *, examples: int) -> None:
+def check(make: Callable[[Path], Backend], *, runs: int) -> None:
     case = type("Machine", (Machine,), {"make": staticmethod(make)}).TestCase  # type: ignore[attr-defined]  # hypothesis makes it
-    case.settings = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None
-    )
+    case.settings = settings(max_examples=runs, stateful_step_count=25)
     case("runTest").runTest()
 
 
 def test_sqlite_is_its_lists() -> None:
-    check(SqliteBackend, examples=40)
+    check(SqliteBackend, runs=examples(40))
 
 
 @pytest.mark.service
 def test_kafka_is_its_lists(node: Node) -> None:
-    check(lambda _: KafkaBackend(node), examples=8)
+    check(lambda _: KafkaBackend(node), runs=8)

@@ -1,6 +1,6 @@
 """One bad message harms no other: not by what it is answered, nor by how many it is.
 
-A real worker in virtual time; ``SEED=7 pytest ...`` lives the worlds from 7 on.
+A real worker in virtual time; ``GATEWAY_SEED=7`` lives the worlds from 7 on.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ import pytest
 
 from gateway.outbound import held
 from gateway.outbound.contract import Takes
+from tests.chance import SEED, examples
 from tests.outbound.lives import KINDS, PATIENT, REASONS, Life, judge
 from tests.outbound.worlds import REFUSALS, Person, World, run
 
-SEED = int(os.environ.get("SEED", "0"))
 WORLDS, MANY_WORLDS = 100, 20_000
 GOOD = [f"good{number}" for number in range(100)]
 MINUTE_S = 60.0
@@ -278,8 +278,8 @@ def live(seed: int) -> tuple[int, str, int]:
 
 
 def test_in_every_world_who_can_be_served_is_and_who_cannot_ends() -> None:
-    wrong = [found for n in range(WORLDS) if (found := live(SEED + n))[1]]
-    assert not wrong, f"SEED={wrong[0][0]}: {wrong[0][1]}; {len(wrong)} of {WORLDS}"
+    wrong = [found for n in range(examples(WORLDS)) if (found := live(SEED + n))[1]]
+    assert not wrong, f"GATEWAY_SEED={wrong[0][0]}: {wrong[0][1]}; {len(wrong)} in all"
 
 
 @pytest.mark.soak
@@ -294,5 +294,5 @@ def test_soak_in_twenty_thousand_worlds() -> None:
             events += count
             wrong += [(seed, problem)] if problem else []
             if lived % 1_000 == 0:
-                print(f"\n{lived} worlds from SEED={SEED}: {events} events, {wrong}")
+                print(f"\n{lived} worlds from {SEED} on: {events} events, {wrong}")
     assert not wrong

@@ -19,6 +19,7 @@ from gateway.outbound.lane import (
     one_lane,
 )
 from gateway.outbound.lanes import CROWDED, Lanes
+from tests.chance import examples
 
 KEYS = st.sampled_from([b"ann", b"bob", b"cid", b"dan"])
 
@@ -219,7 +220,7 @@ class NoOrder(LanesMachine):
     lane_of = staticmethod(lane_an_event)
 
 
-few = settings(max_examples=60, stateful_step_count=40, deadline=None)
+few = settings(max_examples=examples(60), stateful_step_count=40)
 TestPerson, TestOneLane, TestNoOrder = (
     LanesMachine.TestCase,
     OneLane.TestCase,

@@ -7,7 +7,6 @@ A client here does what SDKs do: it resends the same message id until it hears 2
 import asyncio
 import collections
 import json
-import random
 import time
 from collections import Counter
 from datetime import datetime
@@ -23,6 +22,7 @@ from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
+from tests.chance import chance
 from tests.path.running import PATIENCE_S, Gateway, Webhook, config, until
 
 pytestmark = pytest.mark.service
@@ -38,6 +38,7 @@ class Client:
     def __init__(self, gateway: Gateway, name: str) -> None:
         self.gateway = gateway
         self.name = name
+        self.chance = chance("client", name)
         self.made = 0
         self.sent: dict[str, dict[str, Any]] = {}
         self.acknowledged: list[str] = []
@@ -55,7 +56,7 @@ class Client:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            batch = [self.message() for _ in range(random.choice((1, 1, 3, 20)))]
+            batch = [self.message() for _ in range(self.chance.choice((1, 1, 3, 20)))]
             while not await self.post(batch):
                 await asyncio.sleep(0.05)
             self.acknowledged += [message["messageId"] for message in batch]
@@ -104,12 +105,12 @@ async def kill_rounds(
     text = config(hook, log).replace('kind = "server"', 'kind = "browser"')
     async with Gateway(folder, text) as gateway:
         clients = [Client(gateway, f"c{number}") for number in range(CLIENTS)]
-        stop = asyncio.Event()
+        stop, kills = asyncio.Event(), chance("kills")
         async with asyncio.TaskGroup() as tasks:
             for client in clients:
                 tasks.create_task(client.run(stop))
             for _ in range(rounds):
-                await asyncio.sleep(random.uniform(0.2, 1.2))
+                await asyncio.sleep(kills.uniform(0.2, 1.2))
                 await gateway.kill()
                 await gateway.start()
             await asyncio.sleep(0.3)

@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-import random
 import time
 
 import pytest
 
+from tests.chance import chance
 from tests.path.clustered import (
     House,
     acknowledged,
@@ -77,8 +77,8 @@ async def test_workers_added_and_killed_again_and_again(tmp_path, hook, node):
         intake = await house.add("intake")
         workers = [await house.add("worker"), await house.add("worker")]
         async with loaded(intake) as clients:
-            for _ in range(ROUNDS):
-                await asyncio.sleep(random.uniform(1, 3))
+            for round_ in range(ROUNDS):
+                await asyncio.sleep(chance("kills", round_).uniform(1, 3))
                 await house.kill(workers.pop(0))
                 workers.append(await house.add("worker"))
         await all_arrive(clients, hook)

@@ -21,6 +21,7 @@ from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
 from gateway.inbound.route import Routes
 from gateway.traits import spell
+from tests.chance import examples
 from tests.inbound.samples import ENDPOINTS, LIMITS, SIX, TYPES, origin, recordings
 
 TEXT = st.text(
@@ -150,7 +151,7 @@ KIND = st.sampled_from(["browser", "mobile", "server", "track_api"])
 
 
 @given(ANY)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_both_validators_decide_alike(message):
     validator = VALIDATORS[message["type"]]
     assert validator.is_valid(message) == reference(message["type"]).is_valid(message)
@@ -183,7 +184,7 @@ def damaged(draw):
 
 
 @given(damaged())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_both_validators_decide_alike_on_damaged_messages(message):
     validator = VALIDATORS[message["type"]]
     assert validator.is_valid(message) == reference(message["type"]).is_valid(message)
@@ -273,7 +274,7 @@ def read(body):
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda b: b"\x1f\x8b" + b))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_bytes_are_read_or_raise_message_error(body):
     with contextlib.suppress(MessageError):
         read(body)
@@ -286,7 +287,7 @@ PIECE = st.sampled_from(PIECES)
 
 
 @given(st.lists(PIECE, max_size=60).map("".join))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_nearly_json_is_read_or_raises_message_error(text):
     for body in (text.encode(), gzip.compress(text.encode())):
         with contextlib.suppress(MessageError):
@@ -307,7 +308,7 @@ WILD = st.recursive(
 
 
 @given(WILD)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_what_is_not_suspect_has_no_flaws_and_survives_our_writing(value):
     body = json.dumps(value).encode()
     decoded, suspect, crowded = decode(body, LIMITS)

@@ -15,6 +15,7 @@ from gateway.inbound.doors.track.entity import ACTS
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
 from gateway.workspace.request import read
+from tests.chance import examples
 
 ROUTES = Routes(
     {"people": DestinationConfig(name="people", type="workspace")},
@@ -106,7 +107,7 @@ def calls():
             yield f"{method} {path}", WELL.get(operation.schema, st.none()) | BODIES
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 @pytest.mark.parametrize(("line", "bodies"), list(calls()))
 def test_a_request_is_messages_or_a_refusal(data, line, bodies):

@@ -14,6 +14,7 @@ from gateway.workspace import tables
 from gateway.workspace.people import new_cio_id
 from gateway.workspace.request import read
 from gateway.workspace.settings import Workspace
+from tests.chance import examples
 from tests.workspace.conftest import apply_all
 from tests.workspace.contents import rows
 from tests.workspace.model import Model
@@ -147,8 +148,7 @@ async def test_random_sequences_give_what_the_model_gives(store):
     loop = asyncio.get_running_loop()
 
     @settings(
-        max_examples=100,
-        deadline=None,
+        max_examples=examples(100),
         suppress_health_check=list(HealthCheck),
     )
     @given(

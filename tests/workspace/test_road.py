@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +9,7 @@ import pytest
 
 from gateway.workspace.people import new_cio_id
 from gateway.workspace.store import Store, url_of
+from tests.chance import chance
 from tests.path.running import PATIENCE_S, Gateway, Webhook, until
 from tests.workspace.contents import contents, rows
 from tests.workspace.model import Model
@@ -188,7 +188,7 @@ async def test_suppression_survives_a_restart(tmp_path):
 
 async def burst(gateway, numbers, sent, steps=12):
     """Clients whose identifiers collide; each sends again until it is answered 200."""
-    rng = random.Random(7)
+    rng = chance("burst")
 
     async def client(number):
         for step in range(steps):

@@ -81,6 +81,10 @@ def jars() -> Path:
     return folder
 
 
+# No seed: two runs side by side, of one seed, must not choose the same ports.
+ELSEWHERE = random.SystemRandom()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports to listen on, again and again if need be.
 
@@ -89,7 +93,7 @@ def free_ports(count: int) -> list[int]:
     """
     found: set[int] = set()
     while len(found) < count:
-        port = random.randrange(*PORTS)
+        port = ELSEWHERE.randrange(*PORTS)
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
