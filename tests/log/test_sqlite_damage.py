@@ -301,7 +301,7 @@ async def test_upkeep_that_fails_is_told(
         await until(lambda: "log_upkeep_recovered" in dict(sqlite.told))
 
 
-# Copies (docs/how-to/backup.md)
+# Copies, as docs/how-to/backup.md says
 
 
 def back_up(source: Path, target: Path) -> None:
