@@ -42,6 +42,9 @@ NoticeCode = Literal[
     "log_gap",
     "log_has_room",
     "log_unavailable",
+    "log_upkeep_failed",
+    "log_upkeep_recovered",
+    "log_wal_damaged",
     "log_write_failed",
     "log_write_recovered",
     # what Kafka does
@@ -105,8 +108,13 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "lost to it. `records` says how many.",
         "log_has_room": "The log can take events again.",
         "log_unavailable": "A worker could not read or write the log; it tries again.",
-        "log_write_failed": "The log cannot be written (a full disk, a locked file, no "
-        "broker): intake answers 503. `error` says why.",
+        "log_upkeep_failed": "Nothing can be deleted from the log, so that it grows: "
+        "`error` says why.",
+        "log_upkeep_recovered": "The log can be tidied again.",
+        "log_wal_damaged": "At the start a part of the WAL (`log.db-wal`) was missing "
+        "or damaged: `bytes` of what was answered 200 are lost. Look at the disk.",
+        "log_write_failed": "The log cannot be written (a full disk, a file that is "
+        "locked or was removed, no broker): intake answers 503. `error` says why.",
         "log_write_recovered": "The log can be written again.",
         "kafka_client": "The Kafka library warned of something; the name is its text "
         "without the values.",

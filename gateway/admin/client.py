@@ -38,15 +38,13 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         path = f"/control/read/{quote(topic, safe='')}?{urlencode(given)}"
         with self._ask(path, timeout_s=None if follow else TIMEOUT_S) as response:
-            while piece := response.readline():
-                yield piece
+            yield from _lines(response)
 
     def replay(self, asked: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
         """Run a replay there, step by step; stopping to listen stops it."""
         body = orjson.dumps(asked)
         with self._ask("/control/replay", timeout_s=None, body=body) as response:
-            while piece := response.readline():
-                yield orjson.loads(piece)
+            yield from map(orjson.loads, _lines(response))
 
     def _ask(
         self, path: str, *, timeout_s: float | None, body: bytes | None = None
@@ -67,8 +65,26 @@ class Client:
         if response.status in (http.client.NOT_FOUND, http.client.BAD_REQUEST):
             raise ConfigError(json.loads(response.read())["message"])
         if response.status != http.client.OK:
-            raise LogError(f"the gateway at {owner['admin']} answers {response.status}")
+            said = _message(response.read())
+            place = f"the gateway at {owner['admin']} answers {response.status}"
+            raise LogError(f"{place}: {said}" if said else place)
         return response
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Each line; LogError where the answer ends before its end."""
+    try:
+        while piece := response.readline():
+            yield piece
+    except (OSError, http.client.HTTPException) as error:
+        raise LogError("the answer broke off: the gateway's log says why") from error
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def running(config: LogConfig) -> Client | None:

@@ -178,17 +178,39 @@ class AdminPort:
             raise web.HTTPNotFound(text=said)
         response = web.StreamResponse()
         response.content_type = "application/x-ndjson"
-        await response.prepare(request)
         waiting = bytearray()
         follow = request.query.get("follow") == "1"
-        async for record in self._log.scan(topic, span, follow=follow):
-            waiting += line(record)
-            if follow or len(waiting) >= CHUNK_BYTES:
-                await response.write(bytes(waiting))
-                waiting.clear()
-        await response.write(bytes(waiting))
+        if follow:
+            await response.prepare(request)
+        try:
+            async for record in self._log.scan(topic, span, follow=follow):
+                waiting += line(record)
+                if follow or len(waiting) >= CHUNK_BYTES:
+                    await self._send(request, response, waiting)
+        except LogError as error:
+            if not response.prepared:
+                raise
+            await self._send(request, response, waiting)
+            self._break_off(request, topic, error)
+            return response
+        await self._send(request, response, waiting)
         await response.write_eof()
         return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, waiting: bytearray
+    ) -> None:
+        """Write what waits; before the first of it an error has a status of its own."""
+        if not response.prepared:
+            await response.prepare(request)
+        await response.write(bytes(waiting))
+        waiting.clear()
+
+    def _break_off(self, request: web.Request, topic: str, error: LogError) -> None:
+        """No status can tell it any more: who reads sees the answer end too soon."""
+        self._notices.say("log_read_failed", topic=topic, error=str(error))
+        if request.transport is not None:
+            request.transport.close()
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
         """Run a replay for as long as the command line listens, a line a step."""

@@ -36,8 +36,9 @@ from gateway.log.kafka.read import read_ranges, record_of, stop_consumer
 from gateway.log.kafka.rebalance import REBALANCE_S, Listener, join, member
 from gateway.log.kafka.settle import Offsets, Settler
 from gateway.log.kafka.wire.borrowed import generation_of, has_ended, trouble_of
-from gateway.log.kafka.wire.client import Trouble, log_error, naming
+from gateway.log.kafka.wire.client import log_error, naming
 from gateway.log.marks import Marks
+from gateway.log.trouble import Trouble
 
 SESSION_S = 10.0  # a worker that is silent for so long loses its partitions
 REVOKE_S = 15.0  # of REBALANCE_S, for what is in flight

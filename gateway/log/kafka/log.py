@@ -28,8 +28,9 @@ from gateway.log.kafka.lanes import UnfitError
 from gateway.log.kafka.marks import Group, decoded
 from gateway.log.kafka.read import bounds, read_span, reader
 from gateway.log.kafka.topics import Topics
-from gateway.log.kafka.wire.client import LibraryLog, Trouble, naming, settings
+from gateway.log.kafka.wire.client import LibraryLog, naming, settings
 from gateway.log.marks import Marks
+from gateway.log.trouble import Trouble
 from gateway.notices import Notice, Say, untold
 from gateway.topics import Declare, declaring
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry
+from gateway.log.sqlite import wal
+from gateway.log.sqlite.files import Files
 from gateway.log.sqlite.lock import Lock
 from gateway.log.sqlite.retention import Upkeep
 from gateway.log.sqlite.tables import Tables
@@ -63,6 +65,12 @@ class Writer:
     ) -> None:
         self.lock: Lock | None = None
         self.last_error = ""
+        self.lost = ""
+        """Why nothing is written any more: a file that was taken away."""
+        self.wal_lost_bytes = 0
+        """What was acknowledged before the start, and cannot be read."""
+        self._files = Files(path)
+        self._looked_at = 0.0
         self._path = path
         self._tables = tables
         self._upkeep = upkeep
@@ -153,6 +161,8 @@ class Writer:
     def _turn(self) -> bool:
         """One transaction of requests, then some upkeep; False at the end."""
         group = self._take(0 if self._upkeep.behind else IDLE_S)
+        if time.monotonic() - self._looked_at >= IDLE_S:
+            self._look()
         if group:
             written = self._write(group)
             with self._free:
@@ -161,14 +171,22 @@ class Writer:
         elif self._closing:
             return False
         try:
-            if self._tables.is_open:
+            if self._tables.is_open and not self.lost:
                 rows = sum(len(request.entries) for request in group)
                 size = sum(request.size for request in group)
                 self._upkeep.run(self._clock(), rows, size)
         except Exception as error:  # noqa: BLE001 -- appends go on, it is tried again
             self._upkeep.behind = False
+            self._upkeep.trouble.failed(self._explain(error))
             self._recover(error)
         return True
+
+    def _look(self) -> None:
+        """Now and then: are the files still there? If they come back, all is well."""
+        self._looked_at = time.monotonic()
+        self.lost = self._files.lost()
+        if self.lost:
+            self._upkeep.behind = False
 
     def _take(self, timeout_s: float) -> Sequence[Request]:
         with self._free:
@@ -179,9 +197,15 @@ class Writer:
 
     def _write(self, group: Sequence[Request]) -> Written:
         """Write a group; when one request's values are unusable, each by itself."""
+        if not self._tables.is_open:
+            self._look()  # what is opened again must be what was open
+        if self.lost:  # the connection stays: what it holds is nowhere else
+            self.last_error = self.lost
+            return Written(group, dict.fromkeys(group, self.lost), set())
         try:
             if not self._tables.is_open:
                 self._tables.open()
+                self._files.note()
             grown = self._tables.write(group, int(self._clock() * 1000))
         except Exception as error:  # noqa: BLE001 -- this thread must not die
             store = isinstance(error, (sqlite3.Error, OSError))
@@ -197,6 +221,7 @@ class Writer:
         """Start the next transaction with a new connection; what went wrong."""
         with suppress(sqlite3.Error):
             self._tables.abandon()
+        self._files.closed()
         self.last_error = str(self._explain(error))
         return self.last_error
 
@@ -211,7 +236,10 @@ class Writer:
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = Lock(self._path)
+        before = wal.look(self._path)
         self._tables.open()
+        self.wal_lost_bytes = wal.lost_bytes(self._path, before)
+        self._files.note()
         self._upkeep.run(self._clock())  # a log that was full still is
 
     def _close(self) -> None:

@@ -12,8 +12,17 @@ from typing import Protocol
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record, Span
 from gateway.log.marks import Marks
-from gateway.log.sqlite.read import CHUNK_RECORDS, Ranges, Reader, offset_at, read
+from gateway.log.sqlite.read import (
+    CHUNK_RECORDS,
+    Chunk,
+    Ranges,
+    Reader,
+    offset_at,
+    read,
+)
 from gateway.log.sqlite.tables import Topic
+from gateway.log.trouble import Trouble
+from gateway.notices import Say
 
 
 class Settle(Protocol):
@@ -57,9 +66,10 @@ class SqliteSubscription:
     """``contract.Subscription`` on SQLite: a place in a topic and a group's marks."""
 
     def __init__(
-        self, topic: Topic, group: str, reader: Reader, settle: Settle
+        self, topic: Topic, group: str, reader: Reader, settle: Settle, say: Say
     ) -> None:
         self.bell = Bell()
+        self.reading = Trouble(say, "log_read_failed", "log_read_recovered")
         # Nobody else can be a member of a group here: neither is ever called.
         self.on_revoke: Callable[[], Awaitable[None]] | None = None
         self.on_overdue: Callable[[], None] | None = None
@@ -83,17 +93,22 @@ class SqliteSubscription:
             return []
         end = self._topic.next
         ranges = list(self._marks.unsettled(self._place, end))
-        chunk = await self._reader.ask(
-            partial(
-                read,
-                topic=(self._topic.id, self._topic.name),
-                ranges=ranges,
-                limit=limit,
-            )
-        )
+        chunk = await self._read(ranges, limit)
         self._place = chunk.next
         self._gaps += chunk.gaps
         return chunk.records
+
+    async def _read(self, ranges: Ranges, limit: int) -> Chunk:
+        topic = self._topic.id, self._topic.name
+        question = partial(read, topic=topic, ranges=ranges, limit=limit)
+        try:
+            chunk = await self._reader.ask(question)
+        except LogError as error:
+            if not self.bell.closed:
+                self.reading.failed(error)
+            raise
+        self.reading.passed()
+        return chunk
 
     async def settle(
         self, records: Sequence[Record], entries: Sequence[Entry] = ()
@@ -122,10 +137,8 @@ class SqliteSubscription:
         """Read from the ``limit``-th newest settled offset up, a chunk at a time."""
         del partitions  # there is one
         ranges = self._marks.newest(self._topic.first, limit)
-        topic = self._topic.id, self._topic.name
         while ranges:
-            question = partial(read, topic=topic, ranges=ranges, limit=CHUNK_RECORDS)
-            chunk = await self._reader.ask(question)
+            chunk = await self._read(ranges, CHUNK_RECORDS)
             for record in chunk.records:
                 yield record
             ranges = [

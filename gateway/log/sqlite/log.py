@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.log.sqlite.read import Ranges, Reader
 from gateway.log.sqlite.retention import Keeping, Upkeep
 from gateway.log.sqlite.rows import weigh
 from gateway.log.sqlite.tables import Tables, Topic
+from gateway.log.trouble import Trouble
 from gateway.notices import NoticeCode, Say, untold
 
 OFFSET_BYTES = 32  # what a settled offset holds while it waits: an estimate
@@ -57,12 +59,15 @@ class SqliteLog:
         self._waiting_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._bells: defaultdict[str, set[Bell]] = defaultdict(set)
+        self._reading: dict[tuple[str, str], Trouble] = {}
         self._closed = False
         self._failing = False
 
     async def open(self, topics: Iterable[str]) -> None:
         """Start the threads and make the topics that are missing."""
         await self._writer.start()
+        if lost := self._writer.wal_lost_bytes:
+            self._tell("log_wal_damaged", path=f"{self._path}-wal", bytes=lost)
         self._reader = Reader(self._path)
         try:
             if missing := set(topics) - self._tables.topics.keys():
@@ -83,8 +88,11 @@ class SqliteLog:
 
     @property
     def weaknesses(self) -> Sequence[str]:
-        """None: a file is as safe as its disk."""
-        return ()
+        """What was lost before the start; else a file is as safe as its disk."""
+        if not (lost := self._writer.wal_lost_bytes):
+            return ()
+        said = "was damaged at the start: of what was answered 200 are lost"
+        return (f"{self._path}-wal {said} {lost} bytes",)
 
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
@@ -107,12 +115,15 @@ class SqliteLog:
         subscribed.add((topic, group))
         try:
             await self._submit(group=(topic, group))
+            say = partial(self._tell, topic=topic, group=group)
             subscription = SqliteSubscription(
-                self._tables.topics[topic], group, reader, self._settle
+                self._tables.topics[topic], group, reader, self._settle, say
             )
+            self._reading[topic, group] = subscription.reading
             with self._hearing(topic, subscription.bell):
                 yield subscription
         finally:
+            self._reading.pop((topic, group), None)
             subscribed.discard((topic, group))
 
     async def scan(
@@ -133,9 +144,15 @@ class SqliteLog:
         return [_state(topic) for topic in sorted(known, key=lambda topic: topic.name)]
 
     async def ping(self) -> None:
-        """Write a row, so that a full or read-only disk is noticed."""
+        """Write a row, so that a full or read-only disk is noticed.
+
+        A topic that a worker cannot read is the whole log's trouble: it is damaged.
+        """
         if self._upkeep.full:
             raise self._full()
+        for (topic, group), reading in self._reading.items():
+            if reading.error is not None:
+                raise LogError(f"{group} cannot read {topic}: {reading.error}")
         await self._submit()
 
     async def close(self) -> None:

@@ -87,7 +87,7 @@ class Reader:
                 try:
                     answer = question(self._connected())
                 except Exception as failure:  # noqa: BLE001 -- told to whoever asked
-                    error = LogError(f"{self._path}: {failure}")
+                    error = LogError(f"{self._path}: {_said(failure)}")
                     with suppress(sqlite3.Error):
                         self._close()
             self._tell(future, answer, error)
@@ -106,7 +106,10 @@ class Reader:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = sqlite3.connect(
-                self._path, timeout=BUSY_S, isolation_level=None
+                f"{self._path.as_uri()}?mode=rw",  # a file that is gone is not made
+                uri=True,
+                timeout=BUSY_S,
+                isolation_level=None,
             )
             self._connection.execute("PRAGMA query_only = ON")
         return self._connection
@@ -115,6 +118,18 @@ class Reader:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _said(failure: Exception) -> str:
+    """What went wrong, and what helps where the file itself is damaged."""
+    codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
+    if code in codes or isinstance(failure, ValueError | IndexError):
+        return (
+            f"{failure}: the file is damaged; stop the gateway, then restore a backup, "
+            "or save what can be read with sqlite3's .recover"
+        )
+    return str(failure)
 
 
 def read(

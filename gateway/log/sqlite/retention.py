@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from gateway.log.marks import Marks
 from gateway.log.sqlite.clock import Clock
 from gateway.log.sqlite.tables import Tables, Topic
+from gateway.log.trouble import Trouble
 from gateway.notices import Say
 from gateway.topics import Declare
 
@@ -58,6 +59,7 @@ class Upkeep:
         self._keeping = keeping
         self._declared = keeping.declared
         self._tell = tell
+        self.trouble = Trouble(tell, "log_upkeep_failed", "log_upkeep_recovered")
         self._clock = Clock(tell, steady)
         self._age_checked_at = float("-inf")
         self._looked_at = float("-inf")
@@ -80,6 +82,7 @@ class Upkeep:
             self.behind = self._step(now, ages=ages)
             if not self.behind:
                 break
+        self.trouble.passed()
 
     def look_now(self) -> None:
         """Have the next ``run`` look, whatever was written since the last."""

@@ -274,6 +274,7 @@ class Tables:
         elif version != SCHEMA_VERSION:
             message = f"is of version {version}, this gateway knows {SCHEMA_VERSION}"
             raise sqlite3.DatabaseError(message)
+        connection.execute("PRAGMA journal_mode = WAL")  # a VACUUM INTO has none
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from gateway.config import LogConfig
 from gateway.errors import ConfigError, LogError
 from gateway.log.kafka.wire.borrowed import LIBRARY
-from gateway.notices import Notice, NoticeCode, Say
+from gateway.notices import Notice
 
 METADATA_AGE_MS = 30_000  # how soon a changed cluster is seen when nothing fails
 BACKOFF_MS = 100
@@ -79,27 +79,6 @@ def log_error(place: str, error: BaseException | None) -> LogError:
     text = (str(error) or type(error).__name__)[:300]
     remedy = next((r for kind, r in REMEDIES.items() if isinstance(error, kind)), "")
     return LogError(f"kafka: {place}: {text}" + (f"; {remedy}" if remedy else ""))
-
-
-class Trouble:
-    """What fails again and again: told when it begins, and when it has passed."""
-
-    def __init__(self, say: Say, failed: NoticeCode, recovered: NoticeCode) -> None:
-        self._say, self._codes = say, (failed, recovered)
-        self.error: str | None = None
-        """What is wrong now."""
-
-    def failed(self, error: LogError) -> None:
-        """It failed, perhaps again; the newest cause is kept."""
-        if self.error is None:
-            self._say(self._codes[0], error=str(error))
-        self.error = str(error)
-
-    def passed(self) -> None:
-        """It worked."""
-        if self.error is not None:
-            self.error = None
-            self._say(self._codes[1])
 
 
 @contextmanager
