@@ -45,7 +45,9 @@ async def test_what_was_polled_waits_until_the_past_of_new_partitions_is_known(
         async with bench.running(crm, log=log) as worker:
             await wait_until(lambda: log.asked["poll"] >= 1)
             log.away = "remember"
-            worker._held.go_on(frozenset(), frozenset({0}))  # as a rebalance does
+            worker._run.rebalance.end(
+                frozenset(), frozenset({0})
+            )  # as a rebalance does
             await bench.log.append([entry(number, "u") for number in range(3)])
             await wait_until(lambda: log.asked["remember"] >= 3)
             assert crm.got == []

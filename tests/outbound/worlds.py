@@ -21,6 +21,7 @@ from gateway.log.contract import Entry, Record
 from gateway.log.marks import Marks
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from gateway.outbound.clock import Clock
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -29,7 +30,6 @@ from gateway.outbound.contract import (
     Takes,
     Verdict,
 )
-from gateway.outbound.held import Clock
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker
 
