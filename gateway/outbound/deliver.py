@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.log.contract import Record
 from gateway.metrics import Histogram
-from gateway.outbound.attempt import deliver
+from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.bells import happens
 from gateway.outbound.breaker import Probe
 from gateway.outbound.contract import (
@@ -116,8 +116,9 @@ class Senders:
         verdicts = await deliver(
             self._destination,
             deliveries,
-            # twice for each: a batch that is refused is sent in parts
-            timeout_s=self._delivery.timeout_s * 2 * len(deliveries),
+            timeout_s=bound_s(
+                self._destination.takes, self._delivery.timeout_s, len(deliveries)
+            ),
             under_way=run.flights.deadlines,
         )
         now_s = self._clock.monotonic()

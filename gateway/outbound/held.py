@@ -13,15 +13,12 @@ from gateway.log.contract import Record
 from gateway.outbound.bells import Alarm, Idle, happens
 from gateway.outbound.breaker import Breaker, Probe
 from gateway.outbound.clock import Clock
-from gateway.outbound.contract import Takes
+from gateway.outbound.contract import EVENT_BYTES, Takes
 from gateway.outbound.flights import Flights
 from gateway.outbound.lane import Pending, lane_of
 from gateway.outbound.lanes import Lanes
 
-PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
-PENDING_BYTES = 67_108_864
-PENDING_RUNS = 400
-EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
+PENDING_RUNS = 400  # gaps in what is settled (DESIGN 5.5): the marks hold as many
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
 PRESSED_EVENTS = 16  # given up at once, and of as many: at most
@@ -50,6 +47,7 @@ class Held:
             lane_of(takes, config.order),
             events=takes.batch_events,
             size=takes.batch_bytes,
+            linger_s=takes.linger_s,
             senders=flights.senders,
         )
         self._paused = config.paused
@@ -57,13 +55,14 @@ class Held:
         self._flights = flights
         self._alarm = alarm
         self._clock = clock
-        self._runs = runs  # gaps in what is settled: the log remembers each
+        self._runs = runs
+        self._hold = takes.hold_events, takes.hold_bytes
         self._events = 0
         self._size = 0
         self._idle = Idle()
         self._room_news = asyncio.Event()
         ahead = 2 * flights.senders * takes.batch_events
-        self._enough = min(ahead, PENDING_EVENTS // 2)
+        self._enough = min(ahead, takes.hold_events // 2)
 
     @property
     def events(self) -> int:
@@ -110,8 +109,11 @@ class Held:
         self._size -= sum(len(record.value) for record in records)
 
     def take(self, now_s: float) -> list[Pending]:
-        """What goes next while the breaker is closed."""
-        return self._lanes.take(now_s)
+        """What goes next while the breaker is closed; what lingers has an alarm."""
+        batch = self._lanes.take(now_s)
+        if not batch and (until_s := self._lanes.lingers_until_s()) is not None:
+            self._alarm.set(until_s)
+        return batch
 
     def take_newest(self, now_s: float, *, since_s: float) -> list[Pending]:
         """Somebody who has not failed and came after ``since_s``: the last of them."""
@@ -187,7 +189,7 @@ class Held:
 
     def _free(self, spare: int = SPARE) -> int:
         """How many events fit within the bounds, less a part to spare."""
-        events, size, runs = PENDING_EVENTS, PENDING_BYTES, PENDING_RUNS
+        (events, size), runs = self._hold, PENDING_RUNS
         if spare:
             events -= events // spare
             size -= size // spare
@@ -249,10 +251,12 @@ class Held:
         if self._breaker.closed:
             self._lanes.wake(now_s)
 
-    def next_due_s(self) -> float:
+    def next_due_s(self, now_s: float) -> float:
         """When one that waits may start, while the breaker is closed; or infinity."""
-        due_s = self._lanes.next_due_s
-        return float("inf") if due_s is None else due_s
+        due_s, until_s = self._lanes.next_due_s, self._lanes.lingers_until_s()
+        if until_s is None or until_s <= now_s:
+            return float("inf") if due_s is None else due_s
+        return until_s if due_s is None else min(due_s, until_s)
 
     def next_probe_s(self) -> float:
         """When an open breaker may be probed next; infinity when it takes news."""

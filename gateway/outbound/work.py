@@ -250,7 +250,7 @@ async def tend(run: Run) -> None:
 
 def _alarms(run: Run, now_s: float) -> Iterator[float]:
     if run.breaker.closed:
-        yield run.held.next_due_s()
+        yield run.held.next_due_s(now_s)
         return
     for at_s in (run.held.next_probe_s(), run.trouble.open_again_at_s):
         if at_s > now_s:

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from gateway.outbound import held, poll
-from gateway.outbound.contract import (
-    Delivered,
-    Rejected,
-    Retry,
-)
+from gateway.outbound import poll
+from gateway.outbound.contract import Delivered, Rejected, Retry, Takes
+
+FEW = Takes(types=frozenset({"identify"}), hold_events=10)
 
 
 async def test_a_log_that_is_away_is_waited_for_and_nothing_is_lost(
@@ -86,10 +84,8 @@ async def test_at_the_bound_the_longest_blocked_is_given_up_and_the_rest_goes_on
     bench: Any,
     recorder: Any,
     entry: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     crm.answer = lambda each: (
         Retry("503", status=503) if each.event.key.startswith("bad") else Delivered(200)
     )
@@ -116,10 +112,8 @@ async def test_a_slow_destination_is_no_reason_to_give_anything_up(
     recorder: Any,
     entry: Any,
     wait_until: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     async with bench.open():
         await bench.log.append([entry(n, f"u{n}") for n in range(100)])
         crm.gate.clear()
@@ -136,10 +130,8 @@ async def test_a_busy_person_is_no_reason_to_give_up_another_s_event(
     recorder: Any,
     entry: Any,
     wait_until: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     crm.answer = lambda each: (
         Retry("503", status=503) if each.event.key == "bad" else Delivered(200)
     )
