@@ -263,7 +263,7 @@ class Lanes:
 
     def put_back(self, batch: Sequence[Pending]) -> None:
         """These events were not tried after all: they may start, and first."""
-        for pending in batch:
+        for pending in reversed(batch):
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
             if not lane.flying:

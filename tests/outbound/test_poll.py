@@ -1,5 +1,6 @@
 """What a worker holds: bounds, pauses, a log that is away."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -123,6 +124,32 @@ async def test_a_slow_destination_is_no_reason_to_give_anything_up(
             crm.gate.set()
             await bench.settled(100)
         assert set((await bench.kinds()).values()) == {"delivered"}
+
+
+async def test_while_a_settle_is_under_way_nothing_is_given_up_for_room(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, slow_to_settle: Any
+) -> None:
+    """Six are blocked and four are about to go: that is room enough."""
+    crm = recorder(FEW)
+    crm.answer = lambda each: (
+        Retry("503", status=503) if each.event.key.startswith("bad") else Delivered(200)
+    )
+    async with bench.open():
+        slow = slow_to_settle(bench.log)
+        users = [f"u{n}" for n in range(4)] + [f"bad{n}" for n in range(6)]
+        users += [f"u{n}" for n in range(4, 20)]
+        await bench.log.append([entry(n, user) for n, user in enumerate(users)])
+        async with bench.running(
+            crm, log=slow, concurrency=10, retry_base_s=30.0, retry_cap_s=30.0
+        ) as worker:
+            await wait_until(lambda: len(crm.got) == 10)
+            for _ in range(20):
+                await asyncio.sleep(0)  # whatever the poller does about it
+            assert worker.state()["pending"] == 10
+            slow.open.set()
+            await bench.settled(20)
+        assert set((await bench.kinds()).values()) == {"delivered"}
+        assert bench.notices.counts["pressure"] == 0
 
 
 async def test_a_busy_person_is_no_reason_to_give_up_another_s_event(
