@@ -68,10 +68,6 @@ class Upkeep:
             if not self.behind:
                 break
 
-    def look_now(self) -> None:
-        """Have the next ``run`` look, whatever was written since the last."""
-        self._looked_at = float("-inf")
-
     def _is_due(self, now: float) -> bool:
         return (
             self.behind
