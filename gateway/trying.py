@@ -16,7 +16,7 @@ from gateway.event import Event, Json, Origin, iso
 from gateway.inbound.doors import file
 from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
-from gateway.outbound.attempt import deliver
+from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
 from gateway.outbound.gate import Gate
 from gateway.outbound.reach import Reach
@@ -121,7 +121,10 @@ async def sent(
         made = configured.open(AiohttpSend(session, timeout_s=timeout_s))
         try:
             (verdict,) = await deliver(
-                made, [prepared], timeout_s=2 * timeout_s, under_way=set()
+                made,
+                [prepared],
+                timeout_s=bound_s(made.takes, timeout_s, 1),
+                under_way=set(),
             )
         finally:
             await made.close()

@@ -60,5 +60,7 @@ def _takes(takes: Any) -> str:
         "none": "events in no order",
     }[takes.order]
     batch = f"up to {takes.batch_events:,} at once" if takes.batch_events > 1 else ""
-    said = ", ".join(part for part in (f"takes {types}", order, batch) if part)
+    linger = f"waits {takes.linger_s:g} s for more" if takes.linger_s else ""
+    parts = f"takes {types}", order, batch, linger
+    said = ", ".join(part for part in parts if part)
     return said[:1].upper() + said[1:] + ".\n"

@@ -8,9 +8,31 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import get_args
 
-from gateway.outbound.contract import Delivery, Destination, Retry, Verdict, bug
+from gateway.outbound.contract import (
+    Delivery,
+    Destination,
+    Retry,
+    Takes,
+    Verdict,
+    bug,
+)
 
 VERDICTS = frozenset(get_args(Verdict))
+
+
+def bound_s(takes: Takes, timeout_s: float, events: int) -> float:
+    """Seconds that an attempt at so many events may take; ``timeout_s``: a request.
+
+    What the type declares, else: two requests for what is sent, and two more each time
+    a batch is halved on the way to one bad event. A batch of many bad ones may want
+    more requests (two for each), but hardly the full time for each; where it does, the
+    attempt ends here, and each event is tried alone next. One lane cannot do that: a
+    type that is sent ``in_order`` and halves its batches should declare its own.
+    """
+    if takes.attempt_timeout_s is not None:
+        return max(takes.attempt_timeout_s, timeout_s)
+    halvings = (events - 1).bit_length()
+    return timeout_s * (2 + 2 * halvings)
 
 
 async def deliver(
@@ -23,28 +45,44 @@ async def deliver(
     """One verdict per event, whatever the destination does; in bounded time.
 
     ``timeout_s`` is a second line: a destination has its own. While it is ``under_way``
-    its deadline can be brought forward. A batch that raises is
-    sent again event by event, so that the one at fault is found.
+    its deadline can be brought forward. A batch that raises is sent again event by
+    event, in as much time again for all of them, so that the one at fault is found.
     """
+    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(timeout_s) as deadline:
+        until_s = loop.time() + timeout_s
+        return await _attempt(destination, deliveries, until_s, under_way)
+    except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
+        if len(deliveries) == 1:
+            return [bug("deliver", error)]
+    until_s = loop.time() + timeout_s
+
+    async def alone(delivery: Delivery) -> Sequence[Verdict]:
+        try:
+            return await _attempt(destination, [delivery], until_s, under_way)
+        except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
+            return [bug("deliver", error)]
+
+    return await one_by_one(deliveries, alone)
+
+
+async def _attempt(
+    destination: Destination,
+    deliveries: Sequence[Delivery],
+    until_s: float,
+    under_way: set[asyncio.Timeout],
+) -> Sequence[Verdict]:
+    """One verdict per event, by then; raises what the destination raises."""
+    try:
+        async with asyncio.timeout_at(until_s) as deadline:
             under_way.add(deadline)
             try:
                 verdicts = await destination.deliver(deliveries)
             finally:
                 under_way.discard(deadline)
-        return _checked(deliveries, verdicts)
     except TimeoutError:
         return [Retry("TimeoutError")] * len(deliveries)
-    except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
-        if len(deliveries) == 1:
-            return [bug("deliver", error)]
-    return await one_by_one(
-        deliveries,
-        lambda delivery: deliver(
-            destination, [delivery], timeout_s=timeout_s, under_way=under_way
-        ),
-    )
+    return _checked(deliveries, verdicts)
 
 
 def _checked(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from gateway.errors import place_of
+from gateway.errors import ConfigError, place_of
 from gateway.event import Event, EventType, Json
 
 
@@ -103,6 +103,7 @@ class Place(NamedTuple):
     appended_at_ms: int
 
 
+EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
 NO_OPTIONS: Mapping[str, Json] = {}
 
 
@@ -123,17 +124,36 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takes:
-    """What the worker must know of a destination type; declared once, as data."""
+    """What the worker must know of a destination type; declared once, as data.
+
+    ConfigError for bounds that hold less than two batches: one flies, one is filled.
+    """
 
     types: frozenset[EventType]
     batch_events: int = 1
     batch_bytes: int = 1_000_000
+    linger_s: float = 0.0
+    """So long a batch that is not full waits for more, from its first event on."""
     same_key: Literal["one", "in_order"] = "one"  # what a batch may hold (DESIGN 5.2)
     order: Order = "person"
     concurrency: int | None = None  # an upper bound; None: what the config says
+    hold_events: int = 10_000
+    """What a worker holds at most (DESIGN 5.5), in events and in their bytes."""
+    hold_bytes: int = 67_108_864
+    attempt_timeout_s: float | None = None
+    """An attempt, all its requests, takes no longer; None: by the config's timeout."""
     safe_options: frozenset[str] = frozenset()
     spelling: Spelling | None = None  # whatever the config says; None: as it says
     sees_suppressed: bool = False  # it is who decides on them (DESIGN §7)
+
+    def __post_init__(self) -> None:
+        """A worker that could not fill a batch would wait for ever."""
+        if self.hold_events < 2 * self.batch_events:
+            raise ConfigError("hold_events must be two batches at least")
+        if self.hold_bytes < 2 * max(self.batch_bytes, EVENT_BYTES):
+            raise ConfigError(
+                "hold_bytes must be two batches, and two events, at least"
+            )
 
 
 @runtime_checkable

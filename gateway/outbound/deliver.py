@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.config import DeliveryConfig
 from gateway.log.contract import Record
-from gateway.metrics import Histogram, Metrics
-from gateway.outbound.attempt import deliver
+from gateway.metrics import Histogram
+from gateway.outbound.attempt import bound_s, deliver
+from gateway.outbound.bells import happens
 from gateway.outbound.breaker import Probe
 from gateway.outbound.contract import (
     Delivered,
@@ -26,14 +26,13 @@ from gateway.outbound.contract import (
     Verdict,
 )
 from gateway.outbound.gate import Gate
-from gateway.outbound.held import KEPT, Held, happens
 from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
+from gateway.outbound.run import Run
 from gateway.outbound.settle import given_up, outcome_of
 
 SLOW_S = 1.0  # a failure that took longer cost a sender its time
-SLOW_FOR_S = 60.0  # so long after it some senders are kept for those who came last
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
@@ -42,43 +41,36 @@ QUIET_EVENTS = 100  # events without a request until the loop may do something e
 class Senders:
     """What the senders of one run share; ``send`` is the life of each."""
 
-    def __init__(
-        self,
-        held: Held,
-        destination: Destination,
-        gate: Gate,
-        delivery: DeliveryConfig,
-        metrics: Metrics,
-    ) -> None:
-        self._held = held
+    def __init__(self, run: Run, destination: Destination, gate: Gate) -> None:
+        self._run = run
+        self._held = run.held
+        self._breaker = run.breaker
+        self._clock = run.clock
         self._destination = destination
         self._gate = gate
-        self._delivery = delivery
-        self._rate = Rate(delivery.rate)
-        self._steady = held.senders - held.senders // KEPT
-        self._kept = 0  # senders under way that are kept for those who came last
-        self._attempts = metrics.attempts
-        self._seconds = metrics.delivery_seconds.setdefault(held.name, Histogram())
+        self._delivery = run.config.delivery
+        self._rate = Rate(self._delivery.rate)
+        self._attempts = run.metrics.attempts
+        seconds = run.metrics.delivery_seconds
+        self._seconds = seconds.setdefault(run.name, Histogram())
 
     async def send(self) -> None:
         """Take, attempt, settle; until told to stop, between two batches."""
-        held, quiet = self._held, 0
-        while not held.stop.is_set():
-            kept = held.flying - self._kept >= self._steady and held.is_slow()
+        held, flights, quiet = self._held, self._run.flights, 0
+        while not self._run.stop.is_set():
+            kept = flights.keeps_the_next()
             batch, probe = self._take(newest=kept)
             if not batch:
                 await held.wait_for_work()
                 continue
             held.nudge_poller()
-            held.flying += 1
-            self._kept += kept
+            flights.take_off(kept=kept)
             try:
                 tried = await self._attempt(batch, probe)
                 if tried:
-                    await held.settler.durable()
+                    await self._run.settler.durable()
             finally:
-                self._kept -= kept
-                held.landed()
+                flights.land(kept=kept)
             if tried:
                 quiet = 0
             elif (quiet := quiet + len(batch)) > QUIET_EVENTS:
@@ -90,50 +82,52 @@ class Senders:
 
         ``newest``: this sender is kept for those who came last.
         """
-        held, now_s = self._held, self._held.clock.monotonic()
-        if held.halted:
+        held, now_s = self._held, self._clock.monotonic()
+        if self._run.rebalance.halted:
             return [], None
         since_s = now_s - NEWEST_S
-        if held.breaker.closed:
+        if self._breaker.closed:
             if newest:
-                return held.lanes.take_newest(now_s, since_s=since_s), None
-            return held.lanes.take(now_s), None
+                return held.take_newest(now_s, since_s=since_s), None
+            return held.take(now_s), None
         probe = held.may_probe()
         if probe is None:
             return [], None
         if newest and probe == "new":
-            batch = held.lanes.take_newest(now_s, since_s=since_s)
+            batch = held.take_newest(now_s, since_s=since_s)
         else:
-            batch = held.take_probe(probe)
+            batch = held.take_probe(probe, now_s)
         if batch:
-            held.breaker.probing(probe, now_s)
+            self._breaker.probing(probe, now_s)
             held.wake_senders()  # the next probe may be due, or has a time
         return batch, probe
 
     async def _attempt(self, batch: Sequence[Pending], probe: Probe | None) -> bool:
         """One attempt at a batch; True when a request was made."""
-        held = self._held
+        run, held = self._run, self._held
         pending, deliveries = self._prepare(batch, probe)
         if not deliveries:
             return False
-        wait_s = self._rate.take(len(deliveries), held.clock.monotonic())
-        if wait_s and await happens(held.stop, wait_s):
-            held.lanes.put_back(pending)
+        wait_s = self._rate.take(len(deliveries), self._clock.monotonic())
+        if wait_s and await happens(run.stop, wait_s):
+            held.put_back(pending)
             return False
         started_s = self._start(pending)
         verdicts = await deliver(
             self._destination,
             deliveries,
-            # twice for each: a batch that is refused is sent in parts
-            timeout_s=self._delivery.timeout_s * 2 * len(deliveries),
-            under_way=held.under_way,
+            timeout_s=bound_s(
+                self._destination.takes, self._delivery.timeout_s, len(deliveries)
+            ),
+            under_way=run.flights.deadlines,
         )
-        now_s = held.clock.monotonic()
-        self._seconds.observe(now_s - started_s, len(verdicts))
-        if now_s - started_s >= SLOW_S and any(isinstance(v, Retry) for v in verdicts):
-            held.slow_until_s = now_s + SLOW_FOR_S
+        now_s = self._clock.monotonic()
+        took_s = now_s - started_s
+        self._seconds.observe(took_s, len(verdicts))
+        if took_s >= SLOW_S and any(isinstance(each, Retry) for each in verdicts):
+            run.flights.hung(now_s)
         believed = self._tell_breaker(pending, verdicts, now_s, probe)
-        if len(pending) > 1 and not held.lanes.alone:
+        if len(pending) > 1 and not held.alone:
             longest_s = self._delivery.probe_every_s
             verdicts = [_in_company(verdict, longest_s) for verdict in verdicts]
         for each, verdict in zip(pending, verdicts, strict=True):
@@ -157,7 +151,7 @@ class Senders:
                 continue
             end = prepared.end
             if isinstance(end, Rejected):
-                self._note_failure([end], self._held.clock.monotonic())
+                self._note_failure([end], self._clock.monotonic())
             self._end(pending, end)
         if probe is not None and not going:
             self._probe_said_nothing(probe)
@@ -165,14 +159,10 @@ class Senders:
 
     def _start(self, batch: Sequence[Pending]) -> float:
         """Count the attempt; the time it starts."""
-        held = self._held
-        now_s, now_ms = held.clock.monotonic(), held.clock.wall_ms()
+        now_s, now_ms = self._clock.monotonic(), self._clock.wall_ms()
+        age_from_s = now_s - self._breaker.open_s(now_s)
         for pending in batch:
-            pending.attempts += 1
-            pending.last_attempt_ms = now_ms
-            if pending.first_attempt_ms is None:
-                pending.first_attempt_ms = now_ms
-                pending.age_from_s = now_s - held.breaker.open_s(now_s)
+            pending.attempt(now_ms, age_from_s)
         return now_s
 
     def _judge(
@@ -182,7 +172,7 @@ class Senders:
 
         A rejection that is not believed waits, as a failure does.
         """
-        attempts, name = self._attempts, self._held.name
+        attempts, name = self._attempts, self._run.name
         match verdict:
             case Delivered():
                 attempts[name, "delivered"] += 1
@@ -203,36 +193,34 @@ class Senders:
     def _end(self, pending: Pending, end: Outcome | Rejected) -> None:
         if isinstance(end, Rejected):
             if end.reason == "bug":
-                self._held.post("bug", end.detail)
+                self._run.post("bug", end.detail)
             end = outcome_of(end)
-        self._held.lanes.done([pending])
-        self._held.end(pending, end)
+        self._held.done(pending)
+        self._run.end(pending, end)
 
     def _retry(self, pending: Pending, verdict: Retry, now_s: float) -> None:
         """Wait for the next attempt; give up at max_age (an open breaker halts it).
 
         Whatever was asked for, the last attempt is when max_age is over.
         """
-        held, delivery = self._held, self._delivery
+        delivery = self._delivery
         left_s = self._left_s(pending, now_s)
-        if left_s <= 0 and held.breaker.closed:
+        if left_s <= 0 and self._breaker.closed:
             self._end(pending, given_up("max_age", verdict))
             return
-        pending.last = verdict
+        pending.failed(verdict)
         due_s = now_s + delay_s(
             pending.attempts,
             base_s=delivery.retry_base_s,
             cap_s=min(delivery.retry_cap_s, max(left_s, 0.0)),
             after_s=verdict.after_s and min(verdict.after_s, max(left_s, 0.0)),
-            chance=held.clock.chance(),
+            chance=self._clock.chance(),
         )
-        held.lanes.retry([pending], due_s)
-        held.set_alarm(due_s)
-        held.nudge_poller()
+        self._held.retry(pending, due_s)
 
     def _left_s(self, pending: Pending, now_s: float) -> float:
         """Until max_age, by the clock that stands still while the breaker is open."""
-        age_s = now_s - self._held.breaker.open_s(now_s) - pending.age_from_s
+        age_s = now_s - self._breaker.open_s(now_s) - pending.age_from_s
         return self._delivery.max_age_s - age_s
 
     def _tell_breaker(
@@ -247,7 +235,7 @@ class Senders:
         One that is full believes them: there is no place where they could wait. Bugs of
         ours, and what needed no request, say nothing.
         """
-        breaker, was_closed = self._held.breaker, self._held.breaker.closed
+        breaker, was_closed = self._breaker, self._breaker.closed
         if breaker.calm and ONLY_DELIVERED.issuperset(map(type, verdicts)):
             return True
         self._note_failure(verdicts, now_s)
@@ -255,7 +243,7 @@ class Senders:
         believed = True
         if served:
             breaker.delivered(now_s, served, beside=[*retried, *rejected])
-            self._held.lanes.somebody_was_served(wake=not was_closed)
+            self._held.somebody_was_served(wake=not was_closed)
         elif retried:
             retries = [verdict for verdict in verdicts if isinstance(verdict, Retry)]
             breaker.failed(
@@ -280,25 +268,24 @@ class Senders:
         """One of a batch is enough: what failed is shown, and said if it is news."""
         for verdict in verdicts:
             if isinstance(verdict, (Retry, Rejected)):
-                at_ms = self._held.clock.wall_ms()
-                self._held.trouble.failed(verdict, now_s, at_ms)
+                at_ms = self._clock.wall_ms()
+                self._run.trouble.failed(verdict, now_s, at_ms)
                 return
 
     def _probe_said_nothing(self, probe: Probe) -> None:
         """Another may go at once."""
-        self._held.breaker.probe_said_nothing(probe, self._held.clock.monotonic())
+        self._breaker.probe_said_nothing(probe, self._clock.monotonic())
         self._held.wake_senders()
 
     def _on_breaker(self, *, was_closed: bool) -> None:
-        held = self._held
-        held.tell_breaker()
-        if not held.breaker.closed:
-            held.alarm.set()
-            held.nudge_poller()
+        self._run.tell_breaker()
+        if not self._breaker.closed:
+            self._run.alarm.ring()
+            self._held.nudge_poller()
         elif not was_closed:
-            held.alarm.set()
-            held.wake_senders()
-            held.nudge_poller()
+            self._run.alarm.ring()
+            self._held.wake_senders()
+            self._held.nudge_poller()
 
 
 def _told_apart(

@@ -1,205 +1,177 @@
-"""What one run of a worker holds, and who waits for news of it.
+"""The pending events of a run, polled and not yet settled: what may come, what may go.
 
-The poller adds, the senders take, the settler lets go; the bell of each is rung here,
-so that nobody looks in vain and nothing is forgotten. One object per run of one
-destination: a run that ended by a bug leaves nothing behind for the next.
+Lanes say what could start, the breaker what may, and bounds what there is room for. Who
+waits for news of it (the poller, idle senders, the timer) is woken here, so that nobody
+looks in vain and nothing is forgotten.
 """
 
 import asyncio
-import random
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from gateway.config import DestinationConfig
-from gateway.log.contract import Record, Subscription
-from gateway.metrics import Metrics
-from gateway.notices import Notice, NoticeCode, Notices
-from gateway.outbound.breaker import FAILING_KEYS, Breaker, Probe
-from gateway.outbound.contract import Outcome, Takes
-from gateway.outbound.failure import Trouble
+from gateway.log.contract import Record
+from gateway.outbound.bells import Alarm, Idle, happens
+from gateway.outbound.breaker import Breaker, Probe
+from gateway.outbound.clock import Clock
+from gateway.outbound.contract import EVENT_BYTES, Takes
+from gateway.outbound.flights import Flights
 from gateway.outbound.lane import Pending, lane_of
 from gateway.outbound.lanes import Lanes
-from gateway.outbound.seen import Seen
-from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
-PENDING_EVENTS = 10_000  # DESIGN 5.5: what a worker holds at most
-PENDING_BYTES = 67_108_864
-PENDING_RUNS = 400
-EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
-LANDING_S = 0.02  # how often a rebalance looks whether all is settled
+PENDING_RUNS = 400  # gaps in what is settled (DESIGN 5.5): the marks hold as many
 AHEAD_EVENTS = 256  # one poll brings as many: it costs the same for one
 PROBE_EVENTS = 128  # as many more with each probe in vain: somebody else may be served
-KEPT = 4  # the part of the senders that is kept for who came last
+PRESSED_EVENTS = 16  # given up at once, and of as many: at most
 SPARE = 16  # the part of the bounds that is kept for those an open breaker needs
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """Time and chance, so that a test can choose them.
-
-    ``monotonic`` is seconds, ``wall_ms`` unix milliseconds, ``chance`` in [0, 1).
-    """
-
-    monotonic: Callable[[], float] = time.monotonic
-    wall_ms: Callable[[], int] = _wall_ms
-    chance: Callable[[], float] = random.random
-
-
 class Held:
-    """The pending events of a run: polled and not yet settled, within bounds."""
+    """Every event that was polled is here until it is settled, or somebody else's.
+
+    What ``take`` and its kind return is in flight; each of those comes back once, by
+    ``done``, ``retry`` or ``put_back``. What is done stays counted until ``settled``.
+    """
 
     def __init__(
         self,
         config: DestinationConfig,
         takes: Takes,
-        subscription: Subscription,
         *,
-        stop: asyncio.Event,
-        metrics: Metrics,
-        notices: Notices,
-        trouble: Trouble,
+        breaker: Breaker,
+        flights: Flights,
+        alarm: Alarm,
         clock: Clock,
+        runs: Callable[[], int],
     ) -> None:
-        delivery = config.delivery
-        self.name = config.name
-        self.paused = config.paused
-        self.clock = clock
-        self.stop = stop
-        self.subscription = subscription
-        self.senders = min(
-            delivery.concurrency, takes.concurrency or delivery.concurrency
-        )
-        self.lanes = Lanes(
+        self._lanes = Lanes(
             lane_of(takes, config.order),
             events=takes.batch_events,
             size=takes.batch_bytes,
-            senders=self.senders,
+            linger_s=takes.linger_s,
+            senders=flights.senders,
         )
-        keys = 1 if self.lanes.alone else FAILING_KEYS  # in one lane: everybody's
-        self.breaker = Breaker(delivery.probe_every_s, failing_keys=keys)
-        self.seen = Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s)
-        self.settler = Settler(
-            subscription, name=config.name, notices=notices, settled=self._let_go
-        )
-        self.events = 0
-        """Events held: polled and not yet durably settled."""
-        self.size = 0
-        """Bytes of them."""
-        self.room_news = asyncio.Event()
-        self.alarm = asyncio.Event()
-        self.alarm_at_s = float("inf")
-        self.trouble = trouble
-        self.slow_until_s = float("-inf")
-        self.halted = False
-        """A rebalance is under way: nothing is started."""
-        self.flying = 0  # batches that senders have taken and not yet settled
-        # New partitions whose dedupe window is not rebuilt yet, and partitions that
-        # were lost while polled records were on their way in.
-        self.to_remember: set[int] = set()
-        self.lost: set[int] = set()
-        self.under_way: set[asyncio.Timeout] = set()  # the deadlines of attempts
-        self._landed = asyncio.Event()
-        self._dedupe_entries = delivery.dedupe_entries
-        subscription.on_revoke = self.halt
-        subscription.on_overdue = self.cut
-        subscription.on_assign = self.go_on
-        self._enough = min(2 * self.senders * takes.batch_events, PENDING_EVENTS // 2)
-        self._idle: deque[asyncio.Future[None]] = deque()
-        self._metrics = metrics
-        self._notices = notices
+        self._paused = config.paused
+        self._breaker = breaker
+        self._flights = flights
+        self._alarm = alarm
+        self._clock = clock
+        self._runs = runs
+        self._hold = takes.hold_events, takes.hold_bytes
+        self._events = 0
+        self._size = 0
+        self._idle = Idle()
+        self._room_news = asyncio.Event()
+        ahead = 2 * flights.senders * takes.batch_events
+        self._enough = min(ahead, takes.hold_events // 2)
 
-    async def halt(self) -> None:
-        """Before a rebalance: start nothing, let what flies land and be settled."""
-        self.halted = True
-        while self.flying or self.settler.waiting:
-            self._landed.clear()
-            await happens(self._landed, LANDING_S)
+    @property
+    def events(self) -> int:
+        """How many are held."""
+        return self._events
 
-    def cut(self) -> None:
-        """End all attempts: the group waits no more, and others get their events.
+    @property
+    def settling(self) -> int:
+        """How many of them have ended and are not durable yet."""
+        return self._events - self._lanes.count
 
-        A request that lands after another worker's would undo a person's order.
-        """
-        now_s = asyncio.get_running_loop().time()
-        for deadline in self.under_way:
-            if not deadline.expired():
-                deadline.reschedule(now_s)
+    @property
+    def alone(self) -> bool:
+        """True when all events share one lane."""
+        return self._lanes.alone
 
-    def landed(self) -> None:
-        """A sender is done with its batch."""
-        self.flying -= 1
-        if not self.flying:
-            self._landed.set()
+    def add(self, record: Record, now_s: float) -> bool:
+        """Hold an event; True when its key has too many."""
+        self._count(record)
+        return self._lanes.add(Pending(record), now_s)
 
-    def go_on(self, lost: frozenset[int], new: frozenset[int]) -> None:
-        """After a rebalance: what is pending of lost partitions is others' now."""
-        for pending in self.lanes.drop(lambda record: record.partition in lost):
-            self.events -= 1
-            self.size -= len(pending.record.value)
-        self.lost |= lost
-        self.to_remember |= new
-        self.halted = False
+    def add_ended(self, record: Record) -> None:
+        """Count one that needs no attempt, until it is settled."""
+        self._count(record)
+
+    def _count(self, record: Record) -> None:
+        self._events += 1
+        self._size += len(record.value)
+
+    def settled(self, records: Sequence[Record]) -> None:
+        """These are durable: let them go."""
+        self._let_go(records)
+        self.nudge_poller()
+
+    def lose(self, partitions: frozenset[int]) -> None:
+        """Let go of what is others' now, and go on with the rest."""
+        dropped = self._lanes.drop(lambda record: record.partition in partitions)
+        self._let_go([pending.record for pending in dropped])
         self.wake_senders()
         self.nudge_poller()
 
-    async def remember(self, partitions: Collection[int] | None = None) -> None:
-        """Rebuild the dedupe window from what was settled last (DESIGN 5.4)."""
-        count, limit = 0, self._dedupe_entries
-        async for record in self.subscription.before_committed(limit, partitions):
-            self.seen.is_duplicate(record)
-            count += 1
-            if count % AHEAD_EVENTS == 0:
-                await asyncio.sleep(0)
+    def _let_go(self, records: Sequence[Record]) -> None:
+        self._events -= len(records)
+        self._size -= sum(len(record.value) for record in records)
 
-    def admit(self, records: Sequence[Record]) -> None:
-        """Take in what was polled; duplicates are judged here, in log order (5.4)."""
-        now_s = self.clock.monotonic()
-        for record in records:
-            self.events += 1
-            self.size += len(record.value)
-            if self.seen.is_duplicate(record):
-                self.end(Pending(record), Outcome(kind="duplicate"))
-            elif self.lanes.add(Pending(record), now_s):
-                self.post("key_crowded")
-        if records:
-            self.wake_senders()
+    def take(self, now_s: float) -> list[Pending]:
+        """What goes next while the breaker is closed; what lingers has an alarm."""
+        batch = self._lanes.take(now_s)
+        if not batch and (until_s := self._lanes.lingers_until_s()) is not None:
+            self._alarm.set(until_s)
+        return batch
 
-    def end(self, pending: Pending, outcome: Outcome) -> None:
-        """The event has ended: hand its outcome to the settler."""
-        self._metrics.outcomes[self.name, outcome.kind] += 1
-        attempts = Attempts(
-            pending.attempts, pending.first_attempt_ms, pending.last_attempt_ms
+    def take_newest(self, now_s: float, *, since_s: float) -> list[Pending]:
+        """Somebody who has not failed and came after ``since_s``: the last of them."""
+        return self._lanes.take_newest(now_s, since_s=since_s)
+
+    def may_probe(self) -> Probe | None:
+        """What an open breaker lets go now."""
+        lanes, now_s = self._lanes, self._clock.monotonic()
+        return self._breaker.may_probe(
+            now_s, new=lanes.new > 0, due_s=lanes.next_suspect_s()
         )
-        record, at_ms = pending.record, self.clock.wall_ms()
-        try:
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
-        except Exception as error:  # noqa: BLE001 -- one event's end ends no worker
-            outcome = plainly(outcome, error)
-            self.post("bug", outcome.detail)
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
-        self.settler.add(record, entries)
 
-    def _let_go(self, group: Sequence[Settled]) -> None:
-        self.events -= len(group)
-        self.size -= sum(len(settled.record.value) for settled in group)
+    def take_probe(self, probe: Probe, now_s: float) -> list[Pending]:
+        """What goes as this probe."""
+        if probe == "new":
+            return self._lanes.take_new(now_s, self._clock.chance())
+        if probe == "due":
+            return self._lanes.take_suspect(now_s)
+        return self._lanes.take_stalest(now_s)
+
+    def done(self, pending: Pending) -> None:
+        """It has ended: the next of its key may start."""
+        self._lanes.done([pending])
+
+    def retry(self, pending: Pending, due_s: float) -> None:
+        """It failed: it stays the first of its key and waits until ``due_s``."""
+        self._lanes.retry([pending], due_s)
+        self._alarm.set(due_s)
         self.nudge_poller()
+
+    def put_back(self, batch: Sequence[Pending]) -> None:
+        """These were not tried after all: they may start, and first."""
+        self._lanes.put_back(batch)
+
+    def give_up(self) -> list[Pending]:
+        """The first events of the longest blocked: a few of many.
+
+        In the room of one event, one event would be polled. While the breaker is open,
+        only what failed while others were served may go.
+        """
+        lanes, suspects = self._lanes, self._breaker.closed
+        times = min(PRESSED_EVENTS, max(1, lanes.blocked // PRESSED_EVENTS))
+        return [each for _ in range(times) for each in lanes.give_up(suspects=suspects)]
+
+    def somebody_was_served(self, *, wake: bool) -> None:
+        """Nobody is a suspect any more; ``wake``: nor needs to wait."""
+        self._lanes.somebody_was_served(wake=wake)
 
     def room(self) -> int:
         """How many records to poll: what the senders will soon need, within the bounds.
 
         While the breaker is open (DESIGN 5.3): what it takes to probe somebody new.
         """
-        if self.paused:
+        if self._paused:
             return 0
-        if not self.breaker.closed:
+        if not self._breaker.closed:
             return self._room_for_probes()
-        if self.lanes.startable >= self._enough and not self.is_slow():
+        if self._lanes.startable >= self._enough and not self._flights.is_slow():
             return 0
         return min(max(AHEAD_EVENTS, self._enough), self._free())
 
@@ -208,29 +180,29 @@ class Held:
 
         In a single lane, or when it is away for everybody, one event is enough.
         """
-        if self.lanes.alone or self.breaker.cause == "away":
-            return 0 if self.lanes.count else 1
-        if not self.lanes.new:
+        if self._lanes.alone or self._breaker.cause == "away":
+            return 0 if self._lanes.count else 1
+        if not self._lanes.new:
             return min(AHEAD_EVENTS, self._free(spare=0))
-        ahead = AHEAD_EVENTS + PROBE_EVENTS * self.breaker.tried
-        return min(AHEAD_EVENTS, ahead - self.events, self._free())
+        ahead = AHEAD_EVENTS + PROBE_EVENTS * self._breaker.tried
+        return min(AHEAD_EVENTS, ahead - self._events, self._free())
 
     def _free(self, spare: int = SPARE) -> int:
         """How many events fit within the bounds, less a part to spare."""
-        events, size, runs = PENDING_EVENTS, PENDING_BYTES, PENDING_RUNS
+        (events, size), runs = self._hold, PENDING_RUNS
         if spare:
             events -= events // spare
             size -= size // spare
             runs -= runs // spare
         return min(
-            events - self.events,
-            (size - self.size) // EVENT_BYTES,
-            runs - self.subscription.runs,
+            events - self._events,
+            (size - self._size) // EVENT_BYTES,
+            runs - self._runs(),
         )
 
     def is_full(self) -> bool:
         """At a bound: nothing can be polled until something ends."""
-        return (self._free() if self.breaker.closed else self._free(spare=0)) <= 0
+        return (self._free() if self._breaker.closed else self._free(spare=0)) <= 0
 
     def is_pressed(self) -> bool:
         """At a bound, nothing can start, and it is blocked events that fill it.
@@ -238,98 +210,60 @@ class Held:
         Not while a settle is under way: it may make room. While the breaker is open,
         only what failed while others were served may go.
         """
-        lanes = self.lanes
+        lanes, closed = self._lanes, self._breaker.closed
         return (
             self.is_full()
-            and not (lanes.batches if self.breaker.closed else lanes.new)
-            and not self.settler.waiting
-            and lanes.blocked * 2 >= self.events
-            and lanes.longest_blocked(suspects=self.breaker.closed) is not None
+            and not (lanes.batches if closed else lanes.new)
+            and not self.settling
+            and lanes.blocked * 2 >= self._events
+            and lanes.longest_blocked(suspects=closed) is not None
         )
-
-    def is_slow(self) -> bool:
-        """Requests hung and failed of late, and most senders are under way.
-
-        Some may hang for one person's sake: the few that are left are kept for those
-        who came last, wherever they stand.
-        """
-        busy = self.flying >= self.senders - self.senders // KEPT
-        return busy and self.clock.monotonic() < self.slow_until_s
-
-    def may_probe(self) -> Probe | None:
-        """What an open breaker lets go now."""
-        lanes, now_s = self.lanes, self.clock.monotonic()
-        return self.breaker.may_probe(
-            now_s, new=lanes.new > 0, due_s=lanes.next_suspect_s()
-        )
-
-    def take_probe(self, probe: Probe) -> list[Pending]:
-        """What goes as this probe."""
-        now_s = self.clock.monotonic()
-        if probe == "new":
-            return self.lanes.take_new(now_s, self.clock.chance())
-        if probe == "due":
-            return self.lanes.take_suspect(now_s)
-        return self.lanes.take_stalest(now_s)
-
-    def tell_breaker(self) -> None:
-        """Say what there is to say of the breaker."""
-        self.trouble.breaker_is(self.breaker.cause, self.clock.monotonic())
 
     def nudge_poller(self) -> None:
         """Wake the poller if there is something for it to do."""
-        if not self.room_news.is_set() and (self.room() > 0 or self.is_pressed()):
-            self.room_news.set()
+        if not self._room_news.is_set() and (self.room() > 0 or self.is_pressed()):
+            self._room_news.set()
+
+    async def wait_for_room(self, within_s: float) -> bool:
+        """Wait until there may be room; False when there is none in time."""
+        self._room_news.clear()
+        return await happens(self._room_news, within_s)
 
     async def wait_for_work(self) -> None:
         """Return when a sender should look again."""
-        future = asyncio.get_running_loop().create_future()
-        self._idle.append(future)
-        await future
+        await self._idle.wait()
 
     def wake_senders(self, *, all_of_them: bool = False) -> None:
         """Wake as many idle senders as there is work for."""
         if not self._idle:
             return
         if all_of_them:
-            count = len(self._idle)
-        elif self.breaker.closed:
-            count = self.lanes.batches
+            self._idle.wake(len(self._idle))
+        elif self._breaker.closed:
+            self._idle.wake(self._lanes.batches)
+        elif self.may_probe() is not None:
+            self._idle.wake(1)
         else:
-            count = int(self.may_probe() is not None)
-            if not count:
-                self.set_alarm(self.next_probe_s())
-        while count > 0 and self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                count -= 1
+            self._alarm.set(self.next_probe_s())
+
+    def wake_lanes(self, now_s: float) -> None:
+        """Let go what has waited long enough; an open breaker probes instead."""
+        if self._breaker.closed:
+            self._lanes.wake(now_s)
+
+    def next_due_s(self, now_s: float) -> float:
+        """When one that waits may start, while the breaker is closed; or infinity."""
+        due_s, until_s = self._lanes.next_due_s, self._lanes.lingers_until_s()
+        if until_s is None or until_s <= now_s:
+            return float("inf") if due_s is None else due_s
+        return until_s if due_s is None else min(due_s, until_s)
 
     def next_probe_s(self) -> float:
         """When an open breaker may be probed next; infinity when it takes news."""
-        breaker, times = self.breaker, [float("inf")]
+        breaker, times = self._breaker, [float("inf")]
         if breaker.probe_at_s is not None:
             times.append(breaker.probe_at_s)
         if breaker.new_at_s is not None:
-            due_s = max(breaker.due_at_s, self.lanes.next_suspect_s())
-            times.append(max(breaker.new_at_s, 0.0 if self.lanes.new else due_s))
+            due_s = max(breaker.due_at_s, self._lanes.next_suspect_s())
+            times.append(max(breaker.new_at_s, 0.0 if self._lanes.new else due_s))
         return min(times)
-
-    def set_alarm(self, at_s: float) -> None:
-        """Let the timer look at the lanes and the breaker at this time."""
-        if at_s < self.alarm_at_s:
-            self.alarm.set()
-
-    def post(self, code: NoticeCode, name: str = "") -> None:
-        """Post a notice of this destination."""
-        self._notices.post(self.name, Notice(code, name))
-
-
-async def happens(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event; False when it has not happened in time."""
-    try:
-        async with asyncio.timeout(None if within_s == float("inf") else within_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

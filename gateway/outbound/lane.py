@@ -28,6 +28,18 @@ class Pending:
     age_from_s: float = 0.0
     last: Retry | None = None
 
+    def attempt(self, now_ms: int, age_from_s: float) -> None:
+        """It is tried now; its age is counted from the first time."""
+        self.attempts += 1
+        self.last_attempt_ms = now_ms
+        if self.first_attempt_ms is None:
+            self.first_attempt_ms = now_ms
+            self.age_from_s = age_from_s
+
+    def failed(self, verdict: Retry) -> None:
+        """It was told to come again: so it will say, if it is given up."""
+        self.last = verdict
+
 
 @dataclass(slots=True, eq=False)
 class Lane:

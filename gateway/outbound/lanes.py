@@ -43,10 +43,12 @@ class Lanes:
         *,
         events: int = 1,
         size: int = 1,
+        linger_s: float = 0.0,
         senders: int = 1,
     ) -> None:
         self._lane_of = lane_of
         self._batch = events, size
+        self._linger_s = linger_s
         self._together = events if lane_of is one_lane else 1
         self._again_max = max(1, senders // 2)
         self._trying = 0  # lanes in flight that are tried again
@@ -91,6 +93,24 @@ class Lanes:
         """When the next waiting lane may start; None when none waits."""
         return self._waiting[0][0] if self._waiting else None
 
+    def lingers_until_s(self) -> float | None:
+        """Until when new events that fill no batch wait for more; None: they do not."""
+        if not self._linger_s or not self._new or self._fills_a_batch():
+            return None
+        return self._new[0].born_s + self._linger_s
+
+    def _fills_a_batch(self) -> bool:
+        events, room = self._batch
+        if len(self._new) >= events:
+            return True
+        lane = self._new[0]
+        ready = lane.events if self.alone else (each.events[0] for each in self._new)
+        for number, pending in enumerate(ready, 1):
+            room -= len(pending.record.value)
+            if number == events or room <= 0:
+                return True
+        return False
+
     def add(self, pending: Pending, now_s: float = 0.0) -> bool:
         """Put an event behind the others of its key; True when the key gets crowded."""
         key = self._lane_of(pending.record)
@@ -111,14 +131,18 @@ class Lanes:
         """The next batch, now in flight; empty when nothing may start."""
         taken: list[Pending] = []
         new, again = self._new, self._again
+        until_s = self.lingers_until_s()
+        ready = new and (until_s is None or now_s >= until_s)
         if again and self._trying < self._again_max:
             self._again_is_next = not self._again_is_next
-            if self._again_is_next or not new:
+            if self._again_is_next or not ready:
                 lane = again.popleft()
                 self._trying += 1
                 lane.again = True
                 self._fly(lane, taken, self._batch[1], now_s)
                 return taken
+        if not ready:
+            return taken
         events_max, room = self._batch
         while new and len(taken) < events_max:
             lane = new[0]
@@ -239,7 +263,7 @@ class Lanes:
 
     def put_back(self, batch: Sequence[Pending]) -> None:
         """These events were not tried after all: they may start, and first."""
-        for pending in batch:
+        for pending in reversed(batch):
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
             if not lane.flying:

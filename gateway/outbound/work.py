@@ -19,13 +19,15 @@ from gateway.event import Json, SourceKind
 from gateway.log.contract import EventLog, Subscription
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
+from gateway.outbound.bells import happens
+from gateway.outbound.clock import Clock
 from gateway.outbound.contract import Begins, Destination
 from gateway.outbound.deliver import Senders
 from gateway.outbound.failure import Trouble
 from gateway.outbound.gate import Gate, SuppressedPeople
-from gateway.outbound.held import Clock, Held, happens
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
+from gateway.outbound.run import Run, begin
 
 STOP_GRACE_S = 2.0  # beyond the request timeout, for requests to end by themselves
 SETTLE_GRACE_S = 5.0  # for the last settle, when the worker stops
@@ -61,7 +63,7 @@ class Worker:
         )
         self._trouble = Trouble(partial(notices.say, destination=config.name))
         self._stop = asyncio.Event()
-        self._held: Held | None = None
+        self._run: Run | None = None
         self._subscription: Subscription | None = None
         gauges = metrics.gauges
         gauges["gateway_lag"][self.name] = lambda: self._state().lag
@@ -88,22 +90,22 @@ class Worker:
         }
 
     def _state(self) -> "State":
-        held, subscription = self._held, self._subscription
+        run, subscription = self._run, self._subscription
         lag = None if subscription is None else subscription.lag
-        if held is None:
+        if run is None:
             return State(lag=lag)
         return State(
             running=True,
-            breaker=held.breaker.cause,
-            pending=held.events,
+            breaker=run.breaker.cause,
+            pending=run.held.events,
             lag=lag,
         )
 
     def request_stop(self) -> None:
         """Start nothing more; ``run`` returns when what is under way has settled."""
         self._stop.set()
-        if self._held is not None:
-            self._held.wake_senders(all_of_them=True)
+        if self._run is not None:
+            self._run.held.wake_senders(all_of_them=True)
 
     async def run(self) -> None:
         """Deliver until ``request_stop``, or cancelled.
@@ -119,7 +121,7 @@ class Worker:
                 return
             self._subscription = subscription
             stack.callback(self._forget)
-            held = Held(
+            run = begin(
                 self._config,
                 self._destination.takes,
                 subscription,
@@ -129,9 +131,9 @@ class Worker:
                 trouble=self._trouble,
                 clock=self._clock,
             )
-            if await self._remember(held) and await self._began():
-                self._held = held
-                await self._work(held)
+            if await self._remember(run) and await self._began():
+                self._run = run
+                await self._work(run)
 
     async def _began(self) -> bool:
         """Let the destination do what comes first; False when told to stop before."""
@@ -140,7 +142,7 @@ class Worker:
         return await unless(self._stop, self._destination.begin())
 
     def _forget(self) -> None:
-        self._held = self._subscription = None
+        self._run = self._subscription = None
 
     async def _subscribe(self, stack: AsyncExitStack) -> Subscription | None:
         """Join the group; None when told to stop before the log let it."""
@@ -154,13 +156,13 @@ class Worker:
                 await self._wait_for_log("subscribe", failures)
         return None
 
-    async def _remember(self, held: Held) -> bool:
+    async def _remember(self, run: Run) -> bool:
         """Rebuild the dedupe window from what was settled last (5.4)."""
         failures = 0
         while not self._stop.is_set():
             try:
                 if not self._config.paused:
-                    await held.remember()
+                    await run.remember()
                 return True
             except LogError:
                 failures += 1
@@ -172,27 +174,25 @@ class Worker:
         pause = pause_s(failures, chance=self._clock.chance())
         await happens(self._stop, pause)
 
-    async def _work(self, held: Held) -> None:
-        senders = Senders(
-            held, self._destination, self._gate, self._config.delivery, self._metrics
-        )
+    async def _work(self, run: Run) -> None:
+        senders = Senders(run, self._destination, self._gate)
         async with asyncio.TaskGroup() as tasks:
-            settling = tasks.create_task(held.settler.run(), name=f"{self.name} settle")
+            settling = tasks.create_task(run.settler.run(), name=f"{self.name} settle")
             starting = [
-                tasks.create_task(poll(held), name=f"{self.name} poll"),
-                tasks.create_task(tend(held), name=f"{self.name} tend"),
+                tasks.create_task(poll(run), name=f"{self.name} poll"),
+                tasks.create_task(tend(run), name=f"{self.name} tend"),
             ]
             sending = [
                 tasks.create_task(senders.send(), name=f"{self.name} send {number}")
-                for number in range(held.senders)
+                for number in range(run.flights.senders)
             ]
             await self._stop.wait()
-            await self._finish(held, starting, sending)
+            await self._finish(run, starting, sending)
             settling.cancel()
 
     async def _finish(
         self,
-        held: Held,
+        run: Run,
         starting: Sequence[asyncio.Task[None]],
         sending: Sequence[asyncio.Task[None]],
     ) -> None:
@@ -207,9 +207,9 @@ class Worker:
             await asyncio.wait(late)
         try:
             async with asyncio.timeout(SETTLE_GRACE_S):
-                await held.settler.durable()
+                await run.settler.durable()
         except TimeoutError:
-            held.post("stopped_unsettled")
+            run.post("stopped_unsettled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,24 +236,22 @@ async def unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool
         await asyncio.wait([doing, stopping])
 
 
-async def tend(held: Held) -> None:
+async def tend(run: Run) -> None:
     """Wake what is due; sleep until the next is. The one timer of a worker."""
     while True:
-        held.alarm.clear()
-        now_s = held.clock.monotonic()
-        if held.breaker.closed:
-            held.lanes.wake(now_s)
-        held.tell_breaker()
-        held.wake_senders()
-        held.nudge_poller()
-        held.alarm_at_s = min(_alarms(held, now_s), default=float("inf"))
-        await happens(held.alarm, held.alarm_at_s - now_s)
+        run.alarm.heard()
+        now_s = run.clock.monotonic()
+        run.held.wake_lanes(now_s)
+        run.tell_breaker()
+        run.held.wake_senders()
+        run.held.nudge_poller()
+        await run.alarm.sleep(now_s, min(_alarms(run, now_s), default=float("inf")))
 
 
-def _alarms(held: Held, now_s: float) -> Iterator[float]:
-    if not held.breaker.closed:
-        for at_s in (held.next_probe_s(), held.trouble.open_again_at_s):
-            if at_s > now_s:
-                yield at_s
-    elif (due_s := held.lanes.next_due_s) is not None:
-        yield due_s
+def _alarms(run: Run, now_s: float) -> Iterator[float]:
+    if run.breaker.closed:
+        yield run.held.next_due_s(now_s)
+        return
+    for at_s in (run.held.next_probe_s(), run.trouble.open_again_at_s):
+        if at_s > now_s:
+            yield at_s

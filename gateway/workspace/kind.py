@@ -16,6 +16,7 @@ from gateway.event import Json
 from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.kind import Context, Kind, Schema
 
+BATCH_S = 120.0  # for one batch, whatever the store does
 TAKES = Takes(
     types=frozenset({"identify", "track", "page", "screen", "group", "person"}),
     batch_events=500,
@@ -23,6 +24,7 @@ TAKES = Takes(
     same_key="in_order",
     order="total",
     concurrency=1,
+    attempt_timeout_s=BATCH_S,
     spelling="camelCase",  # canonical: it spells itself, by the origin of the event
     sees_suppressed=True,
 )

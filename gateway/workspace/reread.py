@@ -13,10 +13,8 @@ from gateway.outbound.deliver import replay_of
 from gateway.outbound.gate import Gate
 from gateway.workspace.apply import positions_of
 from gateway.workspace.destination import People
-from gateway.workspace.kind import TAKES
+from gateway.workspace.kind import BATCH_S, TAKES
 from gateway.workspace.store import Store, StoreError
-
-TIMEOUT_S = 120.0  # for one batch, whatever the store does
 
 
 async def reread(
@@ -47,7 +45,7 @@ async def reread(
 
 async def _apply(people: People, batch: list[Delivery]) -> None:
     """One that is given up here was, or will be, given up by the worker, too."""
-    done = await deliver(people, batch, timeout_s=TIMEOUT_S, under_way=set())
+    done = await deliver(people, batch, timeout_s=BATCH_S, under_way=set())
     for verdict in done:
         if isinstance(verdict, Retry):
             raise StoreError(verdict.reason)

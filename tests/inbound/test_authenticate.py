@@ -1,6 +1,7 @@
 """CLIENTS §4.2: which key decides, in every spelling that SDKs use."""
 
 import base64
+import tracemalloc
 
 import pytest
 
@@ -85,3 +86,17 @@ def test_a_write_key_in_a_body_names_its_source(keys):
 def test_no_key_is_kept_in_the_clear(keys):
     state = repr(vars(keys)["_sources"].keys())
     assert "dev" not in state
+
+
+def test_what_is_kept_of_headers_is_bounded_however_many_spell_one_key():
+    """The password may be anything, so one key has endless spellings."""
+    keys = Keys(SOURCES)
+    tracemalloc.start()
+    for number in range(20_000):
+        spelled = base64.b64encode(b"dev:%d" % number).decode()
+        source = keys.in_header(f"Basic {spelled}")
+        assert source is not None
+        assert source.name == "web"
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 400_000  # a thousand are 140 KB, all of them 3 MB

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from gateway.inbound.serve.connection import Connection
-from gateway.inbound.serve.parse import HEAD_BYTES_MAX, HEADERS_MAX
+from gateway.inbound.serve.parse import HEAD_BYTES_MAX
 from tests.inbound.house import House
 from tests.inbound.test_connection import (
     HEAD,
@@ -142,14 +142,14 @@ async def test_half_heads_hold_little(house: House) -> None:
 
 
 async def test_more_headers_than_any_proxy_adds_are_refused(house: House) -> None:
-    many = [f"X-{n}: 1" for n in range(HEADERS_MAX - 3)]
+    many = [f"X-{n}: 1" for n in range(97)]
     reader, writer = await connect(house)
     writer.write(post("u", *many))  # with Host, Authorization, Content-Length
     assert await answer(reader) == (200, OK)
     writer.close()
     told = await refusal(house, post("v", *many, "X-More: 1"))
     assert told["code"] == "too_large"
-    assert str(HEADERS_MAX) in told["message"]
+    assert "more than 100 headers" in told["message"]
     assert await users(house) == ["u"]
 
 

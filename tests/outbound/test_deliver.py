@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.event import EventType
+from gateway.outbound.clock import Clock
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -16,7 +17,6 @@ from gateway.outbound.contract import (
     Skipped,
     Takes,
 )
-from gateway.outbound.held import Clock
 from gateway.outbound.suppressed import Suppressed
 
 TYPES: frozenset[EventType] = frozenset({"identify"})
@@ -118,7 +118,7 @@ async def test_settles_that_come_together_share_one(
         await bench.log.append([entry(number, f"u{number}") for number in range(64)])
         async with bench.running(crm, concurrency=16, log=slow) as worker:
             await wait_until(lambda: len(crm.got) == 16)
-            settler = worker._held.settler
+            settler = worker._run.settler
             let_go = settler._settled
             settler._settled = lambda group: (groups.append(len(group)), let_go(group))
             slow.open.set()

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from gateway.outbound import held
 from gateway.outbound.contract import Takes
 from tests.chance import SEED, examples
 from tests.outbound.lives import KINDS, PATIENT, REASONS, Life, judge
@@ -207,15 +206,13 @@ def test_of_one_that_refuses_all_for_good_twenty_events_are_given_up_at_most() -
     run(live())
 
 
-def test_at_the_bound_those_who_fail_alone_make_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_at_the_bound_those_who_fail_alone_make_room() -> None:
     """More blocked people than a worker holds events, or marks have runs."""
-    monkeypatch.setattr(held, "PENDING_EVENTS", 1_000)
+    takes = Takes(types=frozenset({"identify"}), hold_events=1_000)
 
     async def live() -> None:
         bad = names("403", 1_500)
-        world = peopled(bad, "403")
+        world = peopled(bad, "403", takes=takes)
         offsets: list[int] = []
         async with world.working(chance()):
             for number, key in enumerate(bad):

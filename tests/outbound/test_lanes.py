@@ -265,6 +265,39 @@ def test_a_batch_in_order_is_the_next_events_of_the_log() -> None:
     assert offsets(lanes.take(1.0)) == [0, 1, 2]
 
 
+def test_what_was_not_tried_after_all_goes_first_and_in_its_order() -> None:
+    lanes = Lanes(lane_a_person, events=2, size=1_000)
+    for offset in range(5):
+        lanes.add(pending(offset, b"%d" % offset))
+    batch = lanes.take(0.0)
+    lanes.add(pending(5, b"0"))
+    lanes.put_back(batch)
+    assert [offsets(lanes.take(1.0)) for _ in range(3)] == [[0, 1], [2, 3], [4]]
+
+
+def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
+    lanes = Lanes(lane_a_person, senders=4)
+    for offset in range(2):
+        lanes.add(pending(offset, b"%d" % offset))
+    for _ in range(2):
+        lanes.retry(lanes.take(0.0), 10.0)
+    lanes.wake(10.0)
+    first = lanes.take(10.0)
+    lanes.put_back(first)
+    assert lanes.take(10.0) == first
+
+
+def test_while_new_ones_linger_one_that_failed_goes_again() -> None:
+    lanes = Lanes(lane_a_person, events=2, size=1_000, linger_s=5.0, senders=4)
+    lanes.add(pending(0, b"bad"))
+    lanes.retry(lanes.take(5.0), 6.0)
+    lanes.wake(6.0)
+    lanes.add(pending(1, b"new"), 6.0)
+    lanes.add(pending(2, b"bad"), 6.0)
+    taken = [offsets(lanes.take(now_s)) for now_s in (6.0, 6.0, 10.9, 11.0)]
+    assert taken == [[0], [], [], [1]]
+
+
 def test_an_event_larger_than_a_batch_goes_alone() -> None:
     lanes = Lanes(lane_a_person, events=10, size=50)
     for offset, size in enumerate([40, 60, 5]):

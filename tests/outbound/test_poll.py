@@ -1,15 +1,14 @@
 """What a worker holds: bounds, pauses, a log that is away."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from gateway.outbound import held, poll
-from gateway.outbound.contract import (
-    Delivered,
-    Rejected,
-    Retry,
-)
+from gateway.outbound import poll
+from gateway.outbound.contract import Delivered, Rejected, Retry, Takes
+
+FEW = Takes(types=frozenset({"identify"}), hold_events=10)
 
 
 async def test_a_log_that_is_away_is_waited_for_and_nothing_is_lost(
@@ -45,7 +44,9 @@ async def test_what_was_polled_waits_until_the_past_of_new_partitions_is_known(
         async with bench.running(crm, log=log) as worker:
             await wait_until(lambda: log.asked["poll"] >= 1)
             log.away = "remember"
-            worker._held.go_on(frozenset(), frozenset({0}))  # as a rebalance does
+            worker._run.rebalance.end(
+                frozenset(), frozenset({0})
+            )  # as a rebalance does
             await bench.log.append([entry(number, "u") for number in range(3)])
             await wait_until(lambda: log.asked["remember"] >= 3)
             assert crm.got == []
@@ -84,10 +85,8 @@ async def test_at_the_bound_the_longest_blocked_is_given_up_and_the_rest_goes_on
     bench: Any,
     recorder: Any,
     entry: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     crm.answer = lambda each: (
         Retry("503", status=503) if each.event.key.startswith("bad") else Delivered(200)
     )
@@ -114,10 +113,8 @@ async def test_a_slow_destination_is_no_reason_to_give_anything_up(
     recorder: Any,
     entry: Any,
     wait_until: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     async with bench.open():
         await bench.log.append([entry(n, f"u{n}") for n in range(100)])
         crm.gate.clear()
@@ -129,15 +126,39 @@ async def test_a_slow_destination_is_no_reason_to_give_anything_up(
         assert set((await bench.kinds()).values()) == {"delivered"}
 
 
+async def test_while_a_settle_is_under_way_nothing_is_given_up_for_room(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, slow_to_settle: Any
+) -> None:
+    """Six are blocked and four are about to go: that is room enough."""
+    crm = recorder(FEW)
+    crm.answer = lambda each: (
+        Retry("503", status=503) if each.event.key.startswith("bad") else Delivered(200)
+    )
+    async with bench.open():
+        slow = slow_to_settle(bench.log)
+        users = [f"u{n}" for n in range(4)] + [f"bad{n}" for n in range(6)]
+        users += [f"u{n}" for n in range(4, 20)]
+        await bench.log.append([entry(n, user) for n, user in enumerate(users)])
+        async with bench.running(
+            crm, log=slow, concurrency=10, retry_base_s=30.0, retry_cap_s=30.0
+        ) as worker:
+            await wait_until(lambda: len(crm.got) == 10)
+            for _ in range(20):
+                await asyncio.sleep(0)  # whatever the poller does about it
+            assert worker.state()["pending"] == 10
+            slow.open.set()
+            await bench.settled(20)
+        assert set((await bench.kinds()).values()) == {"delivered"}
+        assert bench.notices.counts["pressure"] == 0
+
+
 async def test_a_busy_person_is_no_reason_to_give_up_another_s_event(
     bench: Any,
     recorder: Any,
     entry: Any,
     wait_until: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "PENDING_EVENTS", 10)
-    crm = recorder()
+    crm = recorder(FEW)
     crm.answer = lambda each: (
         Retry("503", status=503) if each.event.key == "bad" else Delivered(200)
     )

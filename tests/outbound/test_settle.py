@@ -191,6 +191,26 @@ async def test_what_ends_together_is_settled_together_in_order(
     task.cancel()
 
 
+@pytest.mark.parametrize(
+    ("count", "size", "groups"),
+    [
+        (2_500, 10, [1_000, 1_000, 500]),  # a transaction of SQLite, a commit of Kafka
+        (20, 1_000_000, [8, 8, 4]),  # 8 MiB
+    ],
+)
+async def test_a_settle_marks_a_thousand_records_and_writes_8_mib_at_most(
+    log: Log, record: Any, count: int, size: int, groups: list[int]
+) -> None:
+    settler, task = await settling(log, [])
+    entry = Entry("outcomes", b"k", b"x" * size)
+    for offset in range(count):
+        settler.add(record(offset), [entry])
+    log.open.set()
+    await settler.durable()
+    assert [len(group) for group in log.groups] == groups
+    task.cancel()
+
+
 async def test_a_group_is_bounded_in_records_and_bytes(
     log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, exposition
 
+from gateway.outbound.clock import Clock
 from gateway.outbound.contract import (
     Delivered,
     Exchange,
@@ -14,7 +15,6 @@ from gateway.outbound.contract import (
     Retry,
     Skipped,
 )
-from gateway.outbound.held import Clock
 
 
 async def test_every_event_is_delivered_once_and_in_the_order_of_its_person(
@@ -344,7 +344,7 @@ def told(bench: Any) -> str:
 
 async def overdue(worker: Any) -> Any:
     """A rebalance has waited long enough for what is in flight."""
-    subscription = worker._held.subscription
+    subscription = worker._run.subscription
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await subscription.on_revoke()

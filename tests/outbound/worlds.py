@@ -21,6 +21,7 @@ from gateway.log.contract import Entry, Record
 from gateway.log.marks import Marks
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from gateway.outbound.clock import Clock
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -29,7 +30,6 @@ from gateway.outbound.contract import (
     Takes,
     Verdict,
 )
-from gateway.outbound.held import Clock
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker
 
@@ -44,9 +44,11 @@ class _Jumping(selectors.SelectSelector):
         super().__init__()
         self.now_s = 1_000.0
         self.turns = 0
+        self.turned = 0  # altogether
 
     def select(self, timeout: float | None = None) -> list[Any]:
         self.turns += 1
+        self.turned += 1
         assert timeout is not None, "nobody will ever wake up again"
         assert self.turns < STUCK, "time does not pass any more"
         if timeout > 0:
@@ -64,6 +66,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now_s
+
+    @property
+    def turned(self) -> int:
+        return self._jumping.turned
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

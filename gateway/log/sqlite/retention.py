@@ -84,10 +84,6 @@ class Upkeep:
                 break
         self.trouble.passed()
 
-    def look_now(self) -> None:
-        """Have the next ``run`` look, whatever was written since the last."""
-        self._looked_at = float("-inf")
-
     def _is_due(self, now: float) -> bool:
         return (
             self.behind

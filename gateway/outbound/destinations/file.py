@@ -29,6 +29,7 @@ from gateway.outbound.kind import Context, Kind, Schema, setting
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
 CHUNK_BYTES = 65_536
+ATTEMPT_S = 60.0  # a disk that takes longer for a batch is as good as away
 
 TAKES = Takes(
     types=frozenset({"identify", "track", "page", "screen", "group", "alias"}),
@@ -36,6 +37,7 @@ TAKES = Takes(
     batch_bytes=BATCH_BYTES,
     same_key="in_order",
     concurrency=1,
+    attempt_timeout_s=ATTEMPT_S,
 )
 
 
