@@ -7,6 +7,7 @@ its admin port is, and the token that opens it. Needs nothing of the server's si
 import http.client
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,6 +19,7 @@ from gateway.event import Json
 from gateway.log import Span, read_owner
 
 TIMEOUT_S = 30.0
+PIECE_BYTES = 65_536
 
 
 class Client:
@@ -38,46 +40,54 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         path = f"/control/read/{quote(topic, safe='')}?{urlencode(given)}"
         with self._ask(path, timeout_s=None if follow else TIMEOUT_S) as response:
-            yield from _lines(response)
+            yield from self._lines(response)
 
     def replay(self, asked: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
         """Run a replay there, step by step; stopping to listen stops it."""
         body = orjson.dumps(asked)
         with self._ask("/control/replay", timeout_s=None, body=body) as response:
-            yield from map(orjson.loads, _lines(response))
+            yield from map(orjson.loads, self._lines(response))
 
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        """Its lines; LogError when it ends in the middle.
+
+        ``response.readline`` would take a connection that is lost for the end.
+        """
+        begun = b""
+        try:
+            while piece := response.read1(PIECE_BYTES):
+                *whole, begun = (begun + piece).split(b"\n")
+                yield from (each + b"\n" for each in whole)
+        except (OSError, http.client.HTTPException) as error:
+            admin = self._owner["admin"]
+            raise LogError(f"the gateway at {admin} went away: ask again") from error
+
+    @contextmanager
     def _ask(
         self, path: str, *, timeout_s: float | None, body: bytes | None = None
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
         owner = self._owner
         if "admin" not in owner:
             pid = owner.get("pid")
             raise LogError(f"process {pid} holds the log and has no admin port (yet)")
         url = urlsplit(owner["admin"])
         connection = http.client.HTTPConnection(url.netloc, timeout=timeout_s)
-        try:
-            headers = {"Authorization": f"Bearer {owner['token']}"}
-            method = "GET" if body is None else "POST"
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-        except OSError as error:
-            raise LogError(f"the gateway at {owner['admin']}: {error}") from error
-        if response.status in (http.client.NOT_FOUND, http.client.BAD_REQUEST):
-            raise ConfigError(json.loads(response.read())["message"])
-        if response.status != http.client.OK:
-            said = _message(response.read())
-            place = f"the gateway at {owner['admin']} answers {response.status}"
-            raise LogError(f"{place}: {said}" if said else place)
-        return response
-
-
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Each line; LogError where the answer ends before its end."""
-    try:
-        while piece := response.readline():
-            yield piece
-    except (OSError, http.client.HTTPException) as error:
-        raise LogError("the answer broke off: the gateway's log says why") from error
+        with closing(connection):
+            try:
+                headers = {"Authorization": f"Bearer {owner['token']}"}
+                method = "GET" if body is None else "POST"
+                connection.request(method, path, body, headers)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                message = f"the gateway at {owner['admin']}: {error}"
+                raise LogError(message) from error
+            if response.status in (http.client.NOT_FOUND, http.client.BAD_REQUEST):
+                raise ConfigError(json.loads(response.read())["message"])
+            if response.status != http.client.OK:
+                said = _message(response.read())
+                place = f"the gateway at {owner['admin']} answers {response.status}"
+                raise LogError(f"{place}: {said}" if said else place)
+            yield response
 
 
 def _message(body: bytes) -> str:
