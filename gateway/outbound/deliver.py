@@ -131,7 +131,7 @@ class Senders:
             longest_s = self._delivery.probe_every_s
             verdicts = [_in_company(verdict, longest_s) for verdict in verdicts]
         for each, verdict in zip(pending, verdicts, strict=True):
-            self._judge(each, verdict, now_s, believed=believed)
+            self._judge(each, verdict, now_s, probe, believed=believed)
         held.wake_senders()
         return True
 
@@ -166,7 +166,13 @@ class Senders:
         return now_s
 
     def _judge(
-        self, pending: Pending, verdict: Verdict, now_s: float, *, believed: bool
+        self,
+        pending: Pending,
+        verdict: Verdict,
+        now_s: float,
+        probe: Probe | None,
+        *,
+        believed: bool,
     ) -> None:
         """What becomes of an event after an attempt.
 
@@ -179,7 +185,7 @@ class Senders:
                 self._end(pending, outcome_of(verdict))
             case Retry():
                 attempts[name, "retry"] += 1
-                self._retry(pending, verdict, now_s)
+                self._retry(pending, verdict, now_s, probe)
             case Skipped():
                 attempts[name, "skipped"] += 1
                 self._end(pending, outcome_of(verdict))
@@ -188,7 +194,7 @@ class Senders:
                 if believed or verdict.reason == "bug":
                     self._end(pending, verdict)
                 else:
-                    self._retry(pending, _doubted(verdict), now_s)
+                    self._retry(pending, _doubted(verdict), now_s, probe)
 
     def _end(self, pending: Pending, end: Outcome | Rejected) -> None:
         if isinstance(end, Rejected):
@@ -198,19 +204,23 @@ class Senders:
         self._held.done(pending)
         self._run.end(pending, end)
 
-    def _retry(self, pending: Pending, verdict: Retry, now_s: float) -> None:
+    def _retry(
+        self, pending: Pending, verdict: Retry, now_s: float, probe: Probe | None
+    ) -> None:
         """Wait for the next attempt; give up at max_age (an open breaker halts it).
 
-        Whatever was asked for, the last attempt is when max_age is over.
+        Whatever was asked for, the last attempt is when max_age is over. A probe that
+        fails when others are served already was too early: it is tried again soon.
         """
         delivery = self._delivery
         left_s = self._left_s(pending, now_s)
-        if left_s <= 0 and self._breaker.closed:
+        if left_s <= 0 and self._breaker.closed and probe is None:
             self._end(pending, given_up("max_age", verdict))
             return
+        too_early = probe is not None and self._breaker.closed
         pending.failed(verdict)
         due_s = now_s + delay_s(
-            pending.attempts,
+            1 if too_early else pending.attempts,
             base_s=delivery.retry_base_s,
             cap_s=min(delivery.retry_cap_s, max(left_s, 0.0)),
             after_s=verdict.after_s and min(verdict.after_s, max(left_s, 0.0)),
@@ -262,7 +272,7 @@ class Senders:
             self._probe_said_nothing(probe)
         if not (was_closed and breaker.closed):
             self._on_breaker(was_closed=was_closed)
-        return believed or self._held.is_full()
+        return (believed and (probe is None or bool(served))) or self._held.is_full()
 
     def _note_failure(self, verdicts: Sequence[Verdict], now_s: float) -> None:
         """One of a batch is enough: what failed is shown, and said if it is news."""

@@ -52,6 +52,7 @@ class Lane:
     tried_s: float = float("-inf")
     born_s: float = 0.0  # since when its first event could start
     failed: bool = False
+    known: bool = False  # it failed, and others were served since: it fails alone
     again: bool = False
     crowded: bool = False
     pressed: int = 0  # how often events of it were given up to make room

@@ -12,14 +12,14 @@ again, and somebody new must find a sender. What failed goes alone, so that a ba
 failed for one event's sake fails once.
 
 A lane that failed is a suspect until somebody is served: then it failed alone, or what
-failed was the destination, and ``somebody_was_served`` lets it go again at once.
+failed was the destination, and ``somebody_was_served`` makes it a new one.
 
 Pure: the clock is an argument, nothing here sleeps. Every operation is O(1) or O(log
 lanes); only those for an open breaker look at all lanes.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import chain, islice
 
@@ -193,20 +193,26 @@ class Lanes:
 
         Infinity: none. It looks at those that were tried longest ago, but few.
         """
-        lane = self._next_suspect()
-        return float("inf") if lane is None else lane.due_s or 0.0
-
-    def _next_suspect(self) -> Lane | None:
-        waiting = filter(_waits, islice(self._suspects.values(), LOOKED_AT))
-        return min(waiting, key=_due_s, default=None)
+        return min(map(_due_s, self._some_suspects()), default=float("inf"))
 
     def take_suspect(self, now_s: float) -> list[Pending]:
-        """A probe of one that has failed and whose own time has come."""
-        lane, taken = self._next_suspect(), list[Pending]()
-        if lane is not None and _due_s(lane) <= now_s:
+        """A probe of one that has failed and whose own time has come.
+
+        Every other time of one whose credentials were not refused: when the destination
+        was away it may be back, and those who are always refused are not the ones.
+        """
+        taken: list[Pending] = []
+        due = [lane for lane in self._some_suspects() if _due_s(lane) <= now_s]
+        if due:
+            self._probes += 1
+            picky = self._probes % 2 == 1
+            lane = min(due, key=lambda each: (picky and _refused(each), _due_s(each)))
             lane.due_s = None
             self._fly(lane, taken, self._batch[1], now_s)
         return taken
+
+    def _some_suspects(self) -> Iterator[Lane]:
+        return filter(_waits, islice(self._suspects.values(), LOOKED_AT))
 
     def take_stalest(self, now_s: float) -> list[Pending]:
         """A probe of the least recently tried key, those that failed alone last."""
@@ -229,11 +235,12 @@ class Lanes:
         """These events have ended: the next of their keys may start."""
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
-            if lane.failed or lane.pressed:
-                if lane.events[0] is pending:
+            if lane.events[0] is pending:
+                lane.known = False
+                if lane.failed or lane.pressed:
                     self._unblock(lane)
-                else:
-                    self.blocked -= 1
+            elif lane.failed or lane.pressed:
+                self.blocked -= 1
             lane.events.remove(pending)  # it is the first, or one of the first few
             lane.flying -= 1
             self.count -= 1
@@ -255,7 +262,8 @@ class Lanes:
             if not lane.failed:
                 lane.failed = True
                 self.blocked += 0 if lane.pressed else len(lane.events)
-                self._suspects[lane.key] = lane
+                if not lane.known:
+                    self._suspects[lane.key] = lane
             elif self._suspects.pop(lane.key, None) is not None:
                 self._suspects[lane.key] = lane  # the last that was tried comes last
             if not lane.flying:
@@ -295,16 +303,21 @@ class Lanes:
                 self._again.append(lane)
 
     def somebody_was_served(self, *, wake: bool) -> None:
-        """No lane is a suspect any more; ``wake``: none of them needs to wait, either.
+        """No lane is a suspect any more; ``wake``: those that wait begin anew, first.
 
         The breaker was open: what failed was the destination, perhaps.
         """
         if not self._suspects:
             return
         if wake:
-            for lane in sorted(filter(_waits, self._suspects.values()), key=_due_s):
-                lane.due_s = None
-                self._again.append(lane)
+            waiting = filter(_waits, self._suspects.values())
+            for lane in sorted(waiting, key=_due_s, reverse=True):
+                lane.due_s, lane.failed = None, False
+                self.blocked -= 0 if lane.pressed else len(lane.events)
+                self._blocked.pop(lane.key, None)
+                self._new.appendleft(lane)
+        for lane in self._suspects.values():
+            lane.known = True
         self._suspects.clear()
 
     def drop(self, is_lost: Callable[[Record], bool]) -> list[Pending]:
@@ -373,3 +386,8 @@ def _waits(lane: Lane) -> bool:
 
 def _due_s(lane: Lane) -> float:
     return lane.due_s or 0.0
+
+
+def _refused(lane: Lane) -> bool:
+    last = lane.events[0].last
+    return last is not None and last.auth

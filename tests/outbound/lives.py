@@ -18,6 +18,7 @@ from tests.outbound.worlds import OURS, REFUSALS, Person, World
 
 PROBE_S = 10.0
 RESTARTS = 2
+ATTEMPTS = 100  # of one event: by its own time, however often the breaker closes
 MANY = 8  # senders: some are kept for others when requests hang
 SOON_S = 20.0  # "within seconds"
 QUIET_S = 30.0  # after that much of an outage only its pace is left
@@ -98,7 +99,7 @@ class Life:
         await self._go_on(good, bad, for_s=12.0, every_s=chance.choice([0.1, 0.4]))
         if chance.random() < 0.5:
             await self._outage(good, bad)
-        old_age_s = self._old_age_s() if bad else QUIET_S
+        old_age_s = self._old_age_s() if bad or self.world.outages else QUIET_S
         await self._go_on(good, [], for_s=old_age_s, every_s=5.0)
         await asyncio.sleep(SOON_S)
 
@@ -182,9 +183,10 @@ def who_cannot(life: Life) -> None:
             continue
         end = log.ends[record.offset]
         wanted = {REASONS.get(person.how, "max_age"), "pressure"}
-        wanted |= {REASONS[how] for _, _, how in life.world.outages if how in REASONS}
+        wanted |= {REASONS.get(how, "max_age") for _, _, how in life.world.outages}
         assert end["kind"] == "dead", f"{person} was {end['kind']}"
         assert end["reason"] in wanted, f"{person}: {end['reason']}"
+        assert end["attempts"] <= ATTEMPTS, f"{person}: {end['attempts']} attempts"
 
 
 def order(life: Life) -> None:

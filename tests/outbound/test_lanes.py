@@ -45,6 +45,7 @@ class LanesMachine(RuleBasedStateMachine):
         )
         self.failed: set[object] = set()  # lanes whose first event has failed
         self.suspects: set[object] = set()  # since somebody was served
+        self.known: set[object] = set()  # they failed while others were served
         self.given_up: Counter[object] = Counter()  # how often events of a lane were
         self.again: set[object] = set()  # lanes in flight that are tried again
         self.held: list[Pending] = []  # in log order
@@ -104,8 +105,10 @@ class LanesMachine(RuleBasedStateMachine):
         busy = {self.lane(each) for flight in self.flying for each in flight}
         self.lanes.somebody_was_served(wake=wake)
         if wake:
-            for lane in self.suspects - busy:
-                self.blocked.pop(lane, None)
+            for lane in (self.suspects & self.blocked.keys()) - busy:
+                self.blocked.pop(lane)
+                self.failed.discard(lane)
+        self.known |= self.suspects
         self.suspects.clear()
 
     def ended(self, each: Pending) -> None:
@@ -113,6 +116,7 @@ class LanesMachine(RuleBasedStateMachine):
         if each is next(one for one in self.held if self.lane(one) == lane):
             self.failed.discard(lane)
             self.suspects.discard(lane)
+            self.known.discard(lane)
             self.given_up.pop(lane, None)
         self.held.remove(each)
 
@@ -148,7 +152,7 @@ class LanesMachine(RuleBasedStateMachine):
             elif verdict == "retry":
                 if self.lane(each) not in self.failed:
                     self.failed.add(self.lane(each))
-                    self.suspects.add(self.lane(each))
+                    self.suspects |= {self.lane(each)} - self.known
                 due = self.now + data.draw(st.integers(1, 5))
                 self.lanes.retry([each], due)
                 lane = self.lane(each)
@@ -191,6 +195,7 @@ class LanesMachine(RuleBasedStateMachine):
     def forget(self, lane: object) -> None:
         if all(self.lane(one) != lane for one in self.held):
             self.given_up.pop(lane, None)
+            self.known.discard(lane)
 
     @invariant()
     def counts_agree(self) -> None:
