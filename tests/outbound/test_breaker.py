@@ -187,6 +187,20 @@ def test_who_failed_beside_a_success_never_opens_it_again() -> None:
     assert not breaker.closed
 
 
+def test_who_failed_before_a_success_is_no_company_of_who_fails_after_it() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(0.0, ["zoe"])
+    for key in ("ann", "bob"):
+        breaker.failed(1.0, [key])
+        breaker.rejected(1.0, [key])
+    breaker.failed(1.0, ["cid"], auth=True)
+    breaker.delivered(2.0, ["zoe"])
+    for _ in range(100):
+        breaker.failed(3.0, ["dan"], auth=True)
+        assert breaker.rejected(3.0, ["dan"])
+    assert breaker.closed
+
+
 def test_who_fails_in_a_batch_where_others_are_served_fails_alone() -> None:
     breaker = Breaker(PROBE_S)
     for _ in range(FAILURES):

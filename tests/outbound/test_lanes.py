@@ -292,6 +292,22 @@ def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
     assert lanes.take(10.0) == first
 
 
+def test_what_is_tried_again_has_half_of_the_senders_at_most() -> None:
+    lanes = Lanes(lane_a_person, senders=4)
+    for offset in range(4):
+        lanes.add(pending(offset, b"%d" % offset))
+    for _ in range(4):
+        lanes.retry(lanes.take(0.0), 1.0)
+    lanes.wake(1.0)
+    first = lanes.take(1.0)
+    assert [len(first), len(lanes.take(1.0)), len(lanes.take(1.0))] == [1, 1, 0]
+    assert lanes.batches == 0
+    lanes.add(pending(4, b"new"), 1.0)
+    assert offsets(lanes.take(1.0)) == [4]
+    lanes.done(first)
+    assert len(lanes.take(1.0)) == 1
+
+
 def test_while_new_ones_linger_one_that_failed_goes_again() -> None:
     lanes = Lanes(lane_a_person, events=2, size=1_000, linger_s=5.0, senders=4)
     lanes.add(pending(0, b"bad"))
