@@ -7,7 +7,7 @@ crash can repeat: ``concurrency`` events, or that many batches.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.config import DeliveryConfig
 from gateway.log.contract import Record
@@ -36,6 +36,15 @@ SLOW_FOR_S = 60.0  # so long after it some senders are kept for those who came l
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
+
+
+class Answered(NamedTuple):
+    """An attempt, answered: when, as which probe, for several persons, and believed."""
+
+    now_s: float
+    probe: Probe | None
+    company: bool
+    believed: bool
 
 
 class Senders:
@@ -132,11 +141,10 @@ class Senders:
         if now_s - started_s >= SLOW_S and any(isinstance(v, Retry) for v in verdicts):
             held.slow_until_s = now_s + SLOW_FOR_S
         believed = self._tell_breaker(pending, verdicts, now_s, probe)
-        if len(pending) > 1 and not held.lanes.alone:
-            longest_s = self._delivery.probe_every_s
-            verdicts = [_in_company(verdict, longest_s) for verdict in verdicts]
+        company = len(pending) > 1 and not held.lanes.alone
+        answered = Answered(now_s, probe, company=company, believed=believed)
         for each, verdict in zip(pending, verdicts, strict=True):
-            self._judge(each, verdict, now_s, probe, believed=believed)
+            self._judge(each, verdict, answered)
         held.wake_senders()
         return True
 
@@ -173,15 +181,7 @@ class Senders:
                 pending.age_from_s = now_s - held.breaker.open_s(now_s)
         return now_s
 
-    def _judge(
-        self,
-        pending: Pending,
-        verdict: Verdict,
-        now_s: float,
-        probe: Probe | None,
-        *,
-        believed: bool,
-    ) -> None:
+    def _judge(self, pending: Pending, verdict: Verdict, answered: Answered) -> None:
         """What becomes of an event after an attempt.
 
         A rejection that is not believed waits, as a failure does.
@@ -193,16 +193,16 @@ class Senders:
                 self._end(pending, outcome_of(verdict))
             case Retry():
                 attempts[name, "retry"] += 1
-                self._retry(pending, verdict, now_s, probe)
+                self._retry(pending, verdict, answered)
             case Skipped():
                 attempts[name, "skipped"] += 1
                 self._end(pending, outcome_of(verdict))
             case Rejected():
                 attempts[name, "rejected"] += 1
-                if believed or verdict.reason == "bug":
+                if answered.believed or verdict.reason == "bug":
                     self._end(pending, verdict)
                 else:
-                    self._retry(pending, _doubted(verdict), now_s, probe)
+                    self._retry(pending, _doubted(verdict), answered)
 
     def _end(self, pending: Pending, end: Outcome | Rejected) -> None:
         if isinstance(end, Rejected):
@@ -212,26 +212,28 @@ class Senders:
         self._held.lanes.done([pending])
         self._held.end(pending, end)
 
-    def _retry(
-        self, pending: Pending, verdict: Retry, now_s: float, probe: Probe | None
-    ) -> None:
+    def _retry(self, pending: Pending, verdict: Retry, answered: Answered) -> None:
         """Wait for the next attempt; give up at max_age (an open breaker halts it).
 
-        Whatever was asked for, the last attempt is when max_age is over. A probe that
-        fails when others are served already was too early: it is tried again soon.
+        Whatever was asked for, the last attempt is when max_age is over. What was said
+        of a batch was said of another event, perhaps: each is tried alone soon, not
+        before Retry-After, but it is no hour for all. So is a probe that was begun too
+        early: it fails, and others are served already.
         """
-        held, delivery = self._held, self._delivery
+        held, delivery, now_s = self._held, self._delivery, answered.now_s
         left_s = self._left_s(pending, now_s)
-        if left_s <= 0 and held.breaker.closed and probe is None:
+        probed = answered.probe is not None
+        if left_s <= 0 and held.breaker.closed and not probed:
             self._end(pending, given_up("max_age", verdict))
             return
-        too_early = probe is not None and held.breaker.closed
+        soon = answered.company or (probed and held.breaker.closed)
+        longest_s = delivery.probe_every_s if answered.company else left_s
         pending.last = verdict
         due_s = now_s + delay_s(
-            1 if too_early else pending.attempts,
+            1 if soon else pending.attempts,
             base_s=delivery.retry_base_s,
             cap_s=min(delivery.retry_cap_s, max(left_s, 0.0)),
-            after_s=verdict.after_s and min(verdict.after_s, max(left_s, 0.0)),
+            after_s=verdict.after_s and min(verdict.after_s, max(longest_s, 0.0)),
             chance=held.clock.chance(),
         )
         held.lanes.retry([pending], due_s)
@@ -301,6 +303,8 @@ class Senders:
         held = self._held
         held.tell_breaker()
         if not held.breaker.closed:
+            if was_closed:
+                held.opened_with = held.events
             held.alarm.set()
             held.nudge_poller()
         elif not was_closed:
@@ -325,16 +329,6 @@ def _told_apart(
             case Rejected(reason) if reason != "bug":
                 rejected.append(pending.record.key)
     return served, retried, rejected
-
-
-def _in_company(verdict: Verdict, longest_s: float) -> Verdict:
-    """What was said of a batch was said of another event, perhaps.
-
-    Each is tried alone next: not before Retry-After, but it is no hour for all.
-    """
-    if isinstance(verdict, Retry) and (verdict.after_s or 0.0) > longest_s:
-        return replace(verdict, after_s=longest_s)
-    return verdict
 
 
 def _doubted(verdict: Rejected) -> Retry:

@@ -96,6 +96,7 @@ class Held:
         self.alarm_at_s = float("inf")
         self.trouble = trouble
         self.slow_until_s = float("-inf")
+        self.opened_with = 0  # events held when the breaker opened
         self.halted = False
         """A rebalance is under way: nothing is started."""
         self.flying = 0  # batches that senders have taken and not yet settled
@@ -212,7 +213,7 @@ class Held:
             return 0 if self.lanes.count else 1
         if not self.lanes.new:
             return min(AHEAD_EVENTS, self._free(spare=0))
-        ahead = AHEAD_EVENTS + PROBE_EVENTS * self.breaker.tried
+        ahead = self.opened_with + AHEAD_EVENTS + PROBE_EVENTS * self.breaker.tried
         return min(AHEAD_EVENTS, ahead - self.events, self._free())
 
     def _free(self, spare: int = SPARE) -> int:
