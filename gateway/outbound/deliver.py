@@ -7,7 +7,7 @@ crash can repeat: ``concurrency`` events, or that many batches.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.log.contract import Record
 from gateway.metrics import Histogram
@@ -36,6 +36,15 @@ SLOW_S = 1.0  # a failure that took longer cost a sender its time
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
+
+
+class Answered(NamedTuple):
+    """An attempt, answered: when, as which probe, for several persons, and believed."""
+
+    now_s: float
+    probe: Probe | None
+    company: bool
+    believed: bool
 
 
 class Senders:
@@ -127,11 +136,10 @@ class Senders:
         if took_s >= SLOW_S and any(isinstance(each, Retry) for each in verdicts):
             run.flights.hung(now_s)
         believed = self._tell_breaker(pending, verdicts, now_s, probe)
-        if len(pending) > 1 and not held.alone:
-            longest_s = self._delivery.probe_every_s
-            verdicts = [_in_company(verdict, longest_s) for verdict in verdicts]
+        company = len(pending) > 1 and not held.alone
+        answered = Answered(now_s, probe, company=company, believed=believed)
         for each, verdict in zip(pending, verdicts, strict=True):
-            self._judge(each, verdict, now_s, probe, believed=believed)
+            self._judge(each, verdict, answered)
         held.wake_senders()
         return True
 
@@ -165,15 +173,7 @@ class Senders:
             pending.attempt(now_ms, age_from_s)
         return now_s
 
-    def _judge(
-        self,
-        pending: Pending,
-        verdict: Verdict,
-        now_s: float,
-        probe: Probe | None,
-        *,
-        believed: bool,
-    ) -> None:
+    def _judge(self, pending: Pending, verdict: Verdict, answered: Answered) -> None:
         """What becomes of an event after an attempt.
 
         A rejection that is not believed waits, as a failure does.
@@ -185,16 +185,16 @@ class Senders:
                 self._end(pending, outcome_of(verdict))
             case Retry():
                 attempts[name, "retry"] += 1
-                self._retry(pending, verdict, now_s, probe)
+                self._retry(pending, verdict, answered)
             case Skipped():
                 attempts[name, "skipped"] += 1
                 self._end(pending, outcome_of(verdict))
             case Rejected():
                 attempts[name, "rejected"] += 1
-                if believed or verdict.reason == "bug":
+                if answered.believed or verdict.reason == "bug":
                     self._end(pending, verdict)
                 else:
-                    self._retry(pending, _doubted(verdict), now_s, probe)
+                    self._retry(pending, _doubted(verdict), answered)
 
     def _end(self, pending: Pending, end: Outcome | Rejected) -> None:
         if isinstance(end, Rejected):
@@ -204,26 +204,28 @@ class Senders:
         self._held.done(pending)
         self._run.end(pending, end)
 
-    def _retry(
-        self, pending: Pending, verdict: Retry, now_s: float, probe: Probe | None
-    ) -> None:
+    def _retry(self, pending: Pending, verdict: Retry, answered: Answered) -> None:
         """Wait for the next attempt; give up at max_age (an open breaker halts it).
 
-        Whatever was asked for, the last attempt is when max_age is over. A probe that
-        fails when others are served already was too early: it is tried again soon.
+        Whatever was asked for, the last attempt is when max_age is over. What was said
+        of a batch was said of another event, perhaps: each is tried alone soon, not
+        before Retry-After, but it is no hour for all. So is a probe that was begun too
+        early: it fails, and others are served already.
         """
-        delivery = self._delivery
+        delivery, now_s = self._delivery, answered.now_s
         left_s = self._left_s(pending, now_s)
-        if left_s <= 0 and self._breaker.closed and probe is None:
+        probed = answered.probe is not None
+        if left_s <= 0 and self._breaker.closed and not probed:
             self._end(pending, given_up("max_age", verdict))
             return
-        too_early = probe is not None and self._breaker.closed
+        soon = answered.company or (probed and self._breaker.closed)
+        longest_s = delivery.probe_every_s if answered.company else left_s
         pending.failed(verdict)
         due_s = now_s + delay_s(
-            1 if too_early else pending.attempts,
+            1 if soon else pending.attempts,
             base_s=delivery.retry_base_s,
             cap_s=min(delivery.retry_cap_s, max(left_s, 0.0)),
-            after_s=verdict.after_s and min(verdict.after_s, max(left_s, 0.0)),
+            after_s=verdict.after_s and min(verdict.after_s, max(longest_s, 0.0)),
             chance=self._clock.chance(),
         )
         self._held.retry(pending, due_s)
@@ -290,6 +292,8 @@ class Senders:
     def _on_breaker(self, *, was_closed: bool) -> None:
         self._run.tell_breaker()
         if not self._breaker.closed:
+            if was_closed:
+                self._held.breaker_opened()
             self._run.alarm.ring()
             self._held.nudge_poller()
         elif not was_closed:
@@ -314,16 +318,6 @@ def _told_apart(
             case Rejected(reason) if reason != "bug":
                 rejected.append(pending.record.key)
     return served, retried, rejected
-
-
-def _in_company(verdict: Verdict, longest_s: float) -> Verdict:
-    """What was said of a batch was said of another event, perhaps.
-
-    Each is tried alone next: not before Retry-After, but it is no hour for all.
-    """
-    if isinstance(verdict, Retry) and (verdict.after_s or 0.0) > longest_s:
-        return replace(verdict, after_s=longest_s)
-    return verdict
 
 
 def _doubted(verdict: Rejected) -> Retry:

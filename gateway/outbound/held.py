@@ -59,6 +59,7 @@ class Held:
         self._hold = takes.hold_events, takes.hold_bytes
         self._events = 0
         self._size = 0
+        self._opened_with = 0  # events held when the breaker opened
         self._idle = Idle()
         self._room_news = asyncio.Event()
         ahead = 2 * flights.senders * takes.batch_events
@@ -158,6 +159,10 @@ class Held:
         times = min(PRESSED_EVENTS, max(1, lanes.blocked // PRESSED_EVENTS))
         return [each for _ in range(times) for each in lanes.give_up(suspects=suspects)]
 
+    def breaker_opened(self) -> None:
+        """Count what is brought for its probes from what is held now."""
+        self._opened_with = self._events
+
     def somebody_was_served(self, *, wake: bool) -> None:
         """Nobody is a suspect any more; ``wake``: nor needs to wait."""
         self._lanes.somebody_was_served(wake=wake)
@@ -185,7 +190,8 @@ class Held:
         if not self._lanes.new:
             return min(AHEAD_EVENTS, self._free(spare=0))
         ahead = AHEAD_EVENTS + PROBE_EVENTS * self._breaker.tried
-        return min(AHEAD_EVENTS, ahead - self._events, self._free())
+        ahead += self._opened_with - self._events
+        return min(AHEAD_EVENTS, ahead, self._free())
 
     def _free(self, spare: int = SPARE) -> int:
         """How many events fit within the bounds, less a part to spare."""
