@@ -91,8 +91,8 @@ class SqliteLog:
         """What was lost before the start; else a file is as safe as its disk."""
         if not (lost := self._writer.wal_lost_bytes):
             return ()
-        said = "was damaged at the start: of what was answered 200 are lost"
-        return (f"{self._path}-wal {said} {lost} bytes",)
+        said = f"{lost} bytes of what was answered 200 are lost"
+        return (f"{self._path}-wal was damaged at the start: {said}",)
 
     def has_room(self) -> bool:
         """False while as many bytes wait as may."""
@@ -150,6 +150,8 @@ class SqliteLog:
         """
         if self._upkeep.full:
             raise self._full()
+        if lost := self._writer.lost:
+            raise LogError(lost)
         for (topic, group), reading in self._reading.items():
             if reading.error is not None:
                 raise LogError(f"{group} cannot read {topic}: {reading.error}")

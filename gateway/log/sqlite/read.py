@@ -126,8 +126,8 @@ def _said(failure: Exception) -> str:
     code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
     if code in codes or isinstance(failure, ValueError | IndexError):
         return (
-            f"{failure}: the file is damaged; stop the gateway, then restore a backup, "
-            "or save what can be read with sqlite3's .recover"
+            f"{failure}: the file is damaged; save what can still be read with "
+            "`gateway read`, stop the gateway and restore a backup"
         )
     return str(failure)
 
