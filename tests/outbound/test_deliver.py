@@ -333,3 +333,25 @@ async def test_options_reach_the_destination_as_the_source_may_set_them(
         "m2": {"list": "a", "key": "b"},
         "m3": {"list": "a"},
     }
+
+
+async def test_events_that_need_no_request_leave_others_a_turn(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    most = 0
+
+    async def others() -> None:
+        nonlocal most
+        ended = 0
+        while True:
+            await asyncio.sleep(0)
+            now = bench.metrics.outcomes.total()
+            most, ended = max(most, now - ended), now
+
+    async with bench.open():
+        await bench.log.append([entry(n, f"u{n}") for n in range(1_000)])
+        watching = asyncio.create_task(others())
+        async with bench.running(recorder(), concurrency=1, when="type == 'track'"):
+            await bench.settled(1_000)
+        watching.cancel()
+    assert 0 < most <= 101

@@ -355,6 +355,19 @@ def test_who_is_given_up_again_and_again_makes_room_faster() -> None:
     assert lanes.blocked == 5
 
 
+def test_what_others_have_now_blocks_nobody_here() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(6):
+        lanes.add(pending(offset, b"bad" if offset < 4 else b"good"))
+    lanes.retry(lanes.take(0.0), 10.0)
+    assert (lanes.count, lanes.blocked) == (6, 4)
+    lost = lanes.drop(lambda record: record.offset in (2, 3))
+    assert offsets(lost) == [2, 3]
+    assert (lanes.count, lanes.blocked) == (4, 2)
+    lanes.drop(lambda record: record.key == b"bad")
+    assert (lanes.count, lanes.blocked, lanes.give_up()) == (2, 0, [])
+
+
 def test_who_is_served_is_blocked_no_more() -> None:
     lanes = Lanes(lane_a_person)
     for offset in range(4):

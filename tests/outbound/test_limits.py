@@ -138,6 +138,25 @@ def test_a_worker_holds_as_many_bytes_as_its_type_declares() -> None:
     run(live())
 
 
+def test_a_worker_leaves_no_more_gaps_in_its_marks_than_the_log_remembers() -> None:
+    async def live() -> None:
+        world = peopled(2_000)
+        for number in range(1, 2_000, 2):
+            world.people[f"u{number}"].how = "503"
+        most = 0
+        async with world.working(chance(), retry_base_s=9e3, retry_cap_s=9e3) as worker:
+            for number in range(2_000):
+                arrive(world, number)
+                await asyncio.sleep(0.01)
+                assert worker._run is not None
+                most = max(most, worker._run.subscription.runs)
+            ends = [each["kind"] for each in world.log.ends.values()]
+            assert ends.count("delivered") == 1_000
+        assert 300 < most <= 400
+
+    run(live())
+
+
 @pytest.mark.parametrize(
     "declared",
     [

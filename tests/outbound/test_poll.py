@@ -55,6 +55,27 @@ async def test_what_was_polled_waits_until_the_past_of_new_partitions_is_known(
     assert crm.ids() == ["m0", "m1", "m2"]
 
 
+async def test_what_was_polled_is_another_s_when_its_partition_is_lost_meanwhile(
+    bench: Any, recorder: Any, entry: Any, wait_until: Any, away: Any
+) -> None:
+    crm = recorder()
+    async with bench.open():
+        log = away(bench.log)
+        log.away = False
+        async with bench.running(crm, log=log) as worker:
+            await wait_until(lambda: log.asked["poll"] >= 1)
+            log.away = "remember"
+            rebalance = worker._run.rebalance
+            rebalance.end(frozenset(), frozenset({0}))
+            await bench.log.append([entry(number, "u") for number in range(3)])
+            await wait_until(lambda: log.asked["remember"] >= 2)
+            rebalance.end(frozenset({0}), frozenset())
+            polls, log.away = log.asked["poll"], False
+            await wait_until(lambda: log.asked["poll"] > polls)
+            assert worker.state()["pending"] == 0
+    assert crm.got == []
+
+
 async def test_an_open_breaker_with_nothing_pending_finds_something_to_probe_with(
     bench: Any,
     recorder: Any,

@@ -211,6 +211,38 @@ async def test_a_settle_marks_a_thousand_records_and_writes_8_mib_at_most(
     task.cancel()
 
 
+class Stepping(Log):
+    """Settles one group each time it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = asyncio.Semaphore(0)
+
+    async def settle(
+        self, records: Sequence[Record], entries: Sequence[Entry] = ()
+    ) -> None:
+        await self.step.acquire()
+
+
+async def test_who_waits_goes_on_when_its_own_record_is_durable_no_sooner(
+    record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "GROUP_RECORDS", 1)
+    log = Stepping()
+    settler, task = await settling(log, [])
+    waiting = []
+    for offset in range(3):
+        settler.add(record(offset), [])
+        waiting.append(asyncio.create_task(settler.durable()))
+        await asyncio.sleep(0)
+    for durable in range(1, 4):
+        log.step.release()
+        await asyncio.wait_for(waiting[durable - 1], 5.0)
+        await asyncio.sleep(0)
+        assert [each.done() for each in waiting].count(True) == durable
+    task.cancel()
+
+
 async def test_a_group_is_bounded_in_records_and_bytes(
     log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
