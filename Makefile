@@ -25,7 +25,7 @@ test: .venv/test  ## everything, real parts included
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not soak"
+	$(BIN)/coverage run -m pytest -p tests.measured -m "not soak"
 
 soak: .venv/test  ## long fault rounds and timed promises
 	$(BIN)/python -m pytest -m soak -s
@@ -71,4 +71,4 @@ lock:  ## pin what requirements/*.in name, with hashes and without addresses
 	    $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build .coverage* coverage.txt

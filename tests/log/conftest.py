@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sqlite3
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def spawn(job: str, place: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("child.py")), job, place],
         cwd=Path(__file__).parents[2],
-        env={"PYTHONPATH": "."},
+        env={**os.environ, "PYTHONPATH": "."},
         stdout=subprocess.PIPE,
         text=True,
     )
