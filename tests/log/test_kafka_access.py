@@ -13,8 +13,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.kafka.log import KafkaLog
 from gateway.notices import Notices
-from tests.log.broker.guarded import GROUP, PASSWORD, READ, TOPIC, USER, WRITE, Guarded
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     KafkaBackend,
     entry,
@@ -25,6 +24,7 @@ from tests.log.conftest import (
     until,
     values,
 )
+from tests.log.broker.guarded import GROUP, PASSWORD, READ, TOPIC, USER, WRITE, Guarded
 
 pytestmark = pytest.mark.service
 LOGIN = {"sasl_username": USER, "sasl_password": PASSWORD}

@@ -13,8 +13,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.contract import Span
 from gateway.notices import Notices
-from tests.log.broker.kafka import free_ports
-from tests.log.conftest import (
+from tests.log.backends import (
     KafkaBackend,
     administrating,
     entry,
@@ -23,6 +22,7 @@ from tests.log.conftest import (
     spread,
     values,
 )
+from tests.log.broker.kafka import free_ports
 
 pytestmark = pytest.mark.service
 
