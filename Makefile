@@ -30,7 +30,7 @@ test: .venv/test  ## everything, real parts included
 	$(BIN)/codespell $(PYTHONS) schemas deploy docs *.md
 	$(BIN)/coverage erase
 	$(MAKE) lowest LOWEST="$(REACH)"
-	$(BIN)/coverage run -m pytest -m "not soak"
+	$(BIN)/coverage run -m pytest -p tests.measured -m "not soak"
 
 lowest: .venv/lowest/installed  ## the fast tests on the oldest libraries pyproject.toml allows
 	PYTHONPATH=$(CURDIR)/.venv/lowest $(BIN)/python -m pytest -q -p no:cacheprovider \
@@ -88,4 +88,4 @@ lock:  ## pin what requirements/*.in name, with hashes and without addresses
 	  --resolution lowest-direct pyproject.toml -o requirements/lowest.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build .coverage* coverage.txt

@@ -84,3 +84,10 @@ def test_every_page_of_the_docs_is_reached_from_the_index() -> None:
 
 def test_the_readme_is_a_screen_and_a_half() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_tests_that_a_page_names_are_there() -> None:
+    page = ROOT / "docs/explanation/tests.md"
+    named = re.findall(r"`(tests/[\w./]+)`", page.read_text(encoding="utf-8"))
+    assert len(named) > 30
+    assert not [each for each in named if not (ROOT / each).exists()]

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog, Record, Span
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     Backend,
     SqliteBackend,

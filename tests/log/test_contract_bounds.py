@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     Backend,
     entry,

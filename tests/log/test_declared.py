@@ -15,7 +15,7 @@ from gateway.log import open_log
 from gateway.log.contract import EventLog
 from gateway.notices import Notices
 from gateway.topics import Declared, declaring, keep_all, one_queue
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     Backend,
     KafkaBackend,

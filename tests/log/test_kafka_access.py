@@ -20,6 +20,17 @@ from gateway.log.kafka import topics as kafka_topics
 from gateway.log.kafka.log import KafkaLog
 from gateway.log.kafka.wire import produce
 from gateway.notices import Notices
+from tests.log.backends import (
+    PATIENCE_S,
+    KafkaBackend,
+    entry,
+    numbered,
+    polled,
+    scanned,
+    taken,
+    until,
+    values,
+)
 from tests.log.broker.guarded import (
     CREATE,
     DESCRIBE,
@@ -34,17 +45,6 @@ from tests.log.broker.guarded import (
     Guarded,
 )
 from tests.log.broker.kafka import free_ports
-from tests.log.conftest import (
-    PATIENCE_S,
-    KafkaBackend,
-    entry,
-    numbered,
-    polled,
-    scanned,
-    taken,
-    until,
-    values,
-)
 
 pytestmark = pytest.mark.service
 LOGIN = {"sasl_username": USER, "sasl_password": PASSWORD}

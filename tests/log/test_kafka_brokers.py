@@ -12,8 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 from gateway.errors import LogError
 from gateway.log.kafka import log as kafka_log
 from gateway.log.kafka.log import KafkaLog
-from tests.log.broker.kafka import Node
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     KafkaBackend,
     Stream,
@@ -25,6 +24,7 @@ from tests.log.conftest import (
     until,
     values,
 )
+from tests.log.broker.kafka import Node
 
 pytestmark = pytest.mark.service
 RESTARTS = 3

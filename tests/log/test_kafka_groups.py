@@ -14,7 +14,7 @@ from gateway.errors import LogError
 from gateway.log.kafka import ends as kafka_ends
 from gateway.log.kafka.marks import fitting
 from gateway.log.marks import Marks
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     KafkaBackend,
     administrating,

@@ -13,8 +13,8 @@ from gateway.log.kafka import ends as kafka_ends
 from gateway.log.kafka import follow as kafka_follow
 from gateway.log.kafka.follow import KafkaSubscription
 from gateway.log.kafka.marks import Restored, restore
+from tests.log.backends import KafkaBackend, numbered, polled, spread, until, values
 from tests.log.broker.kafka import freeze
-from tests.log.conftest import KafkaBackend, numbered, polled, spread, until, values
 
 pytestmark = pytest.mark.service
 

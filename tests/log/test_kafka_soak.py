@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from gateway.errors import LogError
 from gateway.log.kafka.log import KafkaLog
 from tests.chance import chance
+from tests.log.backends import KafkaBackend, Stream, entry, scanned, until, values
 from tests.log.broker.kafka import Cluster
-from tests.log.conftest import KafkaBackend, Stream, entry, scanned, until, values
 
 pytestmark = [pytest.mark.service, pytest.mark.soak]
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "20"))

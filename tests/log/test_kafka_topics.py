@@ -15,8 +15,7 @@ from gateway.log.contract import Span
 from gateway.log.kafka import ends as kafka_ends
 from gateway.log.kafka import log as kafka_log
 from gateway.notices import Notices
-from tests.log.broker.kafka import free_ports
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     KafkaBackend,
     administrating,
@@ -29,6 +28,7 @@ from tests.log.conftest import (
     until,
     values,
 )
+from tests.log.broker.kafka import free_ports
 
 pytestmark = pytest.mark.service
 

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.log.contract import Entry, Record, Subscription
 from tests.chance import examples
+from tests.log.backends import Backend, KafkaBackend, SqliteBackend, scanned, values
 from tests.log.broker.kafka import Node
-from tests.log.conftest import Backend, KafkaBackend, SqliteBackend, scanned, values
 
 TOPICS = ("events", "to.a", "to.b")
 READERS = {"to.a": "a", "to.b": "b"}

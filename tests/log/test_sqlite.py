@@ -18,7 +18,7 @@ from gateway.log.sqlite.rows import decode, encode, shared
 from gateway.log.sqlite.tables import Tables
 from gateway.notices import Notices
 from gateway.topics import keep_all
-from tests.log.conftest import (
+from tests.log.backends import (
     Clock,
     SqliteBackend,
     big,

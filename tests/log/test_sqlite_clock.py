@@ -4,7 +4,7 @@ import pytest
 
 from gateway.log.contract import Entry
 from gateway.log.sqlite.log import SqliteLog
-from tests.log.conftest import Clock, SqliteBackend, count, numbered, scanned, upkeep
+from tests.log.backends import Clock, SqliteBackend, count, numbered, scanned, upkeep
 
 TEN_YEARS_S = 315_360_000.0
 HOUR_S, DAY_S = 3_600.0, 86_400.0

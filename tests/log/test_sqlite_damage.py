@@ -17,7 +17,7 @@ from gateway.errors import LogError
 from gateway.log.sqlite.log import SqliteLog
 from gateway.metrics import Metrics
 from gateway.notices import Notices
-from tests.log.conftest import (
+from tests.log.backends import (
     PATIENCE_S,
     SqliteBackend,
     big,

@@ -5,7 +5,7 @@ import pytest
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
 from gateway.log.sqlite.log import SqliteLog
-from tests.log.conftest import (
+from tests.log.backends import (
     MEGABYTE,
     Clock,
     SqliteBackend,

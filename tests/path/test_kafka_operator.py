@@ -6,7 +6,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from tests.log.conftest import administrating, configure
+from tests.log.backends import administrating, configure
 from tests.path.clustered import PATIENCE_S, is_ready, on, says
 from tests.path.running import Gateway, config, until
 
