@@ -308,15 +308,15 @@ def test_what_is_tried_again_has_half_of_the_senders_at_most() -> None:
     assert len(lanes.take(1.0)) == 1
 
 
-def test_while_new_ones_linger_one_that_failed_goes_again() -> None:
-    lanes = Lanes(lane_a_person, events=2, size=1_000, linger_s=5.0, senders=4)
-    lanes.add(pending(0, b"bad"))
+def test_while_new_ones_linger_those_that_failed_go_again() -> None:
+    lanes = Lanes(lane_a_person, events=9, size=1_000, linger_s=5.0, senders=4)
+    for offset in range(2):
+        lanes.add(pending(offset, b"bad%d" % offset))
     lanes.retry(lanes.take(5.0), 6.0)
     lanes.wake(6.0)
-    lanes.add(pending(1, b"new"), 6.0)
-    lanes.add(pending(2, b"bad"), 6.0)
+    lanes.add(pending(2, b"new"), 6.0)
     taken = [offsets(lanes.take(now_s)) for now_s in (6.0, 6.0, 10.9, 11.0)]
-    assert taken == [[0], [], [], [1]]
+    assert taken == [[0], [1], [], [2]]
 
 
 def test_an_event_larger_than_a_batch_goes_alone() -> None:

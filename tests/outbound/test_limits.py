@@ -138,6 +138,34 @@ def test_a_worker_holds_as_many_bytes_as_its_type_declares() -> None:
     run(live())
 
 
+def test_the_bytes_of_what_is_settled_make_room_for_others() -> None:
+    async def live() -> None:
+        world = peopled(1, hold_bytes=2 * MEGABYTE)
+        async with world.working(chance()):
+            for number in range(100):
+                value = b'{"type":"identify","messageId":"m%d","userId":"u0"' % number
+                value += b',"source":"web","receivedAt":"2026-01-15T10:12:14.100Z"'
+                world.log.append("u0", value + b',"x":"%s"}' % (b"x" * 50_000))
+            await asyncio.sleep(10.0)
+            assert len(world.log.ends) == 100
+
+    run(live())
+
+
+def test_one_that_is_full_of_rejected_events_believes_them_and_finds_another() -> None:
+    """While nobody is served no rejection is believed: but here is no place to wait."""
+
+    async def live() -> None:
+        world = peopled(61, "400", hold_events=10)
+        world.people["u60"].how = ""
+        async with world.working(chance(), probe_every_s=1.0):
+            arrive(world, *range(61))
+            await asyncio.sleep(120.0)
+            assert world.log.ends[60]["kind"] == "delivered"
+
+    run(live())
+
+
 def test_a_worker_leaves_no_more_gaps_in_its_marks_than_the_log_remembers() -> None:
     async def live() -> None:
         world = peopled(2_000)
