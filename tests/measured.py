@@ -12,7 +12,7 @@ import coverage
 import pytest
 
 REPORT = Path("coverage.txt")
-FLOORS = {"inbound": 96.0, "log": 95.0, "outbound": 96.0}  # lines and branches, in %
+FLOORS = {"inbound": 95.0, "log": 93.0, "outbound": 95.0}  # lines and branches, in %
 
 
 def whole() -> coverage.Coverage | None:
