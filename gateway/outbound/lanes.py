@@ -131,8 +131,9 @@ class Lanes:
         """The next batch, now in flight; empty when nothing may start."""
         taken: list[Pending] = []
         new, again = self._new, self._again
-        until_s = self.lingers_until_s()
-        ready = new and (until_s is None or now_s >= until_s)
+        ready = bool(new)
+        if self._linger_s and (until_s := self.lingers_until_s()) is not None:
+            ready = now_s >= until_s
         if again and self._trying < self._again_max:
             self._again_is_next = not self._again_is_next
             if self._again_is_next or not ready:

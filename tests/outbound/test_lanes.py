@@ -292,6 +292,14 @@ def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
     assert lanes.take(10.0) == first
 
 
+def test_probes_of_somebody_new_take_the_oldest_the_newest_and_any_in_turn() -> None:
+    lanes = Lanes(lane_a_person)
+    for offset in range(7):
+        lanes.add(pending(offset, b"%d" % offset))
+    taken = [offsets(lanes.take_new(0.0, 0.5)) for _ in range(5)]
+    assert taken == [[0], [6], [3], [5], [1]]
+
+
 def test_what_is_tried_again_has_half_of_the_senders_at_most() -> None:
     lanes = Lanes(lane_a_person, senders=4)
     for offset in range(4):

@@ -41,3 +41,8 @@ def test_the_log_is_asked_neither_at_once_nor_never(
     failures: int, chance: float
 ) -> None:
     assert 0.04 < pause_s(failures, chance=chance) <= 5.0
+
+
+def test_one_answer_asks_for_an_hour_at_most() -> None:
+    asked = [delay_s(1, base_s=1.0, cap_s=9.0, after_s=s, chance=0.0) for s in (9, 1e9)]
+    assert asked == [9.0, 3_600.0]
