@@ -7,7 +7,6 @@ What comes back can be written: bytes of a header that are no UTF-8 are replaced
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -50,7 +49,9 @@ class AiohttpSend:
         The status line is the answer: when what follows it breaks (cut short, no
         chunks, too slow), it was said all the same, with as much of the body as came.
         """
-        answer: Response | None = None
+        body, most = bytearray(), request.answer_bytes
+        headers: dict[str, str] | None = None
+        status, at_s = 0, 0.0
         try:
             async with self._session.request(
                 request.method,
@@ -60,21 +61,16 @@ class AiohttpSend:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                body = bytearray()
-                most = request.answer_bytes
-                answer = Response(
-                    status=response.status,
-                    headers=_headers(response.headers),
-                    at_s=time.time(),
-                )
-                try:
-                    await _read_beginning(response.content, body, most)
-                finally:
-                    answer = replace(answer, body=bytes(body[:most]))
+                status, at_s = response.status, time.time()
+                headers = _headers(response.headers)
+                await _read_beginning(response.content, body, most)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if answer is None:
+            if headers is None:
                 return NoResponse(_reason(error))
-        return answer
+        assert headers is not None  # an answer came, and what broke came after it
+        return Response(
+            status=status, headers=headers, body=bytes(body[:most]), at_s=at_s
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -87,19 +83,19 @@ def _headers(received: Mapping[str, str]) -> dict[str, str]:
     """By lower-case name, several lines of one name joined; 8 KB, the rest left out."""
     headers: dict[str, str] = {}
     room = HEADERS_BYTES
-    for raw_name, raw_value in received.items():
-        name, value = _text(raw_name).lower(), _text(raw_value)
+    for name, value in received.items():
+        if not (name.isascii() and value.isascii()):
+            name, value = _text(name), _text(value)  # noqa: PLW2901 -- nearly never
         size = len(name) + len(value)
         if size <= room:
             room -= size
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 
 
 def _text(received: str) -> str:
     """What aiohttp read with surrogates in place of bytes, as text that has none."""
-    if received.isascii():
-        return received
     return received.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
