@@ -141,6 +141,7 @@ COMPANY: Mapping[str, Rule] = {
     "employee_count": Rule("employee_count", read_number, NUMBERS, "employeeCount"),
 }
 NESTED: Mapping[str, Mapping[str, Rule]] = {"address": ADDRESS, "company": COMPANY}
+PLACES = tuple((name, rules, f"traits.{name}.") for name, rules in NESTED.items())
 
 RENAMED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "camelCase": {
@@ -164,10 +165,10 @@ def canonical(traits: Values) -> Canonical:
     as_sent: dict[str, Json] = {}
     remarks: list[tuple[Remark, str]] = []
     changed = _level(traits, PERSON, "traits.", as_sent, remarks)
-    for name, rules in NESTED.items():
+    for name, rules, path in PLACES:
         inner = traits.get(name)
         if isinstance(inner, dict):
-            read = _level(inner, rules, f"traits.{name}.", as_sent, remarks)
+            read = _level(inner, rules, path, as_sent, remarks)
             if read is not inner:
                 changed = {**changed, name: read}
     return Canonical(changed, as_sent, remarks)
@@ -181,9 +182,10 @@ def _level(
     remarks: list[tuple[Remark, str]],
 ) -> Values:
     changes: dict[str, tuple[str, Json] | None] = {}
-    for sent, (name, reader, fine, rival) in rules.items():
+    for sent in rules:
         if sent not in values:
             continue
+        name, reader, fine, rival = rules[sent]
         value = values[sent]
         if rival is not None and rival in values:
             changes[sent] = None
