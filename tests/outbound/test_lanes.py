@@ -28,6 +28,14 @@ def pending(offset: int, key: bytes = b"ann", size: int = 10) -> Pending:
     return Pending(Record("to.crm", 0, offset, key, b"x" * size, (), 0))
 
 
+def with_people(number: int, **options: Any) -> Lanes:
+    """Lanes that hold an event of each of so many people."""
+    lanes = Lanes(lane_a_person, **options)
+    for offset in range(number):
+        lanes.add(pending(offset, b"%d" % offset))
+    return lanes
+
+
 def offsets(batch: list[Pending]) -> list[int]:
     return [each.record.offset for each in batch]
 
@@ -271,9 +279,7 @@ def test_a_batch_in_order_is_the_next_events_of_the_log() -> None:
 
 
 def test_what_was_not_tried_after_all_goes_first_and_in_its_order() -> None:
-    lanes = Lanes(lane_a_person, events=2, size=1_000)
-    for offset in range(5):
-        lanes.add(pending(offset, b"%d" % offset))
+    lanes = with_people(5, events=2, size=1_000)
     batch = lanes.take(0.0)
     lanes.add(pending(5, b"0"))
     lanes.put_back(batch)
@@ -281,9 +287,7 @@ def test_what_was_not_tried_after_all_goes_first_and_in_its_order() -> None:
 
 
 def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
-    lanes = Lanes(lane_a_person, senders=4)
-    for offset in range(2):
-        lanes.add(pending(offset, b"%d" % offset))
+    lanes = with_people(2, senders=4)
     for _ in range(2):
         lanes.retry(lanes.take(0.0), 10.0)
     lanes.wake(10.0)
@@ -293,17 +297,13 @@ def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
 
 
 def test_probes_of_somebody_new_take_the_oldest_the_newest_and_any_in_turn() -> None:
-    lanes = Lanes(lane_a_person)
-    for offset in range(7):
-        lanes.add(pending(offset, b"%d" % offset))
+    lanes = with_people(7)
     taken = [offsets(lanes.take_new(0.0, 0.5)) for _ in range(5)]
     assert taken == [[0], [6], [3], [5], [1]]
 
 
 def test_what_is_tried_again_has_half_of_the_senders_at_most() -> None:
-    lanes = Lanes(lane_a_person, senders=4)
-    for offset in range(4):
-        lanes.add(pending(offset, b"%d" % offset))
+    lanes = with_people(4, senders=4)
     for _ in range(4):
         lanes.retry(lanes.take(0.0), 1.0)
     lanes.wake(1.0)
@@ -341,9 +341,7 @@ def test_a_crowded_key_is_told_once() -> None:
 
 
 def test_the_longest_blocked_is_the_one_that_failed_first() -> None:
-    lanes = Lanes(lane_a_person)
-    for offset in range(3):
-        lanes.add(pending(offset, b"%d" % offset))
+    lanes = with_people(3)
     for due in (30.0, 20.0, 10.0):
         lanes.retry(lanes.take(0.0), due)
     lanes.wake(10.0)
