@@ -20,7 +20,7 @@ from aiohttp import web
 from gateway.admin.port import AdminPort
 from gateway.config import Config
 from gateway.errors import ConfigError, place_of
-from gateway.event import Json, SourceKind
+from gateway.event import Json
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.authenticate import SITE_KEYS, Keys
 from gateway.inbound.check import SCHEMAS
@@ -32,7 +32,7 @@ from gateway.inbound.serve.connection import Server
 from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
-from gateway.notices import Notices
+from gateway.notices import NoticeCode, Notices
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
 from gateway.outbound.suppressed import Suppressed
@@ -198,13 +198,7 @@ async def _keep_running(worker: Worker, running: Running) -> None:
             if await unless(stop, running.ready.wait()):
                 await worker.run()
         except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
-            cause = _first(error)
-            running.notices.say(
-                "worker_failed",
-                destination=worker.name,
-                error=type(cause).__name__,
-                place=place_of(cause),
-            )
+            _tell(running.notices, "worker_failed", error, destination=worker.name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RESTART_S)
 
@@ -215,20 +209,15 @@ async def _keep_wing(wing: Opened, ready: Callable[[], None], running: Running) 
         try:
             await wing.run(ready)
         except Exception as error:  # noqa: BLE001 -- see above; cancellation passes
-            cause = _first(error)
-            running.notices.say(
-                "wing_failed",
-                wing=type(wing).__name__,
-                error=type(cause).__name__,
-                place=place_of(cause),
-            )
+            _tell(running.notices, "wing_failed", error, wing=type(wing).__name__)
         await asyncio.sleep(RESTART_S)
 
 
-def _first(error: BaseException) -> BaseException:
+def _tell(notices: Notices, code: NoticeCode, error: BaseException, **who: str) -> None:
+    """Say whose bug it is and where: of several errors at once, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error
+    notices.say(code, **who, error=type(error).__name__, place=place_of(error))
 
 
 async def _flush(notices: Notices) -> None:
@@ -249,11 +238,6 @@ class House:
     metrics: Metrics
     notices: Notices
     suppressed: Suppressed = field(default_factory=Suppressed)
-
-    @property
-    def source_kinds(self) -> dict[str, SourceKind]:
-        """Who sends what, by name."""
-        return {name: source.kind for name, source in self.config.sources.items()}
 
     def wings(self, stack: AsyncExitStack) -> list[Opened]:
         """The wings that have a part in this process; the stack closes them."""
@@ -290,7 +274,7 @@ class House:
                     config=each,
                     log=self.log,
                     destination=built,
-                    source_kinds=self.source_kinds,
+                    source_kinds=config.source_kinds,
                     suppressed=self.suppressed,
                     metrics=self.metrics,
                     notices=self.notices,

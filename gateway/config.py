@@ -173,6 +173,20 @@ class Config:
     """The tables of wings, as they stand in the file: each wing reads its own."""
     text: Text = field(default_factory=Text, repr=False, compare=False)
 
+    @property
+    def source_kinds(self) -> dict[str, SourceKind]:
+        """Who sends what, by name."""
+        return {name: source.kind for name, source in self.sources.items()}
+
+    def source(self, name: str | None) -> Source:
+        """The source that a command names; for None the first in the file."""
+        if name is None:
+            return next(iter(self.sources.values()))
+        if name not in self.sources:
+            known = ", ".join(self.sources)
+            raise ConfigError(f"--source {name}: unknown; known are: {known}")
+        return self.sources[name]
+
     def section(self, cls: type[T], name: str, mistakes: Mistakes) -> T:
         """A wing's table as ``cls``, which has a default for every key."""
         given = self.sections.get(name, {})

@@ -19,6 +19,8 @@ EventType = Literal["identify", "track", "page", "screen", "group", "alias", "pe
 SourceKind = Literal["browser", "mobile", "server", "track_api"]
 ClockSkew = Literal["ahead", "segment", "off"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+PIPELINE_TYPES = EVENT_TYPES[:-1]
+"""All but ``person``, which only the Track API sends."""
 
 
 @lru_cache(maxsize=64)  # several requests share a millisecond

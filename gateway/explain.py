@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from gateway.config import Config, Source
-from gateway.errors import ConfigError, MessageError
-from gateway.event import Json, Origin, iso
+from gateway.errors import MessageError
+from gateway.event import Json
 from gateway.inbound.admit import Admitted
 from gateway.inbound.check import reference_errors
 from gateway.inbound.doors import file
@@ -34,22 +34,13 @@ def explain(
     of its requests.
     """
     parts = check_config(config)
-    sender = _source(config, source)
+    sender = config.source(source)
     try:
         given = file.read(data, sender, config.limits)
         messages = _Teller(config, parts, sender, given).tell()
     except MessageError as error:
         return {"source": sender.name, "refused": str(error), "messages": []}
     return {"source": sender.name, "messages": messages}
-
-
-def _source(config: Config, name: str | None) -> Source:
-    if name is None:
-        return next(iter(config.sources.values()))
-    if name not in config.sources:
-        known = ", ".join(config.sources)
-        raise ConfigError(f"--source {name}: unknown; known are: {known}")
-    return config.sources[name]
 
 
 class _Teller:
@@ -81,7 +72,10 @@ class _Teller:
     def _judged(self, index: int, sent: Json) -> Judged:
         given, receipt = self._given, self._receipt
         spare = f"{SPARE_ID}-{index}" if given.door.as_sent and index else SPARE_ID
-        origin, rules = self._origin(spare), self._parts.rules
+        origin, rules = (
+            file.origin(self._source, spare, time.time_ns() // 1_000_000),
+            self._parts.rules,
+        )
         judged = judge(sent, given.text, origin, given.door, rules, receipt)
         if isinstance(judged, Refused):
             kept, source = written(sent, given.text), self._source
@@ -134,17 +128,6 @@ class _Teller:
         shown = self._previews[name](admitted.event.to_bytes())
         paused = shown["sent"] and self._config.destinations[name].paused
         return {**told, **shown, **({"paused": True} if paused else {})}
-
-    def _origin(self, spare: str) -> Origin:
-        now_ms = time.time_ns() // 1_000_000
-        return Origin(
-            source=self._source.name,
-            kind=self._source.kind,
-            received_at=iso(now_ms),
-            received_at_ms=now_ms,
-            spare_message_id=spare,
-            clock_skew=self._source.clock_skew,
-        )
 
 
 def _notices(notices: Sequence[Notice]) -> list[str]:

@@ -193,9 +193,15 @@ def previewing(
     config: Config, parts: Parts, name: str
 ) -> Callable[[bytes], dict[str, Json]]:
     """How to tell what an event's bytes become at one destination."""
-    destination, configured = config.destinations[name], parts.configured[name]
-    kinds = {source: each.kind for source, each in config.sources.items()}
-    gate = Gate(
-        destination, configured.takes, source_kinds=kinds, suppressed=Suppressed()
+    gate, render = gate_of(config, parts, name), parts.configured[name].preview
+    return lambda value: preview(gate, render, value)
+
+
+def gate_of(config: Config, parts: Parts, name: str) -> Gate:
+    """A destination's gate outside a worker: nobody is known to be suppressed."""
+    return Gate(
+        config.destinations[name],
+        parts.configured[name].takes,
+        source_kinds=config.source_kinds,
+        suppressed=Suppressed(),
     )
-    return lambda value: preview(gate, configured.preview, value)

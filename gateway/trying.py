@@ -12,17 +12,15 @@ import orjson
 
 from gateway.config import Config, Source
 from gateway.errors import ConfigError, MessageError
-from gateway.event import Event, Json, Origin, iso
+from gateway.event import Event, Json
 from gateway.inbound.doors import file
 from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
-from gateway.outbound.gate import Gate
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
-from gateway.outbound.suppressed import Suppressed
-from gateway.parts import Parts, previewing
+from gateway.parts import Parts, gate_of, previewing
 
 WRITTEN = frozenset({"receivedAt", "source", "version"})
 """What only the gateway writes: a JSON object that has it is an event already."""
@@ -45,29 +43,12 @@ def value_of(config: Config, parts: Parts, data: bytes, source: str | None) -> b
         raise ConfigError("the file must hold one JSON object: an event or a message")
     if given.keys() >= WRITTEN:
         return Event.from_bytes(orjson.dumps(given)).to_bytes()
-    return _admitted(parts, data, _source(config, source))
-
-
-def _source(config: Config, name: str | None) -> Source:
-    if name is None:
-        return next(iter(config.sources.values()))
-    if name not in config.sources:
-        known = ", ".join(config.sources)
-        raise ConfigError(f"--source {name}: unknown; known are: {known}")
-    return config.sources[name]
+    return _admitted(parts, data, config.source(source))
 
 
 def _admitted(parts: Parts, data: bytes, source: Source) -> bytes:
     """The one event that a message becomes, judged as the intake judges it."""
-    now_ms = time.time_ns() // 1_000_000
-    origin = Origin(
-        source=source.name,
-        kind=source.kind,
-        received_at=iso(now_ms),
-        received_at_ms=now_ms,
-        spare_message_id=secrets.token_hex(16),
-        clock_skew=source.clock_skew,
-    )
+    origin = file.origin(source, secrets.token_hex(16), time.time_ns() // 1_000_000)
     try:
         given = file.read(data, source, parts.rules.limits)
     except MessageError as error:
@@ -107,13 +88,7 @@ async def sent(
     if configured.kind.by_wing:
         text = f"{name} applies what the log holds, in its order: POST the message"
         raise ConfigError(f"--to {text}")
-    gate = Gate(
-        destination,
-        configured.takes,
-        source_kinds={n: each.kind for n, each in config.sources.items()},
-        suppressed=Suppressed(),
-    )
-    prepared = gate.prepare(value)
+    prepared = gate_of(config, parts, name).prepare(value)
     if not isinstance(prepared, Delivery):
         return shown(config, parts, name, value)
     async with open_session(Reach(config.server.private_destinations)) as session:

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from gateway.admin.port import Mount
 from gateway.config import Config
 from gateway.errors import LogError
-from gateway.event import SourceKind
 from gateway.log.contract import EventLog, Record
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
@@ -43,11 +42,6 @@ class Shared:
     suppressed: Suppressed
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
-
-    @property
-    def source_kinds(self) -> dict[str, SourceKind]:
-        """Who sends what, by name."""
-        return {name: source.kind for name, source in self.config.sources.items()}
 
 
 class Opened(Protocol):

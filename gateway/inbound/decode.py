@@ -15,7 +15,7 @@ import orjson
 
 from gateway.config import Limits
 from gateway.errors import MessageError
-from gateway.event import EventType, Json, Raw
+from gateway.event import PIPELINE_TYPES, EventType, Json, Raw
 from gateway.inbound.fit import INTEGER_END, brackets, cut_deep, flaws, weigh
 from gateway.inbound.refusal import Fault, Refusal
 
@@ -33,7 +33,7 @@ BRACKETS = re.compile(
 OPENING = (b"[", b"{")
 DEPTH_MAX = 500  # what the standard library parses on any stack; far above the limit
 SHARED = ("context", "integrations", "timestamp", "sentAt")
-TYPES: tuple[EventType, ...] = ("identify", "track", "page", "screen", "group", "alias")
+TYPES = PIPELINE_TYPES
 # What only the gateway writes, and the key, which goes nowhere.
 OURS = frozenset({"writeKey", "asSent", "source", "timestampSource"}).union(
     {"origin", "identifiers", "action"}
@@ -188,17 +188,9 @@ def _shallow(body: bytes, depth_max: int) -> str:
     return b"".join(kept).decode()
 
 
-def split(
-    value: Json, endpoint_type: EventType | None, limits: Limits
-) -> tuple[list[Json], Batch]:
-    """The messages of a body and what the batch says for all of them.
-
-    ``endpoint_type`` is None for a batch. A single message is its own batch of one.
-    """
-    if endpoint_type is not None:
-        return [value], NO_BATCH
-    messages = messages_of(value, limits)
-    return messages, shared(value, limits)
+def is_whole_batch(value: Json) -> bool:
+    """Whether it is a batch; a message may have a field of that name."""
+    return isinstance(value, dict) and "batch" in value and "type" not in value
 
 
 def messages_of(value: Json, limits: Limits) -> list[Json]:

@@ -24,6 +24,7 @@ from aiohttp.http import HttpResponseParser
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n")
 HEAD_END = b"\r\n\r\n"
 FINAL = 200  # 1xx announce, and are no answer
+SEEN_MAX = 65_536  # bytes kept of a head: more announcements than this are no answer
 
 
 class OneAnswer(ResponseHandler):
@@ -43,7 +44,7 @@ class OneAnswer(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """What an answer is made of; more than that ends the connection."""
         if self._owed:
-            self._seen += data
+            self._seen += data[: SEEN_MAX - len(self._seen)]
         elif data and (self._body is None or self._body.is_eof()):
             self.force_close()
             if self.transport is not None:

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from gateway.outbound.bells import happens
 
 KEPT = 4  # the part of the senders that is kept for who came last
-SLOW_FOR_S = (
-    60.0  # so long after a request hung some senders are kept for those who came last
-)
+SLOW_FOR_S = 60.0  # so long after a request hung some are kept for who came last
 
 
 class Flights:

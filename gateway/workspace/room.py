@@ -29,7 +29,7 @@ class Room:
         self._log = shared.log
         self._store = Store(url_of(settings.url, shared.config.folder))
         self._publisher = Publisher(self._store, shared.log.append)
-        kinds = shared.source_kinds
+        kinds = shared.config.source_kinds
         self.people = People(self._store, self._publisher, settings, kinds)
         self.lookup = Lookup(self._store, api_token=settings.api_token)
         self._gate = Gate(

@@ -127,7 +127,7 @@ class Store:
                 self._url, connect_args=arguments, pool_pre_ping=True, **common
             )
         path = Path(self._url.database or "")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # it holds people's data
         engine = create_async_engine(self._url, **common)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)

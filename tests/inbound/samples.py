@@ -10,6 +10,7 @@ from gateway.event import EventType, Origin, Raw, iso
 from gateway.inbound import decode
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.check import check, reference_errors
+from gateway.inbound.decode import NO_BATCH, Batch
 from gateway.inbound.intake import Rules
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
@@ -26,6 +27,13 @@ ENDPOINTS: dict[str, EventType | None] = {
     "batch": None,
     "b": None,
 }
+
+
+def apart(value: Any, endpoint: EventType | None) -> tuple[list[Any], Batch]:
+    """The messages of a body, and what it says for all of them."""
+    if endpoint is not None:
+        return [value], NO_BATCH
+    return decode.messages_of(value, LIMITS), decode.shared(value, LIMITS)
 
 
 def identify(**fields: Any) -> Raw:

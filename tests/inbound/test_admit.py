@@ -10,7 +10,7 @@ import pytest
 from gateway.config import DestinationConfig
 from gateway.event import Event, EventType, Raw
 from gateway.inbound.admit import Admitted, admit
-from gateway.inbound.decode import Batch, decode, prepare, split
+from gateway.inbound.decode import Batch, decode, prepare
 from gateway.inbound.fit import flaws
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
@@ -20,6 +20,7 @@ from tests.inbound.samples import (
     RECEIVED_MS,
     SIX,
     admitted,
+    apart,
     origin,
     recordings,
     routes,
@@ -52,7 +53,7 @@ def test_admit(case):
     folder = GOLDEN / case
     post = read(folder, "message.json")
     kind, endpoint = post["source"], ENDPOINTS[post["endpoint"]]
-    messages, batch = split(post["body"], endpoint, LIMITS)
+    messages, batch = apart(post["body"], endpoint)
     assert len(messages) == 1
     raw = prepare(messages[0], endpoint, batch)
     if not isinstance(raw, Refusal):
@@ -76,7 +77,7 @@ def every_message():
     for name, request in recordings():
         endpoint = ENDPOINTS[request["path"].rpartition("/")[2]]
         value, *_ = decode(request["body_text"].encode(), LIMITS)
-        messages, batch = split(value, endpoint, LIMITS)
+        messages, batch = apart(value, endpoint)
         for index, message in enumerate(messages):
             yield f"{name}[{index}]", message, endpoint, batch
 

@@ -4,13 +4,13 @@ import pytest
 
 from gateway.errors import MessageError
 from gateway.inbound import decode
-from gateway.inbound.decode import Batch, prepare, split
-from tests.inbound.samples import LIMITS, codes
+from gateway.inbound.decode import Batch, prepare
+from tests.inbound.samples import LIMITS, apart, codes
 
 
 def test_a_single_message_is_its_own_batch():
-    assert split({"a": 1}, "track", LIMITS) == ([{"a": 1}], Batch())
-    assert split(5, "identify", LIMITS) == ([5], Batch())
+    assert apart({"a": 1}, "track") == ([{"a": 1}], Batch())
+    assert apart(5, "identify") == ([5], Batch())
 
 
 @pytest.mark.parametrize(
@@ -18,15 +18,15 @@ def test_a_single_message_is_its_own_batch():
 )
 def test_a_batch_without_messages_is_refused(value):
     with pytest.raises(MessageError) as error:
-        split(value, None, LIMITS)
+        apart(value, None)
     assert error.value.code == "invalid_message"
     assert "batch" in str(error.value)
 
 
 def test_a_batch_of_too_many_messages_is_refused_with_the_limit():
-    assert len(split({"batch": [{}] * 2_500}, None, LIMITS)[0]) == 2_500
+    assert len(apart({"batch": [{}] * 2_500}, None)[0]) == 2_500
     with pytest.raises(MessageError) as error:
-        split({"batch": [{}] * 2_501}, None, LIMITS)
+        apart({"batch": [{}] * 2_501}, None)
     assert error.value.code == "too_many_messages"
     assert "2501" in str(error.value)
     assert "2500" in str(error.value)
@@ -41,7 +41,7 @@ BATCH = {
 
 
 def prepared(message, *, endpoint=None, **batch):
-    messages, common = split({"batch": [message], **batch}, None, LIMITS)
+    messages, common = apart({"batch": [message], **batch}, None)
     return prepare(messages[0], endpoint, common)
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_type_in_the_batch_refuses_its_messages_by_pointer(name, wrong):
 def test_a_flaw_in_the_batch_refuses_its_messages_by_pointer():
     body = b'{"batch":[{"type":"page"}],"context":{"a":NaN,"b":"\\u0000"}}'
     value, *_ = decode.decode(body, LIMITS)
-    messages, batch = split(value, None, LIMITS)
+    messages, batch = apart(value, None)
     refusal = prepare(messages[0], None, batch)
     assert codes(refusal) == {("/context/a", "not_a_number"), ("/context/b", "nul")}
 
@@ -119,7 +119,7 @@ def test_a_wrong_time_in_the_batch_does_not_harm_messages_with_their_own():
 
 
 def test_a_refused_messages_record_has_what_the_batch_said():
-    _, batch = split({"batch": [{}], **BATCH}, None, LIMITS)
+    _, batch = apart({"batch": [{}], **BATCH}, None)
     assert batch.as_sent() == BATCH
     assert Batch().as_sent() == dict.fromkeys(BATCH)
 

@@ -77,6 +77,15 @@ async def test_lines_are_synced_before_they_count(
     assert not [each for each in threading.enumerate() if "file-inbox" in each.name]
 
 
+async def test_a_file_is_readable_by_its_owner_only(
+    tmp_path: Path, delivery: Any
+) -> None:
+    async with opened(tmp_path) as made:
+        await made.deliver([delivery(1)])
+    assert inbox(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert inbox(tmp_path).parent.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("cut", [b'{"messageId":"hal', b"\x00\x00\x00", b"x" * 200_000])
 async def test_a_line_cut_by_a_crash_is_removed(
     tmp_path: Path, delivery: Any, cut: bytes

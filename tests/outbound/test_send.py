@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.test_utils import TestServer
 
-from gateway.outbound.answer import OneAnswer
+from gateway.outbound.answer import SEEN_MAX, OneAnswer
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import Reach
 from gateway.outbound.send import AiohttpSend, open_session
@@ -314,6 +314,15 @@ async def test_what_is_no_answer_names_the_error(
     found = await ask_raw(send, answer)
     assert isinstance(found, NoResponse)
     assert found.reason.endswith("Error")
+
+
+async def test_endless_announcements_are_not_kept() -> None:
+    """Each piece was added to all before it, until the attempt's deadline."""
+    heard = OneAnswer(asyncio.get_running_loop())
+    heard.set_response_params(read_until_eof=False)
+    for _ in range(100):
+        heard.data_received(b"HTTP/1.1 100 Continue\r\n\r\n" * 400)
+    assert len(heard._seen) == SEEN_MAX
 
 
 async def test_nobody_there(send: AiohttpSend) -> None:

@@ -14,7 +14,7 @@ from gateway.errors import MessageError
 from gateway.event import Checked, Event
 from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.check import VALIDATORS, check, reference, reference_errors
-from gateway.inbound.decode import Batch, decode, prepare, split
+from gateway.inbound.decode import Batch, decode, prepare
 from gateway.inbound.fit import flaws, message_bytes, weigh
 from gateway.inbound.inflate import inflate
 from gateway.inbound.normalize import normalize
@@ -22,7 +22,15 @@ from gateway.inbound.refusal import FAULTS_MAX, Refusal
 from gateway.inbound.route import Routes
 from gateway.traits import spell
 from tests.chance import examples
-from tests.inbound.samples import ENDPOINTS, LIMITS, SIX, TYPES, origin, recordings
+from tests.inbound.samples import (
+    ENDPOINTS,
+    LIMITS,
+    SIX,
+    TYPES,
+    apart,
+    origin,
+    recordings,
+)
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12
@@ -258,7 +266,7 @@ def read(body):
     found = []
     for endpoint in ("identify", None):
         try:
-            parts, batch = split(value, endpoint, LIMITS)
+            parts, batch = apart(value, endpoint)
         except MessageError:
             continue
         for part in parts:

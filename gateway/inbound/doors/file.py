@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.config import Limits, Source
 from gateway.errors import MessageError
-from gateway.event import EventType, Json
+from gateway.event import EventType, Json, Origin, iso
 from gateway.inbound import decode
 from gateway.inbound.decode import NO_BATCH, Batch
 from gateway.inbound.doors.pipelines import SINGLE, Message
@@ -58,6 +58,18 @@ def read(data: bytes, source: Source, limits: Limits) -> Given:
     return Given([value], alone(body, decoded), door, name, door.type)
 
 
+def origin(source: Source, spare: str, now_ms: int) -> Origin:
+    """A file is sent now, by nobody who has an address; ``spare`` is a message id."""
+    return Origin(
+        source=source.name,
+        kind=source.kind,
+        received_at=iso(now_ms),
+        received_at_ms=now_ms,
+        spare_message_id=spare,
+        clock_skew=source.clock_skew,
+    )
+
+
 def _request(body: bytes, source: Source, limits: Limits) -> Given:
     """``{"endpoint": "PUT /api/v1/...", "body": ...}``, or a record of ``refused``.
 
@@ -66,7 +78,7 @@ def _request(body: bytes, source: Source, limits: Limits) -> Given:
     decoded = decode.decode(body, limits)
     given = decoded.value if isinstance(decoded.value, dict) else {}
     endpoint = given.get("endpoint")
-    whole = "batch" in given and "type" not in given
+    whole = decode.is_whole_batch(given)
     if endpoint is None:
         endpoint = "POST /api/v2/batch" if whole else "POST /api/v2/entity"
     elif isinstance(given.get("bytes"), str):
@@ -86,7 +98,7 @@ def _apart(call: Call, body: bytes, limits: Limits) -> Apart:
     if call.is_batch:
         decoded = decode.decode(body.strip() or EMPTY, limits)
         value = decoded.value
-        if not (isinstance(value, dict) and "batch" in value and "type" not in value):
+        if not decode.is_whole_batch(value):
             return Apart([value], alone(body, decoded))
     return take_apart(call, body, limits)
 

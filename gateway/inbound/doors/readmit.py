@@ -88,7 +88,7 @@ class Readmission:
         body = body if call is None else body.strip() or EMPTY
         decoded = decode.decode(body, limits, batch=not single)
         value = decoded.value
-        whole = isinstance(value, dict) and "batch" in value and "type" not in value
+        whole = decode.is_whole_batch(value)
         text, sent = alone(body, decoded), [value]
         if not single and whole:
             text, sent = among(body, decoded, limits), decode.messages_of(value, limits)

@@ -9,9 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.event import Json
-
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
+from gateway.event import PIPELINE_TYPES, Json
 
 
 def sdk_settings(write_key: str, public_url: str) -> dict[str, Json]:
@@ -51,7 +49,7 @@ def openapi(
 
     ``track``: path -> method -> definition of the body, of the Track API.
     """
-    paths = {f"/v1/{name}": {"post": _operation(name)} for name in TYPES}
+    paths = {f"/v1/{name}": {"post": _operation(name)} for name in PIPELINE_TYPES}
     paths["/v1/batch"] = {"post": _operation("batch")}
     paths["/v1/import"] = {"post": _operation("batch", "import")}
     paths |= {

@@ -234,7 +234,7 @@ class Writer:
         return failure
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock = Lock(self._path)
         before = wal.look(self._path)
         self._tables.open()

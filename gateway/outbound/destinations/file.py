@@ -22,7 +22,7 @@ from pathlib import Path
 import orjson
 
 from gateway.errors import ConfigError
-from gateway.event import Json
+from gateway.event import PIPELINE_TYPES, Json
 from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
 from gateway.outbound.kind import Context, Kind, Schema, setting
 
@@ -32,7 +32,7 @@ CHUNK_BYTES = 65_536
 ATTEMPT_S = 60.0  # a disk that takes longer for a batch is as good as away
 
 TAKES = Takes(
-    types=frozenset({"identify", "track", "page", "screen", "group", "alias"}),
+    types=frozenset(PIPELINE_TYPES),
     batch_events=BATCH_EVENTS,
     batch_bytes=BATCH_BYTES,
     same_key="in_order",
@@ -82,7 +82,7 @@ class Lines:
     def append(self, lines: Sequence[bytes], at_s: float) -> None:
         """Write and sync all lines; OSError leaves the file as it was."""
         if self.unsure is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.unsure = _tail(self.path)
         lines = self._not_written_yet(lines)
         data = b"".join(lines)
@@ -128,7 +128,7 @@ def _free_name(path: Path, at_s: float) -> Path:
 
 def _append(path: Path, data: bytes) -> None:
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         size = _repair(descriptor)
         try:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from gateway.errors import ConfigError
-from gateway.event import Json
+from gateway.event import PIPELINE_TYPES, Json
 from gateway.outbound.contract import Delivery, Retry, Takes, Verdict
 from gateway.outbound.http import Request, Response, by_status, json_request
 from gateway.outbound.kind import Kind, Schema, is_url, setting
@@ -136,9 +136,7 @@ def judge(response: Response) -> Verdict:
 KIND = Kind(
     doc=__doc__,
     settings=Schema.of(Settings),
-    takes=Takes(
-        types=frozenset({"identify", "track", "page", "screen", "group", "alias"})
-    ),
+    takes=Takes(types=frozenset(PIPELINE_TYPES)),
     check=check,
     talk=one_request(request, judge),
 )

@@ -12,8 +12,8 @@ Answer with 2xx when you have it: the status line is the answer. 408, 423, 425, 
 460, 499, 5xx, a redirect or no answer: it is sent again, not before `Retry-After`. 401,
 403, 407: so, too, and when nobody else is served only probes are sent. Other 4xx: it is
 never sent again but kept in `dead.NAME`; a batch is first sent again in parts, so that
-only the bad event is given up. An event may come twice
-(after a crash, or if your answer was lost): its message id tells.
+only the bad event is given up. An event may come twice (after a crash, or if your
+answer was lost): its message id tells.
 """
 
 import hmac
@@ -24,7 +24,7 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from gateway.errors import ConfigError
-from gateway.event import EventType
+from gateway.event import PIPELINE_TYPES
 from gateway.outbound.batch import json_array
 from gateway.outbound.contract import Delivery, Takes
 from gateway.outbound.http import Request
@@ -128,10 +128,7 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
 
 def takes(settings: Settings) -> Takes:
     """Every type of event, as many a request as the settings say."""
-    types = frozenset[EventType](
-        ("identify", "track", "page", "screen", "group", "alias")
-    )
-    return Takes(types=types, batch_events=settings.batch)
+    return Takes(types=frozenset(PIPELINE_TYPES), batch_events=settings.batch)
 
 
 KIND = Kind(
