@@ -20,7 +20,7 @@ from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
 from gateway.outbound.gate import Gate
-from gateway.outbound.kind import Configured, Kind
+from gateway.outbound.kind import Configured, Kind, Tables
 from gateway.outbound.preview import preview
 from gateway.outbound.reach import Reach
 from gateway.outbound.suppressed import Suppressed
@@ -90,7 +90,9 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
-    rules = Rules(routes=Routes(known, taken), plans=plans, limits=config.limits)
+    names = {name: each.takes.names for name, each in configured.items()}
+    routes = Routes(known, taken, names)
+    rules = Rules(routes=routes, plans=plans, limits=config.limits)
     return Parts(
         rules=rules, configured=configured, wings=wings, doubts=mistakes.doubts
     )
@@ -161,7 +163,11 @@ def _configured(
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
     return kind.drafted(
-        destination.settings, name=name, folder=config.folder, mistakes=mistakes
+        destination.settings,
+        name=name,
+        folder=config.folder,
+        mistakes=mistakes,
+        tables=Tables(destination.actions, destination.oauth, destination.env),
     )
 
 

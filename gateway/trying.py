@@ -18,8 +18,7 @@ from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
-from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import open_ways
 from gateway.parts import Parts, gate_of, previewing
 
 WRITTEN = frozenset({"receivedAt", "source", "version"})
@@ -91,9 +90,9 @@ async def sent(
     prepared = gate_of(config, parts, name).prepare(value)
     if not isinstance(prepared, Delivery):
         return shown(config, parts, name, value)
-    async with open_session(Reach(config.server.private_destinations)) as session:
+    async with open_ways(config.server, config.egress) as ways:
         timeout_s = destination.delivery.timeout_s
-        made = configured.open(AiohttpSend(session, timeout_s=timeout_s))
+        made = configured.open(ways.send(timeout_s))
         try:
             (verdict,) = await deliver(
                 made,

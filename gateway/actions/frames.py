@@ -1,4 +1,4 @@
-"""What the gateway and a sidecar say to each other: JSON objects of one key, one a line.
+"""What the gateway and a sidecar say to each other: one-key JSON objects, one a line.
 
 ``sidecar.js`` lists them. They go through a socket pair, so there is no path, no port
 and no permission to think of, and what a package prints cannot get among them.

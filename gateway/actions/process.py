@@ -64,6 +64,8 @@ class Call:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.was_alone = False
+        """Whether nothing else was under way when the process died."""
         self._said: asyncio.Queue[tuple[str, dict[str, Any]] | None] = asyncio.Queue()
 
     def tell(self, said: tuple[str, dict[str, Any]] | None) -> None:
@@ -191,6 +193,7 @@ class Sidecar(asyncio.SubprocessProtocol):
             self._ready.set_result("it ended before it was ready")
         self._lost(self)
         for call in self.calls.values():
+            call.was_alone = len(self.calls) == 1
             call.tell(None)
         self.calls.clear()
 

@@ -31,7 +31,8 @@ class Unable(NamedTuple):
     reason: str
 
 
-Said: TypeAlias = dict[str, Any] | Unable | Literal["died"]
+Died: TypeAlias = Literal["died", "died alone"]
+Said: TypeAlias = dict[str, Any] | Unable | Died
 
 
 class Runner:
@@ -64,7 +65,7 @@ class Runner:
         return self._sidecar
 
     async def run(self, name: str, frame: Mapping[str, Json], fetch: Fetch) -> Said:
-        """What became of a call: its ``done`` frame; "died": it is to blame for that.
+        """What became of a call: its ``done`` frame; or it killed its process.
 
         Requests are made by ``fetch``, one after the other, in the caller's own task.
         """
@@ -73,18 +74,25 @@ class Runner:
         self._open.add(turn)
         try:
             said = await self._once(name, frame, fetch)
-            if said != "died":
-                return said
-            async with self._alone:
-                for _ in range(ALONE_MAX):
-                    said = await self._once(name, frame, fetch)
-                    if said != "died":
-                        return said
-            self._tell(Notice("actions_crashed", self._printed()))
+            if isinstance(said, str):
+                async with self._alone:
+                    said = await self._again(name, frame, fetch)
             return said
         finally:
             self._open.discard(turn)
             self._cleared(turn)
+
+    async def _again(self, name: str, frame: Mapping[str, Json], fetch: Fetch) -> Said:
+        """As often as it takes to know whether it is this one that ends processes."""
+        alone = 0
+        while alone < ALONE_MAX:
+            said = await self._once(name, frame, fetch)
+            if said == "died alone":
+                alone += 1
+            elif said != "died":
+                return said
+        self._tell(Notice("actions_crashed", "an event ends its process"))
+        return "died alone"
 
     async def _once(self, name: str, frame: Mapping[str, Json], fetch: Fetch) -> Said:
         sidecar = await self._started()
@@ -147,9 +155,6 @@ class Runner:
             if not self._suspects:
                 self._calm.set()
 
-    def _printed(self) -> str:
-        return "an event ended its process"
-
     async def close(self) -> None:
         """End the process; no call is under way."""
         if self._sidecar is not None:
@@ -165,10 +170,10 @@ class _Turn:
 
 
 async def _heard(sidecar: Sidecar, call: Call, fetch: Fetch) -> Said:
-    """Make its requests until it is done; "died" when the process did."""
+    """Make its requests until it is done, or the process died."""
     while (said := await call.next()) is not None:
         name, frame = said
         if name == "done":
             return frame
         sidecar.answer({"id": frame["id"], **await fetch(frame)})
-    return "died"
+    return "died alone" if call.was_alone else "died"

@@ -114,7 +114,7 @@ def _own_steps(
     """What every destination is asked, as far as it concerns this one."""
     if not takes.sees_suppressed:
         yield Step("suppressed", _suppressed(suppressed))
-    names = names_of(config.name, config.type, config.display_name)
+    names = names_of(config.name, config.type, config.display_name, takes.names)
     yield Step("integrations", _integrations(names, takes.safe_options, source_kinds))
     if config.when is not None:
         when = Filter(config.when, place=f"destinations.{config.name}.when")

@@ -53,6 +53,7 @@ def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
                 status=verdict.status,
                 detail=verdict.detail,
                 exchange=verdict.exchange,
+                more=verdict.more,
             )
 
 
@@ -111,6 +112,7 @@ def plainly(outcome: Outcome, error: Exception) -> Outcome:
         status=None if status is None or abs(status) > STATUS_MAX else status,
         detail=f"{_writable(outcome.detail)} ({problem})".lstrip(),
         exchange=None,
+        more=None,
     )
 
 
@@ -134,6 +136,7 @@ def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
         "lastAttemptAt": _at(attempts.last_ms),
         "request": exchange and exchange.request,
         "response": exchange and exchange.response,
+        **(outcome.more or {}),
     }
     written = orjson.dumps(letter)
     if len(written) <= topics.LETTER_BYTES or exchange is None:

@@ -75,7 +75,7 @@ def test_integrations_that_say_no_are_obeyed(
     sent: bool,  # noqa: FBT001 -- a parameter of the case
 ) -> None:
     value = orjson.dumps(body(1, "u1", integrations=integrations))
-    prepared = gate(display_name="My CRM").prepare(value)
+    prepared = gate(display_name=("My CRM",)).prepare(value)
     assert isinstance(prepared, Delivery) is sent
     if not sent:
         assert prepared == Ended("integrations", LEFT_OUT)

@@ -1,0 +1,40 @@
+"""What one configured action destination is, checked and ready to run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gateway.event import EventType, Json
+
+OnInvalid = Literal["dead", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One action that a destination runs, for the events that its trigger lets in."""
+
+    name: str
+    """What outcomes and dead letters call it: the preset's name, or the action's."""
+    slug: str
+    wants: Callable[[Mapping[str, Json]], bool]
+    types: frozenset[EventType]
+    mapping: Mapping[str, Json]
+    on_invalid: OnInvalid = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a sidecar and its judge need to know."""
+
+    directory: str
+    installation: Path
+    names: tuple[str, ...]
+    """What ``integrations`` may call it, as mappings spell it."""
+    settings: Mapping[str, Json] = field(repr=False)
+    actions: tuple[Chosen, ...]
+    oauth: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    hosts: frozenset[str] = frozenset()
+    """Where its requests go: the package's own for it, and what the settings say."""
