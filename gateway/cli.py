@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_destinations(
         commands.add_parser("destinations", help="list the types of destinations")
     )
+    about = "Segment's action destinations: fetch them, bring a workspace along"
+    _add_actions(commands.add_parser("actions", help=about))
     return parser
 
 
@@ -140,6 +142,17 @@ def _add_destinations(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="TYPE", help=about)
     parser.add_argument("--json", action="store_true", help="as one JSON value")
     parser.set_defaults(run=_destinations)
+
+
+def _add_actions(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "fetch the pinned packages beside the configuration"
+    install = commands.add_parser("install", help=about)
+    about = "do not fetch: the folder, or a tar, of another machine's installation"
+    install.add_argument("--from", dest="source", type=Path, metavar="FILE", help=about)
+    about = "change nothing: exit 1 unless the installation is there and whole"
+    install.add_argument("--check", action="store_true", help=about)
+    install.set_defaults(run=_actions_install)
 
 
 def _rate(text: str) -> int:
@@ -261,3 +274,22 @@ def _destinations(arguments: argparse.Namespace) -> int:
     kinds = types_cli.chosen(arguments.name)
     print(types_cli.as_json(kinds) if arguments.json else types_cli.as_text(kinds))
     return DONE
+
+
+def _actions_install(arguments: argparse.Namespace) -> int:
+    from gateway.actions import install  # noqa: PLC0415 -- see the module
+
+    folder = _folder(arguments)
+    if arguments.check:
+        found = install.examine(folder)
+    else:
+        found = install.install(folder, arguments.source)
+    working = sum(each["fails"] is None for each in found.definitions.values())
+    print(f"ok: {found.version}, {working} destinations, in {found.folder}")
+    return DONE
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    """Where the configuration is; what it says does not have to be right yet."""
+    file = _file(arguments)
+    return (file or FILE).absolute().parent
