@@ -3,11 +3,12 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from gateway import topics
@@ -132,16 +133,16 @@ def wings_of(config: Config, mistakes: Mistakes) -> list[Wing]:
     return [module.wing(config, mistakes) for module in modules]
 
 
-def kinds_of(wings: Sequence[Wing]) -> dict[str, Kind[Any]]:
-    """The types of destinations that wings bring."""
-    return {name: kind for wing in wings for name, kind in wing.kinds.items()}
+def kinds_of(wings: Sequence[Wing]) -> Mapping[str, Kind[Any]]:
+    """The types of destinations that wings bring; some are made when asked for."""
+    return ChainMap(*[cast("dict[str, Kind[Any]]", wing.kinds) for wing in wings])
 
 
 def known_kinds() -> dict[str, Kind[Any]]:
     """Every type of destination that this gateway knows, by name."""
     config = parse(DEFAULT, folder=Path())
     own = {name: destinations.load(name) for name in destinations.names()}
-    return dict(sorted((own | kinds_of(wings_of(config, Mistakes(Text())))).items()))
+    return dict(sorted({**own, **kinds_of(wings_of(config, Mistakes(Text())))}.items()))
 
 
 def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:

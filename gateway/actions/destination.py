@@ -5,8 +5,9 @@ of the configuration. An action is a call to the sidecar; the requests it makes 
 back here, and leave through the gateway's own sender.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,7 +55,12 @@ class Actions:
     """A ``Destination`` whose requests a sidecar makes up."""
 
     def __init__(
-        self, settings: Settings, takes: Takes, runner: Runner, send: Send, tell: Any
+        self,
+        settings: Settings,
+        takes: Takes,
+        runner: Runner,
+        send: Send,
+        tell: Callable[[Notice], None],
     ) -> None:
         self._settings = settings
         self._takes = takes
@@ -80,7 +86,7 @@ class Actions:
         wanted = [
             (number, action)
             for number, action in enumerate(self._settings.actions)
-            if action.wants(seen)
+            if action.wants.because(seen) is None
         ]
         if not wanted:
             return Skipped("trigger")
@@ -189,9 +195,15 @@ def _as_told(verdict: Rejected, action: Chosen) -> Verdict:
     return Skipped(verdict.detail) if action.on_invalid == "skip" else verdict
 
 
-def allows(hosts: frozenset[str], host: str) -> bool:
-    """Whether a host is one of these, or beside one (``api-eu.`` for ``api.``)."""
-    if host in hosts:
-        return True
+def allows(hosts: Iterable[str], host: str) -> bool:
+    """Whether a host is one of these, or beside one (``api-eu.`` for ``api.``).
+
+    A ``*`` stands for what is of the settings: a region, an account.
+    """
     beside = host.partition(".")[2]
-    return "." in beside and any(beside == each.partition(".")[2] for each in hosts)
+    for each in hosts:
+        if host == each or fnmatchcase(host, each):
+            return True
+        if "." in beside and fnmatchcase(beside, each.partition(".")[2]):
+            return True
+    return False

@@ -1,11 +1,20 @@
 """What one configured action destination is, checked and ready to run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.event import EventType, Json
+
+
+class Wants(Protocol):
+    """Whether an action is to have an event."""
+
+    def because(self, event: dict[str, Json]) -> str | None:
+        """What says no, readable; None when nothing does."""
+        ...
+
 
 OnInvalid = Literal["dead", "skip"]
 
@@ -17,7 +26,7 @@ class Chosen:
     name: str
     """What outcomes and dead letters call it: the preset's name, or the action's."""
     slug: str
-    wants: Callable[[Mapping[str, Json]], bool]
+    wants: Wants
     types: frozenset[EventType]
     mapping: Mapping[str, Json]
     on_invalid: OnInvalid = "dead"

@@ -153,6 +153,8 @@ class Takes:
     hold_bytes: int = 67_108_864
     attempt_timeout_s: float | None = None
     """An attempt, all its requests, takes no longer; None: by the config's timeout."""
+    attempt_requests: int = 2
+    """So many requests one attempt may make, each in its own full time."""
     safe_options: frozenset[str] = frozenset()
     names: tuple[str, ...] = ()
     """What ``integrations`` may call it, beside its name, type and display names."""
