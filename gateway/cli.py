@@ -236,7 +236,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     from gateway import explain  # noqa: PLC0415 -- see the module
 
     data = _read_file(arguments.file)
-    explained = explain.explain(_config(arguments), data, source=arguments.source)
+    config = _config(arguments)
+    explained = asyncio.run(explain.explain(config, data, source=arguments.source))
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
     return DONE
 
@@ -260,7 +261,7 @@ def _send(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     made, data = parts.check(config), _read_file(arguments.file)
     value = trying.value_of(config, made, data, arguments.source)
-    told = trying.shown(config, made, arguments.to, value)
+    told = asyncio.run(trying.shown(config, made, arguments.to, value))
     if arguments.yes and told["sent"]:
         told = asyncio.run(trying.sent(config, made, arguments.to, value))
     print(trying.as_text(told))

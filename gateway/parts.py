@@ -4,7 +4,15 @@ Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no 
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -196,12 +204,21 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
     return topics.declaring(config.log, {**queues, **own})
 
 
-def previewing(
+Previews = Callable[[bytes], Awaitable[dict[str, Json]]]
+
+
+@asynccontextmanager
+async def previewing(
     config: Config, parts: Parts, name: str
-) -> Callable[[bytes], dict[str, Json]]:
-    """How to tell what an event's bytes become at one destination."""
-    gate, render = gate_of(config, parts, name), parts.configured[name].preview
-    return lambda value: preview(gate, render, value)
+) -> AsyncIterator[Previews]:
+    """What tells what an event's bytes become at one destination."""
+    gate = gate_of(config, parts, name)
+    async with parts.configured[name].showing() as show:
+
+        async def tell(value: bytes) -> dict[str, Json]:
+            return await preview(gate, show, value)
+
+        yield tell
 
 
 def gate_of(config: Config, parts: Parts, name: str) -> Gate:

@@ -69,9 +69,12 @@ def _refused(refusal: Refusal) -> ConfigError:
     return ConfigError("the message would be refused: " + "; ".join(faults))
 
 
-def shown(config: Config, parts: Parts, name: str, value: bytes) -> dict[str, Json]:
+async def shown(
+    config: Config, parts: Parts, name: str, value: bytes
+) -> dict[str, Json]:
     """What the event becomes at a destination, secrets masked; sends nothing."""
-    return previewing(config, parts, _known(parts, name))(value)
+    async with previewing(config, parts, _known(parts, name)) as tell:
+        return await tell(value)
 
 
 async def sent(
@@ -89,7 +92,7 @@ async def sent(
         raise ConfigError(f"--to {text}")
     prepared = gate_of(config, parts, name).prepare(value)
     if not isinstance(prepared, Delivery):
-        return shown(config, parts, name, value)
+        return await shown(config, parts, name, value)
     async with open_ways(config.server, config.egress) as ways:
         timeout_s = destination.delivery.timeout_s
         made = configured.open(ways.send(timeout_s))

@@ -5,50 +5,40 @@ of the configuration. An action is a call to the sidecar; the requests it makes 
 back here, and leave through the gateway's own sender.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-from gateway.actions.frames import Frame
+from gateway.actions.conversation import Conversation
 from gateway.actions.judge import Said, combined, verdict_of
 from gateway.actions.runner import Runner, Unable
+from gateway.actions.secrets import forms
 from gateway.actions.settings import Chosen, Settings
-from gateway.actions.transfer import answer_of, request_of
+from gateway.actions.tokens import Tokens
 from gateway.actions.view import view
 from gateway.event import Json
 from gateway.notices import Notice
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
-    Exchange,
     Rejected,
     Retry,
     Skipped,
     Takes,
     Verdict,
 )
-from gateway.outbound.http import NoResponse, Request, Response, Send, exchange
-from gateway.outbound.mask import masked, masked_url
+from gateway.outbound.http import Send
+from gateway.outbound.kind import Shown
+from gateway.outbound.mask import masked
 
-REQUESTS_MAX = 50  # of one action for one event
 REASON_CHARS = 200
 FINISHED_MAX = 10_000  # events with actions that need not be repeated
+UNAUTHORIZED = 401
 
-Heard = tuple[Request, Response | NoResponse]
-
-
-@dataclass(slots=True)
-class Talk:
-    """What one action said and heard, in its order."""
-
-    heard: list[Heard] = field(default_factory=list)
-
-    @property
-    def last(self) -> Heard | None:
-        """Its last exchange; None when it made no request."""
-        return self.heard[-1] if self.heard else None
+Seen: TypeAlias = dict[str, Json]
+Key: TypeAlias = tuple[str, str, str | None]
+Act: TypeAlias = tuple[Verdict, Mapping[str, Json]]
+"""What became of an action, and what it tells the next one at the same event."""
 
 
 class Actions:
@@ -59,15 +49,18 @@ class Actions:
         settings: Settings,
         takes: Takes,
         runner: Runner,
+        tokens: Tokens,
         send: Send,
         tell: Callable[[Notice], None],
     ) -> None:
         self._settings = settings
         self._takes = takes
         self._runner = runner
+        self._tokens = tokens
         self._send = send
         self._tell = tell
-        self._finished: dict[tuple[str, str, str | None], dict[str, Verdict]] = {}
+        self._secrets = settings.secrets
+        self._finished: dict[Key, dict[str, Verdict]] = {}
 
     @property
     def takes(self) -> Takes:
@@ -79,131 +72,135 @@ class Actions:
         return [await self._one(delivery) for delivery in deliveries]
 
     async def _one(self, delivery: Delivery) -> Verdict:
-        seen = view(delivery, self._settings.names)
-        event = delivery.event
+        seen, event = view(delivery, self._settings.names), delivery.event
         key = (event.source, event.message_id, delivery.replay)
         verdicts = self._finished.pop(key, {})
-        wanted = [
-            (number, action)
-            for number, action in enumerate(self._settings.actions)
-            if action.wants.because(seen) is None
-        ]
-        if not wanted:
-            return Skipped("trigger")
-        transaction: Mapping[str, Json] = {}
-        for number, action in wanted:
-            if action.name in verdicts:
+        told: Mapping[str, Json] = {}
+        for number, action in enumerate(self._settings.actions):
+            if action.name in verdicts or action.wants.because(seen) is not None:
                 continue
-            verdict, transaction = await self._act(number, action, seen, transaction)
-            verdicts[action.name] = verdict
+            verdict, told = await self._act(number, seen, told, self._conversation())
             if isinstance(verdict, Retry):
                 self._remember(key, verdicts)
                 return verdict
-        return combined(verdicts)
+            verdicts[action.name] = verdict
+        return combined(verdicts) if verdicts else Skipped("trigger")
 
-    def _remember(
-        self, key: tuple[str, str, str | None], verdicts: dict[str, Verdict]
-    ) -> None:
+    def _remember(self, key: Key, done: dict[str, Verdict]) -> None:
         """The actions that are done are left out when the event is tried again."""
-        done: dict[str, Verdict] = {
-            n: each for n, each in verdicts.items() if not isinstance(each, Retry)
-        }
         if done:
             self._finished[key] = done
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
 
+    def _conversation(self) -> Conversation:
+        return Conversation(self._send, self._settings.hosts, self._tell)
+
     async def _act(
-        self,
-        number: int,
-        action: Chosen,
-        seen: Mapping[str, Json],
-        transaction: Mapping[str, Json],
-    ) -> tuple[Verdict, Mapping[str, Json]]:
-        talk = Talk()
+        self, number: int, seen: Seen, told: Mapping[str, Json], talk: Conversation
+    ) -> Act:
+        """One action; with a new token, if the one that it had is expired."""
+        auth = await self._tokens.auth(self._refresh)
+        if isinstance(auth, str):
+            return self._locked_out(auth), told
+        call = {"action": number, "event": seen, "transaction": told}
+        done = await self._call({**call, "auth": auth}, talk)
+        if not (_is_locked_out(done[0]) and self._tokens.renewable):
+            return done
+        used = str(auth["accessToken"])
+        if (why := await self._tokens.renew(used, self._refresh)) is not None:
+            return self._locked_out(why), told
+        self._secrets = (*self._settings.secrets, *forms(self._tokens.secrets))
+        auth = await self._tokens.auth(self._refresh)
+        talk.heard.clear()
+        return await self._call({**call, "auth": auth}, talk)
 
-        async def fetch(frame: Mapping[str, Any]) -> Frame:
-            return await self._fetch(frame, talk)
+    def _locked_out(self, why: str) -> Retry:
+        reason = masked(why, self._secrets)[:REASON_CHARS]
+        return Retry(f"refresh: {reason}", status=UNAUTHORIZED, auth=True)
 
-        call = {"action": number, "event": seen, "transaction": transaction, "auth": {}}
-        done = await self._runner.run("call", call, fetch)
+    async def _refresh(self, auth: Mapping[str, Json]) -> Mapping[str, Json] | str:
+        """New tokens, or why there are none; what is said for that is never kept."""
+        talk = self._conversation()
+        done = await self._runner.run("refresh", {"auth": auth}, talk.fetch)
         if isinstance(done, Unable):
-            why = masked(done.reason, self._settings.secrets)[:REASON_CHARS]
-            return Retry(f"sidecar: {why}", away=True), transaction
+            return done.reason
         if isinstance(done, str):
-            return Rejected("bug", f"{action.name}: the process died"), transaction
+            return "the process died"
+        if (error := done.get("error")) is not None:
+            answered = error.get("answered") or error.get("code") or ""
+            return f"{error.get('name') or error.get('class')} {answered}".strip()
+        tokens: Mapping[str, Json] = done.get("tokens") or {}
+        return tokens
+
+    async def _call(self, call: Mapping[str, Json], talk: Conversation) -> Act:
+        action, told = self._settings.actions[call["action"]], call["transaction"]
+        done = await self._runner.run("call", call, talk.fetch)
+        if isinstance(done, Unable):
+            why = masked(done.reason, self._secrets)[:REASON_CHARS]
+            return Retry(f"sidecar: {why}", away=True), told
+        if isinstance(done, str):
+            return Rejected("bug", f"{action.name}: the process died"), told
         said = Said(done.get("error"), talk.last, done.get("nodes"))
         verdict = self._written(verdict_of(action.name, said), talk, done)
-        if isinstance(verdict, Rejected) and verdict.unsent:
-            verdict = _as_told(verdict, action)
-        return verdict, done.get("transaction") or {}
-
-    async def _fetch(self, frame: Mapping[str, Any], talk: Talk) -> Frame:
-        request = request_of(frame)
-        answer: Response | NoResponse
-        if len(talk.heard) >= REQUESTS_MAX:
-            answer = NoResponse("TooManyRequestsError")
-        elif not self._may_go(request.url):
-            answer = NoResponse("UnexpectedHostError")
-        else:
-            answer = await self._send(request)
-        talk.heard.append((request, answer))
-        return answer_of(answer)
-
-    def _may_go(self, url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        if allows(self._settings.hosts, host):
-            return True
-        self._tell(Notice("unexpected_host", host[:200]))
-        return False
+        return _as_asked(verdict, action), done.get("transaction") or {}
 
     def _written(
-        self, verdict: Verdict, talk: Talk, done: Mapping[str, Any]
+        self, verdict: Verdict, talk: Conversation, done: Mapping[str, Any]
     ) -> Verdict:
-        """With what was said: the last exchange, those before it, or the payload."""
+        """With what was said: the exchanges; or the payload that was not sent."""
         if isinstance(verdict, (Delivered, Skipped)):
             return verdict
-        if talk.last is not None:
-            secrets = self._settings.secrets
-            kept = exchange(*talk.last, secrets)
-            if len(talk.heard) > 1:
-                earlier = [self._in_short(each) for each in talk.heard[:-1]]
-                kept = Exchange({**kept.request, "earlier": earlier}, kept.response)
-            verdict = replace(verdict, exchange=kept)
+        verdict = replace(verdict, exchange=talk.kept(self._secrets))
         if isinstance(verdict, Rejected):
             more = dict(verdict.more or {})
             if "error" in more:
-                more["error"] = masked(str(more["error"]), self._settings.secrets)
+                more["error"] = masked(str(more["error"]), self._secrets)
             if talk.last is None and (payload := done.get("payload")) is not None:
                 more["payload"] = payload
             verdict = replace(verdict, more=more or None)
         return verdict
 
-    def _in_short(self, heard: Heard) -> Mapping[str, Json]:
-        request, answer = heard
-        said = answer.reason if isinstance(answer, NoResponse) else answer.status
-        url = masked_url(request.url, self._settings.secrets)
-        return {"method": request.method, "url": url, "answer": said}
+    async def show(self, delivery: Delivery) -> Shown:
+        """What would be sent, masked; for a destination whose ``send`` sends nothing.
+
+        Why each of the other actions would send nothing.
+        """
+        seen = view(delivery, self._settings.names)
+        reasons: list[str] = []
+        requests: list[Mapping[str, Json]] = []
+        for number, action in enumerate(self._settings.actions):
+            if (why := action.wants.because(seen)) is not None:
+                reasons.append(f"{action.name}: {why}")
+                continue
+            talk = self._conversation()
+            verdict, _ = await self._act(number, seen, {}, talk)
+            made = talk.requests(self._secrets)
+            requests += [{"action": action.name, **each} for each in made]
+            if not made:
+                reasons.append(_reason(action, verdict))
+        return Shown(requests, "; ".join(reasons))
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and what else is open."""
         await self._runner.close()
+        self._tokens.close()
 
 
-def _as_told(verdict: Rejected, action: Chosen) -> Verdict:
-    """An event that the action cannot take: given up, or left out if so configured."""
-    return Skipped(verdict.detail) if action.on_invalid == "skip" else verdict
+def _is_locked_out(verdict: Verdict) -> bool:
+    return isinstance(verdict, Retry) and verdict.status == UNAUTHORIZED
 
 
-def allows(hosts: Iterable[str], host: str) -> bool:
-    """Whether a host is one of these, or beside one (``api-eu.`` for ``api.``).
+def _reason(action: Chosen, verdict: Verdict) -> str:
+    """Why an action sends nothing; of what it refuses, with its own words."""
+    if isinstance(verdict, Rejected):
+        error = (verdict.more or {}).get("error")
+        return verdict.detail if error is None else f"{verdict.detail}: {error}"
+    return f"{action.name}: {getattr(verdict, 'reason', 'no request')}"
 
-    A ``*`` stands for what is of the settings: a region, an account.
-    """
-    beside = host.partition(".")[2]
-    for each in hosts:
-        if host == each or fnmatchcase(host, each):
-            return True
-        if "." in beside and fnmatchcase(beside, each.partition(".")[2]):
-            return True
-    return False
+
+def _as_asked(verdict: Verdict, action: Chosen) -> Verdict:
+    """An event that an action cannot take is given up, or left out if so configured."""
+    if isinstance(verdict, Rejected) and verdict.unsent and action.on_invalid == "skip":
+        return Skipped(verdict.detail)
+    return verdict

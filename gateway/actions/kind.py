@@ -3,7 +3,9 @@
 None is made before somebody names it, and none is opened before its first event.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from gateway.actions.launch import Launching
 from gateway.actions.node import Node
 from gateway.actions.runner import Runner
 from gateway.actions.settings import Settings
+from gateway.actions.tokens import Tokens
 from gateway.actions.view import ALIASES, SAFE_OPTIONS
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.mistakes import Mistakes
-from gateway.outbound.contract import Destination, Takes
-from gateway.outbound.kind import Context, Kind, Schema
+from gateway.outbound.contract import Takes
+from gateway.outbound.http import Request, Response
+from gateway.outbound.kind import Context, Kind, Schema, Show
 
 PREFIX = "actions:"
 
@@ -88,6 +92,7 @@ def kind(definition: Definition, installed: Installed, program: Node) -> Kind[Se
         takes=takes,
         tables=partial(read.with_tables, definition),
         opened=partial(opened, program),
+        shows=partial(shows, program),
     )
 
 
@@ -108,11 +113,35 @@ def takes(settings: Settings) -> Takes:
 REQUESTS_EACH = 3  # an action that looks something up, makes it and links it
 
 
-def opened(program: Node, settings: Settings, context: Context) -> Destination:
+@asynccontextmanager
+async def shows(
+    program: Node, settings: Settings, context: Context
+) -> AsyncIterator[Show]:
+    """What its actions would send; whatever they ask is answered 200, with nothing."""
+    given = {"access_token": settings.oauth.get("access_token", "TOKEN")}
+    quiet = replace(settings, oauth=given, refreshes=False)
+    made = opened(program, quiet, context._replace(send=_invented))
+    try:
+        yield made.show
+    finally:
+        await made.close()
+
+
+async def _invented(request: Request) -> Response:
+    del request
+    return Response(
+        status=200, headers={"content-type": "application/json"}, body=b"{}"
+    )
+
+
+def opened(program: Node, settings: Settings, context: Context) -> Actions:
     """Opens nothing: the process is started by the first event."""
     launching = Launching(program, settings)
     runner = Runner(launching.launch, init_of(settings), context.tell)
-    return Actions(settings, takes(settings), runner, context.send, context.tell)
+    file = definitions.place(context.folder).parent / f"{context.name}.json"
+    tokens = Tokens(settings.oauth, refreshes=settings.refreshes, file=file)
+    send, tell = context.send, context.tell
+    return Actions(settings, takes(settings), runner, tokens, send, tell)
 
 
 def init_of(settings: Settings) -> Mapping[str, Json]:

@@ -23,6 +23,7 @@ OAUTH = ("access_token", "refresh_token", "client_id", "client_secret")
 HOST = re.compile(
     r"(?:https?://)?([a-z0-9.-]+\.[a-z0-9-]+)(?::\d+)?(?:[/?].*)?", re.IGNORECASE
 )
+SECRET = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 DECORATION = re.compile(r"[^\w .,()/&+:-]+")
 """What is more than a word in a choice: flags."""
 
@@ -70,6 +71,7 @@ def settings_of(
         names=_names(definition),
         settings=found,
         actions=(),
+        refreshes=definition.refreshes,
         secrets=forms(_secrets(definition, found)),
         hosts=_known_hosts(definition.directory) | _hosts(found),
     )
@@ -117,7 +119,8 @@ def _names(definition: Definition) -> tuple[str, ...]:
 
 def _secrets(definition: Definition, found: Mapping[str, Json]) -> Iterator[str]:
     for key, value in found.items():
-        if definition.settings[key].secret and isinstance(value, str):
+        secret = definition.settings[key].secret or SECRET.search(key)
+        if secret and isinstance(value, str):
             yield value
 
 

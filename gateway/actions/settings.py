@@ -42,6 +42,8 @@ class Settings:
     """What ``integrations`` may call it, as mappings spell it."""
     settings: Mapping[str, Json] = field(repr=False)
     actions: tuple[Chosen, ...]
+    refreshes: bool = False
+    """Whether it can get itself a new access token."""
     oauth: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -11,7 +11,15 @@ The type checker sees all of it: a ``talk`` that fits no settings, or none at al
 error before anything runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -20,6 +28,7 @@ from typing import (
     Generic,
     Literal,
     NamedTuple,
+    TypeAlias,
     TypeVar,
     cast,
     get_args,
@@ -170,6 +179,17 @@ class Context(NamedTuple):
     """Says what an operator may want to know of it."""
 
 
+class Shown(NamedTuple):
+    """What one event would become: its requests, or why there is none."""
+
+    requests: Sequence[Mapping[str, Json]]
+    reason: str = "the destination has no request for this"
+
+
+Show: TypeAlias = Callable[[Delivery], Awaitable[Shown]]
+Shows: TypeAlias = Callable[[S, Context], AbstractAsyncContextManager[Show]]
+
+
 def check_url(url: str | None, place: str) -> None:
     """Raise ConfigError for a URL that no request can go to; None is none."""
     if url is not None and not is_url(url):
@@ -215,6 +235,8 @@ class Kind(Generic[S]):
     """(settings, the configuration's folder) -> the file that it alone writes."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
+    shows: Shows[S] | None = None
+    """The same, where it takes more than the event to tell."""
 
     def __post_init__(self) -> None:
         """A type that can do nothing is a mistake of its author."""
@@ -309,8 +331,22 @@ class Configured(Generic[S]):
             return kind.opened(self.settings, self._context(send, tell))
         return self._talking(send)
 
+    @asynccontextmanager
+    async def showing(self) -> AsyncIterator[Show]:
+        """What tells what events become here, secrets masked; sends nothing."""
+        if self.kind.shows is not None:
+            async with self.kind.shows(self.settings, self._context(_refuse)) as own:
+                yield own
+            return
+
+        async def show(delivery: Delivery) -> Shown:
+            request = self.preview(delivery)
+            return Shown([request] if request else [])
+
+        yield show
+
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
-        """What one event becomes here, secrets masked; sends nothing."""
+        """What one event becomes here, of types that need nobody to tell it."""
         if self.kind.shown is not None:
             return self.kind.shown(delivery, self.settings, self._context(_refuse))
         if self.kind.talk is None:
