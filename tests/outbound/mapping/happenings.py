@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from gateway.event import PIPELINE_TYPES
 
 KEYS = ["a", "b", "ab", "0", "1", "length", "first name", "x-1", "and", "or", "é"]
-TEXTS = ["", "a", "b", "ab", "A b", "5", "true", "null", "a*b", "*", "Straße", "😀a"]
+TEXTS = ["", "a", "b", "ab", "A b", "5", "true", "null", "a*b", "*", "Straße"]
 NUMBERS = [0, 1, 5, -1, 5.5, -0.5, 1e21, 1e-7, 123456789012345680000.0, 2**53, 1.5e300]
-LETTERS = "aAbB 0$&'`ßΣσς.éÉİK😀\"\\\n"
+LETTERS = "aAbB 0$&'`ßΣσς.éÉİK\"\\\n"
 texts = st.sampled_from(TEXTS) | st.text(LETTERS, max_size=6)
 numbers = st.sampled_from(NUMBERS) | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | texts | numbers

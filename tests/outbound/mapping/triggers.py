@@ -1,5 +1,7 @@
 """Triggers of chance, in the grammar that Segment's evaluator reads as it is meant."""
 
+import re
+
 from hypothesis import strategies as st
 
 from gateway.event import PIPELINE_TYPES
@@ -72,3 +74,30 @@ triggers = st.builds(
     st.lists(comparisons | functions | groups, min_size=1, max_size=4),
     words,
 )
+
+PIECE = re.compile(r'"[^"]*"|[\w.\\-]+|\s+|.', re.DOTALL)
+STRAY = st.sampled_from(
+    [
+        *("and", "or", "AND", "OR", "(", ")", "!", ",", " ", "", "=", "!=", "<", ">="),
+        *("null", "true", "5", '"a"', "'a'", "type", "name", "traits.a", "track", "in"),
+        *("contains", "match", '"a*"', "\\", ".", "[", "]", "5.", "-", "\n", "\r"),
+    ]
+)
+
+
+def _changed(text: str, edits: list[tuple[int, bool, str]]) -> str:
+    pieces = PIECE.findall(text)
+    for place, over, piece in edits:
+        at = place % (len(pieces) + 1)
+        pieces[at : at + over] = [piece]
+    return "".join(pieces)
+
+
+edited = st.builds(
+    _changed,
+    triggers,
+    st.lists(
+        st.tuples(st.integers(0, 40), st.booleans(), STRAY), min_size=1, max_size=2
+    ),
+)
+"""Triggers with a piece too many, too few or another: some still are triggers."""
