@@ -98,7 +98,12 @@ def node() -> Path:
     Node finds packages from where a script is, so the scripts are copied there; the
     page is bundled there too.
     """
-    files = [HERE / "node/package.json", HERE / "node/package-lock.json"]
+    return modules("sdks-node", HERE / "node")
+
+
+def modules(name: str, source: Path) -> Path:
+    """The folder with what a package.json and its lock name, and the scripts beside."""
+    files = [source / "package.json", source / "package-lock.json"]
     program("node")
 
     def fill(folder: Path) -> None:
@@ -108,8 +113,8 @@ def node() -> Path:
         command = [program("npm"), "install", "--no-save", "--no-audit", "--no-fund"]
         run([*command, "--ignore-scripts", "--loglevel=error", "--prefix", folder])
 
-    folder = cached("sdks-node", files, fill)
-    for script in HERE.glob("node/*.js"):
+    folder = cached(name, files, fill)
+    for script in source.glob("*.js"):
         shutil.copy(script, folder)
     return folder
 
