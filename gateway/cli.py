@@ -271,8 +271,8 @@ def _send(arguments: argparse.Namespace) -> int:
 def _destinations(arguments: argparse.Namespace) -> int:
     from gateway import types_cli  # noqa: PLC0415 -- see the module
 
-    kinds = types_cli.chosen(arguments.name)
-    print(types_cli.as_json(kinds) if arguments.json else types_cli.as_text(kinds))
+    folder = _folder(arguments)
+    print(types_cli.told(arguments.name, folder, json=arguments.json))
     return DONE
 
 
@@ -284,8 +284,7 @@ def _actions_install(arguments: argparse.Namespace) -> int:
         found = install.examine(folder)
     else:
         found = install.install(folder, arguments.source)
-    working = sum(each["fails"] is None for each in found.definitions.values())
-    print(f"ok: {found.version}, {working} destinations, in {found.folder}")
+    print(f"ok: {found.version}, {install.running(found)} run, in {found.folder}")
     return DONE
 
 
