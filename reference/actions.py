@@ -10,8 +10,8 @@ HEAD = """\
 
 The destinations of Segment's open-source package `@segment/action-destinations`, which
 the gateway runs unmodified after `gateway actions install`
-([how](../how-to/actions.md)). Each is a type, `actions:NAME`; `gateway destinations actions:NAME` has its settings,
-actions, fields and presets, and a table to paste.
+([how](../how-to/actions.md)). Each is a type, `actions:NAME`; `gateway destinations
+actions:NAME` has its settings, actions, fields and presets, and a table to paste.
 
 *Unless configured* is what becomes of events with nothing but settings. It was seen in
 dry runs with an `identify` that has every reserved trait: that a request is built, not
@@ -21,8 +21,8 @@ that the vendor takes it. "Works" is no promise of ours about the vendor.
 refusal of one among many is not noticed. Batches are off unless an action has `batch`.
 *Credentials* beyond settings: `token` is a long-lived access token of the vendor, `app`
 an OAuth app of your own with its refresh token, `settings` client credentials that
-stand in the settings; names in capitals go into `env`. *Asks* is which hosts it was seen to
-ask; `*` and "as configured" come from the settings.
+stand in the settings; names in capitals go into `env`. *Asks* is which hosts it was
+seen to ask; `*` and "as configured" come from the settings.
 """
 
 

@@ -18,6 +18,11 @@ from gateway.event import Json
 WIDTH = 88
 CHOICES_MAX = 12
 SHORT_MAX = 100
+OAUTH_KEYS: Mapping[str, tuple[str, ...]] = {
+    "token": ("access_token",),
+    "app": ("refresh_token", "client_id", "client_secret"),
+}
+"""Way of getting a token -> what stands in ``oauth``."""
 
 
 def of(definition: Definition, known: Known | None) -> str:
@@ -79,14 +84,9 @@ def pasted(definition: Definition, known: Known | None) -> list[str]:
 
 
 def _oauth(name: str, oauth: tuple[str, ...]) -> list[str]:
-    keys = {
-        "token": ("access_token",),
-        "app": ("refresh_token", "client_id", "client_secret"),
-    }
-    for way in oauth:
-        if way in keys:
-            pairs = (f'{key} = "${{{variable(name, key)}}}"' for key in keys[way])
-            return [f"oauth = {{ {', '.join(pairs)} }}"]
+    for keys in (OAUTH_KEYS[way] for way in oauth if way in OAUTH_KEYS):
+        pairs = (f'{key} = "${{{variable(name, key)}}}"' for key in keys)
+        return [f"oauth = {{ {', '.join(pairs)} }}"]
     return []
 
 

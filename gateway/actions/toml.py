@@ -1,6 +1,7 @@
 """JSON values as TOML: what is pasted into a configuration.
 
-TOML has no null: it becomes an empty text, which removes a field of a mapping.
+TOML has no null: a key that has none is left out, elsewhere it is an empty text, which
+removes a field of a mapping.
 """
 
 import json
@@ -36,9 +37,16 @@ def value(given: Json) -> str:
     if isinstance(given, str):
         return text(given)
     if isinstance(given, Mapping):
+        given = {name: each for name, each in given.items() if each is not None}
         pairs = ", ".join(
             f"{key(name)} = {value(each)}" for name, each in given.items()
         )
         return f"{{ {pairs} }}" if pairs else "{}"
     items = [value(each) for each in given]
     return f"[{', '.join(items)}]"
+
+
+def comment(said: str) -> str:
+    """A line that says something, whatever stands in it."""
+    words = " ".join(said.split())
+    return f"# {''.join(each if each.isprintable() else '?' for each in words)}"

@@ -35,8 +35,14 @@ def test_any_value_under_any_key_is_read_as_it_was(key: str, value: Any) -> None
         ("\ud800", '"?"'),
         (None, '""'),
         ({"@path": "$.a", "b": [1, True]}, '{ "@path" = "$.a", b = [1, true] }'),
+        ({"a": None, "b": [None]}, '{ b = [""] }'),
         ({}, "{}"),
     ],
 )
 def test_it_is_written_so_that_it_is_read_well(value: Any, text: str) -> None:
     assert toml.value(value) == text
+
+
+@given(TEXTS)
+def test_a_comment_is_a_comment_whatever_stands_in_it(said: str) -> None:
+    assert tomllib.loads(f"{toml.comment(said)}\na = 1\n") == {"a": 1}
