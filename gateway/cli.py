@@ -153,6 +153,11 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     about = "change nothing: exit 1 unless the installation is there and whole"
     install.add_argument("--check", action="store_true", help=about)
     install.set_defaults(run=_actions_install)
+    about = "turn a Segment workspace's answers into TOML, on stdout"
+    imported = commands.add_parser("import", help=about)
+    about = "JSON of Segment's Public API, any number of answers; - for stdin"
+    imported.add_argument("file", type=Path, metavar="FILE", help=about)
+    imported.set_defaults(run=_actions_import)
 
 
 def _rate(text: str) -> int:
@@ -272,8 +277,8 @@ def _send(arguments: argparse.Namespace) -> int:
 def _destinations(arguments: argparse.Namespace) -> int:
     from gateway import types_cli  # noqa: PLC0415 -- see the module
 
-    kinds = types_cli.chosen(arguments.name)
-    print(types_cli.as_json(kinds) if arguments.json else types_cli.as_text(kinds))
+    folder = _folder(arguments)
+    print(types_cli.told(arguments.name, folder, json=arguments.json))
     return DONE
 
 
@@ -285,8 +290,19 @@ def _actions_install(arguments: argparse.Namespace) -> int:
         found = install.examine(folder)
     else:
         found = install.install(folder, arguments.source)
-    working = sum(each["fails"] is None for each in found.definitions.values())
-    print(f"ok: {found.version}, {working} destinations, in {found.folder}")
+    print(f"ok: {found.version}, {install.running(found)} run, in {found.folder}")
+    return DONE
+
+
+def _actions_import(arguments: argparse.Namespace) -> int:
+    from gateway.actions import definitions, exported, translate  # noqa: PLC0415
+
+    found = definitions.needed(_folder(arguments))
+    text = _read_file(arguments.file).decode(errors="replace")
+    written = translate.translated(exported.read(text, str(arguments.file)), found)
+    print(translate.whole(written), end="")
+    made, left = len(written.made), len(written.left)
+    print(f"{made} destinations, {left} left out: see the comments", file=sys.stderr)
     return DONE
 
 

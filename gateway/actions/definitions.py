@@ -221,6 +221,15 @@ def find(folder: Path) -> Installed | None:
     return Installed(at) if (at / READY).exists() else None
 
 
+def needed(folder: Path) -> Installed:
+    """The installation; ConfigError says how to get one."""
+    found = find(folder)
+    if found is None:
+        where = folder / "data" / "actions"
+        raise ConfigError(f"{where}: action destinations are not installed: {INSTALL}")
+    return found
+
+
 def place(folder: Path) -> Path:
     """Where this version of the gateway has its installation."""
     return folder / "data" / "actions" / _key()

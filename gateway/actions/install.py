@@ -23,6 +23,7 @@ from gateway.actions.definitions import (
     find,
     place,
 )
+from gateway.actions.known import cannot
 from gateway.errors import ConfigError, GatewayError
 
 MODULES = "node_modules"
@@ -84,6 +85,12 @@ def examine(folder: Path) -> Installed:
         raise GatewayError(f"{found.folder} is not what was installed: {remedy}")
     node.find()
     return found
+
+
+def running(installed: Installed) -> int:
+    """How many of its destinations run here."""
+    every = installed.definitions.items()
+    return sum(raw["fails"] is None and cannot(name) is None for name, raw in every)
 
 
 def pinned() -> str:

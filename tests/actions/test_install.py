@@ -47,7 +47,7 @@ def test_it_is_made_beside_the_configuration_and_npm_is_not_heard(
     machine.npm()
     assert main(["actions", "install"]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == (f"ok: 1.2.3, 2 destinations, in {place(here)}\n", "")
+    assert (out, err) == (f"ok: 1.2.3, 2 run, in {place(here)}\n", "")
     assert files(place(here)) == {"kept.js", "a/LICENSE.md"}
     assert (place(here) / "ready").read_text() == "v20.1.0\n"
     said = machine.said.read_text().split()
