@@ -108,6 +108,18 @@ async def sent(
     return {"sent": not isinstance(verdict, Skipped), **_told(verdict)}
 
 
+async def connected(config: Config, parts: Parts) -> dict[str, str | None]:
+    """Of each enabled destination that can be asked: why it lets us not in, or None."""
+    said: dict[str, str | None] = {}
+    async with open_ways(config.server, config.egress) as ways:
+        for name, made in parts.configured.items():
+            destination = config.destinations[name]
+            if destination.enabled and made.kind.asks is not None:
+                timeout_s = destination.delivery.timeout_s
+                said[name] = await made.ask(ways.send(timeout_s))
+    return said
+
+
 def _known(parts: Parts, name: str) -> str:
     if name not in parts.configured:
         known = ", ".join(parts.configured)

@@ -80,14 +80,17 @@ def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
 
 
 def allows(hosts: Iterable[str], host: str) -> bool:
-    """Whether a host is one of these, or beside one (``api-eu.`` for ``api.``).
+    """Whether a host is one of these, beside one (``api-eu.`` for ``api.``), or above.
 
     A ``*`` stands for what is of the settings: a region, an account.
     """
     beside = host.partition(".")[2]
     for each in hosts:
+        above = each.partition(".")[2]
         if host == each or fnmatchcase(host, each):
             return True
-        if "." in beside and fnmatchcase(beside, each.partition(".")[2]):
+        if "." in above and fnmatchcase(host, above):
+            return True
+        if "." in beside and fnmatchcase(beside, above):
             return True
     return False

@@ -181,6 +181,23 @@ class Actions:
                 reasons.append(_reason(action, verdict))
         return Shown(requests, "; ".join(reasons))
 
+    async def ask(self) -> str | None:
+        """Why the credentials do not work, by the package's own test; or None."""
+        auth = await self._tokens.auth(self._refresh)
+        if isinstance(auth, str):
+            return masked(auth, self._secrets)
+        talk = self._conversation()
+        done = await self._runner.run("test", {"auth": auth}, talk.fetch)
+        if isinstance(done, Unable):
+            return masked(done.reason, self._secrets)
+        if isinstance(done, str):
+            return "the process died"
+        if (error := done.get("error")) is None:
+            return None
+        answered = error.get("answered") or error.get("status") or ""
+        said = f"{answered} {error.get('message') or error.get('name')}".strip()
+        return masked(said, self._secrets)[:REASON_CHARS]
+
     async def close(self) -> None:
         """End the process, and what else is open."""
         await self._runner.close()

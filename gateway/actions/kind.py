@@ -93,6 +93,7 @@ def kind(definition: Definition, installed: Installed, program: Node) -> Kind[Se
         tables=partial(read.with_tables, definition),
         opened=partial(opened, program),
         shows=partial(shows, program),
+        asks=partial(asks, program) if definition.tests else None,
     )
 
 
@@ -111,6 +112,15 @@ def takes(settings: Settings) -> Takes:
 
 
 REQUESTS_EACH = 3  # an action that looks something up, makes it and links it
+
+
+async def asks(program: Node, settings: Settings, context: Context) -> str | None:
+    """Why its credentials do not work; None when they do."""
+    made = opened(program, settings, context)
+    try:
+        return await made.ask()
+    finally:
+        await made.close()
 
 
 @asynccontextmanager

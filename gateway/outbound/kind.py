@@ -235,6 +235,8 @@ class Kind(Generic[S]):
     """(settings, the configuration's folder) -> the file that it alone writes."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
+    asks: Callable[[S, Context], Awaitable[str | None]] | None = None
+    """For `gateway check --connect`: why its credentials do not work, or None."""
     shows: Shows[S] | None = None
     """The same, where it takes more than the event to tell."""
 
@@ -344,6 +346,12 @@ class Configured(Generic[S]):
             return Shown([request] if request else [])
 
         yield show
+
+    async def ask(self, send: Send) -> str | None:
+        """Why its credentials do not work; None when they do, or nobody can tell."""
+        if self.kind.asks is None:
+            return None
+        return await self.kind.asks(self.settings, self._context(send))
 
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
         """What one event becomes here, of types that need nobody to tell it."""
