@@ -161,10 +161,11 @@ def _files(archive: tarfile.TarFile) -> Iterator[tuple[Path, bytes]]:
 
 
 def _judge(work: Path, source: Path | None) -> None:
-    if digest(work / MODULES) == pinned():
+    found = digest(work / MODULES)
+    if found == pinned():
         return
     if source is None:
-        raise GatewayError("npm gave other files than those that are pinned")
+        raise GatewayError(f"npm gave other files than those that are pinned: {found}")
     text = "is not an installation of this version of the gateway"
     raise ConfigError(f"--from {source}: {text}; make it anew with the same version")
 

@@ -78,11 +78,13 @@ def whole(written: Written) -> str:
 
 
 def _definition(metadata: Answer, installed: Installed) -> Definition | None:
-    for key in ("id", "slug", "name"):
-        found = installed.get(str(metadata.get(key) or "-"))
-        if found is not None:
-            return found
-    return None
+    """By the catalogue's id; a classic one may have a name that is a directory here."""
+    if identity := metadata.get("id"):
+        return next((each for each in installed if each.id == identity), None)
+    called = metadata.get("slug"), metadata.get("name")
+    return next(
+        (each for each in installed if {each.slug, each.name} & {*called}), None
+    )
 
 
 def _no_equal(definition: Definition | None, installed: Installed) -> str | None:

@@ -78,6 +78,16 @@ def test_one_without_a_name_is_found_by_slug_and_is_off_as_there(
     assert said in comments(text)
 
 
+def test_a_classic_one_that_is_called_as_a_directory_is_left_out(text: str) -> None:
+    (classic,) = [
+        each["metadata"]
+        for each in exported.read(FILE.read_text(), "").destinations.values()
+        if each["name"] == "GA"
+    ]
+    assert classic["slug"] == "acme"
+    assert '"GA" (Google Universal Analytics): not here: a classic' in text
+
+
 def test_an_action_has_its_trigger_and_where_its_mapping_differs(
     tables: dict[str, Any],
 ) -> None:
