@@ -31,6 +31,7 @@ NoticeCode = Literal[
     # what destinations do
     "actions_crashed",
     "actions_unable",
+    "batch_unknown",
     "breaker_closed",
     "breaker_open",
     "delivery_failed",
@@ -94,6 +95,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "destination three times; it is a dead letter (`bug`), the others go on.",
         "actions_unable": "The Node process of an `actions:` destination cannot work: "
         "the name says why. It is tried again after 1 to 30 seconds.",
+        "batch_unknown": "A vendor answered a batch with 207, and the action does not "
+        "say which of its events were refused: they count as delivered. The name is "
+        "the action; leave out its `batch` to know.",
         "breaker_closed": "A destination answers again; deliveries go on.",
         "breaker_open": "A destination does not answer, or rejects everything: only a "
         "probe is sent until one succeeds. `cause` says which.",

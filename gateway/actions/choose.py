@@ -5,17 +5,18 @@ mapping, or the action's own. The mapping of the configuration is laid over that
 by field; "" takes a field out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.actions.definitions import Action, Definition, Preset
+from gateway.actions.known import known
 from gateway.actions.overlay import corrections
-from gateway.actions.settings import Chosen, OnInvalid
+from gateway.actions.settings import Chosen, OnInvalid, nothing
 from gateway.errors import ConfigError
 from gateway.event import EVENT_TYPES, PIPELINE_TYPES, EventType, Json
 from gateway.mistakes import Mistakes, meant, unknown
-from gateway.outbound.mapping import Trigger, lint, parse
+from gateway.outbound.mapping import Trigger, build, lint, parse
 from gateway.outbound.when import Filter
 
 KEYS = (
@@ -28,8 +29,18 @@ KEYS = (
     "sync_mode",
     "on_invalid",
     "enabled",
-    "email_as_user_id",
+    "batch",
 )
+BATCH_SIZE, BATCH_KEYS = "batch_size", "batch_keys"
+BATCH_MAX = 1_000
+FIRST_ONLY = frozenset(
+    {
+        *("url", "method", "headers", "operation", "list_id", "listId", "audience_id"),
+        *("audienceId", "spreadsheet_id", "spreadsheetId", "spreadsheet_name"),
+        *("object", "object_type", "objectType", "customObjectName", "event_set_id"),
+    }
+)
+"""Fields that batches of the package read of their first event and use for all."""
 SYNC_MODE = "__segment_internal_sync_mode"
 WEB = "web"
 
@@ -134,7 +145,16 @@ class Choosing:
             self._mistakes.add(ConfigError(f"{place}.on_invalid: dead or skip"))
         if mapping is None or wants is None:
             return None
+        batch = self._batch(base.action, table, place)
+        answers = known().get(self._definition.directory)
+        per_item = answers is not None and answers.batch == "per item"
+        if batch is not None and not per_item:
+            text = f"{place}.batch: a partial refusal of a batch is not noticed here"
+            self._mistakes.doubt(text)
         return Chosen(
+            batch=batch,
+            per_item=per_item,
+            alike=self._alike(base.action, mapping, place) if batch else nothing,
             name=base.name,
             slug=base.action.slug,
             wants=wants,
@@ -142,6 +162,42 @@ class Choosing:
             mapping=mapping,
             on_invalid=on_invalid,
         )
+
+    def _batch(
+        self, action: Action, table: Mapping[str, Any], place: str
+    ) -> int | None:
+        """How many events a call may hold, where it is asked for."""
+        if (given := table.get("batch")) is None:
+            return None
+        place = f"{place}.batch"
+        if not action.batch:
+            text = f"{action.slug} takes one event at a time"
+            self._mistakes.add(ConfigError(f"{place}: {text}"))
+            return None
+        most = BATCH_MAX
+        if (size := action.fields.get(BATCH_SIZE)) is not None:
+            most = min(most, int(size.maximum or most))
+        if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+            self._mistakes.add(ConfigError(f"{place}: is not a whole number above 0"))
+        elif given > most:
+            self._mistakes.add(ConfigError(f"{place}: more than {most}"))
+        else:
+            return given
+        return None
+
+    def _alike(
+        self, action: Action, mapping: Mapping[str, Json], place: str
+    ) -> Callable[[Json], Json]:
+        """What must be equal in a batch, computed as the package will."""
+        declared = action.fields.get(BATCH_KEYS)
+        keys = declared.default if declared is not None else None
+        names = FIRST_ONLY.union(keys if isinstance(keys, list) else ())
+        asked = {key: mapping[key] for key in sorted(names & mapping.keys())}
+        try:
+            return build(asked, place=f"{place}.mapping")
+        except ConfigError as error:
+            self._mistakes.add(error)
+            return nothing
 
     def _mapping(
         self, base: Base, table: Mapping[str, Any], place: str

@@ -27,6 +27,7 @@ LOCKED_OUT = frozenset(
     {"OAUTH_REFRESH_FAILED", "REFRESH_TOKEN_EXPIRED", "INVALID_AUTHENTICATION"}
 )
 INVALID = frozenset({"AggregateAjvError", "ValidationError", "AggregateError"})
+MULTI_STATUS = 207
 NOT_THERE = frozenset({404, 409, 410})
 """What a look-up before a create may be answered, and the action goes on from."""
 
@@ -55,6 +56,30 @@ def verdict_of(action: str, said: Said) -> Verdict:
     if answer is None:
         return Skipped("the action made no request")  # row 11
     return Delivered(answer.status)  # row 13
+
+
+def verdicts_of(action: str, said: Said, count: int) -> Verdict | Sequence[Verdict]:
+    """What became of so many events in one call: of each, or of all of them."""
+    answer = None if said.last is None else said.last[1]
+    if said.error is not None:
+        return _failed(action, said.error, answer)
+    if isinstance(answer, NoResponse):
+        return Retry(answer.reason)
+    nodes = said.nodes or ()
+    if len(nodes) != count:
+        return Retry(f"{len(nodes)} of {count} answered")
+    if answer is not None and not _is_fine(answer.status):
+        claimed = [each.get("status") for each in nodes]
+        if all(isinstance(each, int) and each < CLIENT_ERROR for each in claimed):
+            return _said(by_status(answer), action, {"class": "it reported success"})
+    return [verdict_of_node(action, each, answer) for each in nodes]
+
+
+def is_unknown(verdicts: Verdict | Sequence[Verdict]) -> bool:
+    """A 207 for all of a batch: some may have been refused, and nobody says which."""
+    return isinstance(verdicts, Sequence) and all(
+        isinstance(each, Delivered) and each.status == MULTI_STATUS for each in verdicts
+    )
 
 
 def verdict_of_node(

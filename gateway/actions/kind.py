@@ -102,12 +102,16 @@ def takes(settings: Settings) -> Takes:
     types: frozenset[EventType] = frozenset().union(
         *(each.types for each in settings.actions)
     )
+    sizes = [each.batch for each in settings.actions if each.batch is not None]
+    events = min(sizes, default=1)
+    alone = len(settings.actions) - len(sizes)
     return Takes(
         types=types,
+        batch_events=events,
         spelling="camelCase",
         safe_options=SAFE_OPTIONS,
         names=settings.names,
-        attempt_requests=REQUESTS_EACH * max(1, len(settings.actions)),
+        attempt_requests=REQUESTS_EACH * max(1, len(sizes) + alone * events),
     )
 
 
