@@ -122,15 +122,18 @@ def _rank(action: Action) -> tuple[bool, bool]:
 def variable(*parts: str) -> str:
     """What an environment variable for this may be called: MIXPANEL_API_SECRET."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", "_".join(parts))
-    return re.sub(r"[^A-Za-z0-9]+", "_", spaced).upper()
+    name = re.sub(r"[^A-Za-z0-9]+", "_", spaced).upper()
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def _example(name: str, field: Field) -> str:
-    if field.secret or not (field.choices or field.default is not None):
+    """Its default, or a choice, or a name for the environment."""
+    choices = [each.value for each in field.choices]
+    if field.default is not None and (not choices or field.default in choices):
+        choices = [field.default]
+    if field.secret or not choices:
         return f'"${{{variable(name, field.key)}}}"'
-    if field.default is not None:
-        return toml.value(field.default)
-    return toml.value(field.choices[0].value)
+    return toml.value(choices[0])
 
 
 def _settings(definition: Definition) -> Iterator[str]:
