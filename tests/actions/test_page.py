@@ -161,6 +161,13 @@ def test_what_is_offered_is_a_choice_even_where_the_default_is_none(
     assert table[2] == 'settings = { region = "EU \U0001f1ea\U0001f1fa" }'
 
 
+def test_a_default_that_is_empty_fills_nothing_in(installed: Put) -> None:
+    acme = installed().look_up("acme")
+    port = dataclasses.replace(acme.settings["port"], default="", required=True)
+    table = page.pasted(dataclasses.replace(acme, settings={"port": port}), None)
+    assert table[2] == 'settings = { port = "${ACME_PORT}" }'
+
+
 @pytest.mark.parametrize(
     ("default", "shown"),
     [
