@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.actions import known, toml
+from gateway.actions import toml
 from gateway.actions.definitions import Action, Definition, Field, Installed
 from gateway.actions.exported import Answer, Exported
+from gateway.actions.known import cannot, known
 from gateway.actions.page import OAUTH_KEYS, variable
 from gateway.event import Json
 
@@ -59,8 +60,12 @@ def translated(exported: Exported, installed: Installed) -> Written:
             written.say(f"{title}: not here: {reason}")
             continue
         name = _name(each, definition, written.made)
-        written.made.append(name)
         one = _One(name, identity, each, definition, exported, written)
+        if (idle := one.idle()) is not None:
+            written.left.append(title)
+            written.say(f"{title}: not here: {idle}")
+            continue
+        written.made.append(name)
         one.write()
     return written
 
@@ -90,7 +95,7 @@ def _definition(metadata: Answer, installed: Installed) -> Definition | None:
 def _no_equal(definition: Definition | None, installed: Installed) -> str | None:
     if definition is None:
         return f"a classic destination, or newer than {installed.version}"
-    return known.cannot(definition.directory) or definition.fails
+    return cannot(definition.directory) or definition.fails
 
 
 def _title(each: Answer) -> str:
@@ -125,28 +130,39 @@ class _One:
     exported: Exported
     written: Written
 
+    @property
+    def subscriptions(self) -> list[Answer]:
+        """What Segment has it do."""
+        return self.exported.subscriptions.get(self.identity, [])
+
+    def idle(self) -> str | None:
+        """Why it would do nothing here, or what Segment does not; nothing if it works.
+
+        One without actions runs its automatic presets.
+        """
+        reasons = [self._action(each)[1] for each in self.subscriptions]
+        if reasons and None not in reasons:
+            return "; ".join(dict.fromkeys(filter(None, reasons)))
+        if reasons or self.definition.automatic:
+            return None
+        actions = ", ".join(self.definition.actions) or "none"
+        return f"no subscriptions of it are in the file; its actions are {actions}"
+
     def write(self) -> None:
         """Its table, its actions, and what is missing."""
         self.written.say(_title(self.each))
         self._put(f"[destinations.{self.name}]")
         self._put(f'type = "actions:{self.definition.directory}"')
-        subscriptions = self.exported.subscriptions.get(self.identity, [])
-        idle = bool(subscriptions) and not any(map(self._runs, subscriptions))
-        if self.each.get("enabled") is False or idle:
+        if self.each.get("enabled") is False:
             self._put("enabled = false")
-        if idle:
-            self.written.say("off, for nothing that Segment has for it runs here")
         self._put(f"display_name = {toml.value(self._display_names())}")
         self._source()
         self._settings()
         self._credentials()
         self._no_equals()
-        if not subscriptions:
-            text = (
-                "no subscriptions in the file: its automatic presets will run, if any"
-            )
-            self.written.say(text)
-        for each in subscriptions:
+        if not self.subscriptions:
+            self.written.say("no subscriptions in the file: its automatic presets run")
+        for each in self.subscriptions:
             self._subscription(each)
 
     def _put(self, line: str) -> None:
@@ -193,7 +209,7 @@ class _One:
 
     def _credentials(self) -> None:
         """Tokens and a partner's secrets: they are in no export."""
-        facts = known.known().get(self.definition.directory)
+        facts = known().get(self.definition.directory)
         if facts is None:
             return
         way = next((each for each in facts.oauth if each in OAUTH_KEYS), None)
@@ -237,9 +253,6 @@ class _One:
         if each.get("enabled") is False or not trigger:
             self._put("enabled = false")
         self._mapping(action, each.get("settings") or {})
-
-    def _runs(self, each: Answer) -> bool:
-        return self._action(each)[1] is None
 
     def _action(self, each: Answer) -> tuple[Action | None, str | None]:
         """The action that it names; or why it is left out."""
