@@ -40,6 +40,7 @@ def path(text: str) -> dict[str, str]:
     return {"@path": f"$.traits.{text}"}
 
 
+DECODED = {"@json": {"mode": "decode", "value": path("raw")}}
 CASES: dict[str, list[tuple[Any, Any]]] = {
     "plain": [
         ("text", "text"),
@@ -340,6 +341,20 @@ def test_an_event_that_the_mapping_has_no_value_for_is_told_without_its_values(
     with pytest.raises(Unmappable) as caught:
         value(node)
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"@flatten": {"separator": ".", "value": DECODED}},
+        {"@json": {"mode": "encode", "value": DECODED}},
+        {"@template": {"@json": {"mode": "encode", "value": DECODED}}},
+    ],
+)
+def test_an_event_that_decodes_without_a_floor_is_not_mapped(given: Any) -> None:
+    run = build({"field": given})
+    with pytest.raises(Unmappable, match="nested too deeply"):
+        run({"traits": {"raw": "[" * 1_000 + "]" * 1_000}})
 
 
 def test_a_mapping_with_mistakes_is_not_built_and_all_are_told() -> None:

@@ -117,6 +117,13 @@ def test_a_mapping_that_is_no_table_is_told() -> None:
     assert [str(each) for each in lint(["a"])] == ["mapping: a list is not a table"]
 
 
+def test_a_mapping_without_a_floor_is_told() -> None:
+    node: Any = 1
+    for _ in range(5_000):
+        node = {"@literal": node}
+    assert found(node) == ["m: nested too deeply"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
