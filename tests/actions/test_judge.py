@@ -1,4 +1,4 @@
-"""What an action's end means for its event: each row of the table, and what beats what."""
+"""What an action's end means for its event: each row of the table, and what wins."""
 
 from collections.abc import Mapping
 from typing import Any
