@@ -60,6 +60,7 @@ class Actions:
         self._send = send
         self._tell = tell
         self._secrets = settings.secrets
+        self._hidden = tokens.secrets
         self._finished: dict[Key, dict[str, Verdict]] = {}
 
     @property
@@ -103,6 +104,7 @@ class Actions:
         auth = await self._tokens.auth(self._refresh)
         if isinstance(auth, str):
             return self._locked_out(auth), told
+        self._hide()
         call = {"action": number, "event": seen, "transaction": told}
         done = await self._call({**call, "auth": auth}, talk)
         if not (_is_locked_out(done[0]) and self._tokens.renewable):
@@ -110,10 +112,16 @@ class Actions:
         used = str(auth["accessToken"])
         if (why := await self._tokens.renew(used, self._refresh)) is not None:
             return self._locked_out(why), told
-        self._secrets = (*self._settings.secrets, *forms(self._tokens.secrets))
         auth = await self._tokens.auth(self._refresh)
+        self._hide()
         talk.heard.clear()
         return await self._call({**call, "auth": auth}, talk)
+
+    def _hide(self) -> None:
+        """What is masked: tokens that came by a refresh, too."""
+        if self._hidden != self._tokens.secrets:
+            self._hidden = self._tokens.secrets
+            self._secrets = (*self._settings.secrets, *forms(self._hidden))
 
     def _locked_out(self, why: str) -> Retry:
         reason = masked(why, self._secrets)[:REASON_CHARS]
@@ -184,7 +192,7 @@ class Actions:
     async def close(self) -> None:
         """End the process, and what else is open."""
         await self._runner.close()
-        self._tokens.close()
+        await self._tokens.close()
 
 
 def _is_locked_out(verdict: Verdict) -> bool:

@@ -215,7 +215,11 @@ def test_no_word_of_a_message_is_in_the_detail(said: Error, last: int | None) ->
 
 def test_of_several_actions_a_retry_comes_first() -> None:
     refusal = Rejected("rejected", "b: X")
-    verdicts = {"a": Delivered(200), "b": refusal, "c": Retry("500")}
+    verdicts: dict[str, Verdict] = {
+        "a": Delivered(200),
+        "b": refusal,
+        "c": Retry("500"),
+    }
     assert combined(verdicts) == Retry("500")
 
 
