@@ -13,8 +13,9 @@ from gateway.actions.definitions import Action, Definition, Preset
 from gateway.actions.known import known
 from gateway.actions.overlay import corrections
 from gateway.actions.settings import Chosen, OnInvalid, nothing
+from gateway.email import is_email
 from gateway.errors import ConfigError
-from gateway.event import EVENT_TYPES, PIPELINE_TYPES, EventType, Json
+from gateway.event import PIPELINE_TYPES, EventType, Json
 from gateway.mistakes import Mistakes, meant, unknown
 from gateway.outbound.mapping import Trigger, build, lint, parse
 from gateway.outbound.when import Filter
@@ -30,6 +31,7 @@ KEYS = (
     "on_invalid",
     "enabled",
     "batch",
+    "email_as_user_id",
 )
 BATCH_SIZE, BATCH_KEYS = "batch_size", "batch_keys"
 BATCH_MAX = 1_000
@@ -96,7 +98,7 @@ class Choosing:
         if texts:
             raise ConfigError(*texts)
         base = self._base(table, place)
-        if table.get("enabled", True) is False:
+        if not _is_on(table, "enabled", place):
             return None
         return self._chosen(base, table, place)
 
@@ -105,21 +107,24 @@ class Choosing:
         if (action is None) == (preset is None):
             raise ConfigError(f"{place}: give action = SLUG, or preset = NAME")
         if preset is not None:
-            return self._of_preset(self._preset(preset, f"{place}.preset"))
+            found = self._of_preset(self._preset(preset, f"{place}.preset"))
+            _not_of_browsers(found.action, f"{place}.preset: {preset}")
+            return found
         known = self._definition.actions
         if not isinstance(action, str) or action not in known:
             listed = f"{', '.join(known)}{meant(str(action), list(known))}"
             raise ConfigError(f"{place}.action: {action!r} is not one of {listed}")
-        found = known[action]
-        if found.platform == WEB:
-            raise ConfigError(f"{place}.action: {action} runs in browsers only")
-        return Base(found.slug, found, found.trigger, self._defaults(found))
+        its = known[action]
+        _not_of_browsers(its, f"{place}.action: {action}")
+        return Base(its.slug, its, its.trigger, self._defaults(its))
 
     def _preset(self, name: Any, place: str) -> Preset:
-        for preset in self._definition.presets:
-            if preset.name == name and preset.action in self._definition.actions:
+        ours = self._definition.actions
+        found = [each for each in self._definition.presets if each.action in ours]
+        for preset in found:
+            if preset.name == name:
                 return preset
-        known = [each.name for each in self._definition.presets]
+        known = [each.name for each in found]
         listed = f"{', '.join(known)}{meant(str(name), known)}"
         raise ConfigError(f"{place}: {name!r} is not one of {listed}")
 
@@ -260,17 +265,25 @@ class Choosing:
             if parsed is None and types is None:
                 text = "has no trigger of its own: add trigger or types"
                 raise ConfigError(f"{place}.trigger: {base.name} {text}")
-            when = table.get("when")
-            asked = None if when is None else Filter(when, place=f"{place}.when")
-            return Wants(parsed, self._types(types, place), asked)
+            when = _text(table, "when", place)
+            wants = Wants(
+                parsed,
+                self._types(types, place),
+                None if when is None else Filter(when, place=f"{place}.when"),
+                emails=_is_on(table, "email_as_user_id", place),
+            )
+            if table and not wants.types:
+                text = "no event can pass both its types and its trigger"
+                raise ConfigError(f"{place}: {text}")
+            return wants
         return None
 
     def _trigger(
         self, base: Base, table: Mapping[str, Any], place: str
     ) -> Trigger | None:
         """The one that is configured, else its own, where that can be read."""
-        if (given := table.get("trigger")) is not None:
-            return parse(str(given), place=f"{place}.trigger")
+        if (given := _text(table, "trigger", place)) is not None:
+            return parse(given, place=f"{place}.trigger")
         try:
             return None if base.trigger is None else parse(base.trigger)
         except ConfigError:  # three of the package's are no FQL
@@ -281,24 +294,30 @@ class Choosing:
             return None
         if not isinstance(types, list):
             raise ConfigError(f"{place}.types: is not a list")
-        wrong = [each for each in types if each not in EVENT_TYPES]
+        wrong = [each for each in types if each not in PIPELINE_TYPES]
         if wrong:
-            text = f"{wrong[0]!r} is not one of {', '.join(EVENT_TYPES)}"
+            text = f"{wrong[0]!r} is not one of {', '.join(PIPELINE_TYPES)}"
             raise ConfigError(
-                f"{place}.types: {text}{meant(str(wrong[0]), EVENT_TYPES)}"
+                f"{place}.types: {text}{meant(str(wrong[0]), PIPELINE_TYPES)}"
             )
         return frozenset(types)
 
 
 class Wants:
-    """Whether an action is to have an event: its types, its trigger, its filter."""
+    """Whether an action is to have an event: its types, its trigger, its filter.
+
+    Without ``emails`` calls whose userId is an email are left out.
+    """
 
     def __init__(
         self,
         trigger: Trigger | None,
         types: frozenset[EventType] | None,
         when: Filter | None,
+        *,
+        emails: bool = True,
     ) -> None:
+        self._emails = emails
         self._trigger = trigger
         self._only = types
         self._when = when
@@ -317,9 +336,30 @@ class Wants:
             return "types"
         if self._trigger is not None and not self._trigger(event):
             return self._trigger.because(event)
+        if not self._emails and is_email(event.get("userId", "")):
+            return "email_as_user_id"
         if self._when is not None and not self._when.passes(event):
             return "when"
         return None
+
+
+def _is_on(table: Mapping[str, Any], key: str, place: str) -> bool:
+    said = table.get(key, True)
+    if not isinstance(said, bool):
+        raise ConfigError(f"{place}.{key}: is not true or false")
+    return said
+
+
+def _text(table: Mapping[str, Any], key: str, place: str) -> str | None:
+    said = table.get(key)
+    if said is not None and not isinstance(said, str):
+        raise ConfigError(f"{place}.{key}: is not a text")
+    return said
+
+
+def _not_of_browsers(action: Action, place: str) -> None:
+    if action.platform == WEB:
+        raise ConfigError(f"{place} runs in browsers only")
 
 
 def _unmapped(action: Action, mapping: Mapping[str, Json]) -> Iterator[str]:

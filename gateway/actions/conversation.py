@@ -11,6 +11,7 @@ from gateway.event import Json
 from gateway.notices import Notice
 from gateway.outbound.contract import Exchange
 from gateway.outbound.http import NoResponse, Request, Response, Send, exchange, shown
+from gateway.outbound.kind import is_url
 from gateway.outbound.mask import masked_url
 
 REQUESTS_MAX = 50  # of one action for one event
@@ -38,6 +39,8 @@ class Conversation:
     async def fetch(self, frame: Mapping[str, Any]) -> Frame:
         """Send what a ``fetch`` frame asks for; the ``answer`` frame."""
         request = request_of(frame)
+        if not is_url(request.url):
+            return answer_of(NoResponse("InvalidURL"))  # nobody to write of
         answer: Response | NoResponse
         if len(self.heard) >= REQUESTS_MAX:
             answer = NoResponse("TooManyRequestsError")

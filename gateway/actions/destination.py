@@ -65,6 +65,7 @@ class Actions:
         self._send = send
         self._tell = tell
         self._secrets = settings.secrets
+        self._hidden = tokens.secrets
         self._finished: dict[Key, dict[str, Verdict]] = {}
 
     @property
@@ -152,14 +153,15 @@ class Actions:
         auth = await self._tokens.auth(self._refresh)
         if isinstance(auth, str):
             return self._locked_out(auth)
+        self._hide()
         done = await self._ask({**call, "auth": auth}, talk)
         if not (self._tokens.renewable and _is_locked_out(done, talk)):
             return done
         used = str(auth["accessToken"])
         if (why := await self._tokens.renew(used, self._refresh)) is not None:
             return self._locked_out(why)
-        self._secrets = (*self._settings.secrets, *forms(self._tokens.secrets))
         auth = await self._tokens.auth(self._refresh)
+        self._hide()
         talk.heard.clear()
         return await self._ask({**call, "auth": auth}, talk)
 
@@ -174,6 +176,12 @@ class Actions:
             name = self._settings.actions[call["action"]].name
             return Rejected("bug", f"{name}: the process died")
         return done
+
+    def _hide(self) -> None:
+        """What is masked: tokens that came by a refresh, too."""
+        if self._hidden != self._tokens.secrets:
+            self._hidden = self._tokens.secrets
+            self._secrets = (*self._settings.secrets, *forms(self._hidden))
 
     def _locked_out(self, why: str) -> Retry:
         reason = masked(why, self._secrets)[:REASON_CHARS]
@@ -249,7 +257,7 @@ class Actions:
     async def close(self) -> None:
         """End the process, and what else is open."""
         await self._runner.close()
-        self._tokens.close()
+        await self._tokens.close()
 
 
 def _is_locked_out(done: dict[str, Any] | Retry | Rejected, talk: Conversation) -> bool:

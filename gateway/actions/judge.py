@@ -107,15 +107,18 @@ def _failed(
         return Retry(answer.reason)  # row 3
     if answer is not None and (later := _later(answer)) is not None:
         return later  # row 4
-    if isinstance(answered := error.get("answered"), int):
+    answered = error.get("answered")
+    if isinstance(answered, int) and answered >= REDIRECT:
         return _said(by_status(Response(status=answered)), action, error)  # row 5
     claim = status if isinstance(status, int) and status >= CLIENT_ERROR else None
     if claim is not None and (later := _later(Response(status=claim))) is not None:
         return later  # row 6
     if answer is None and (name in INVALID or claim is not None):
         return _rejected(action, error, unsent=True)  # row 7
-    is_bug = not isinstance(status, int) and name not in INVALID
-    return _rejected(action, error, _status_of(answer), bug=is_bug)  # rows 8 and 9
+    if isinstance(status, int) or name in INVALID:
+        unsent = answer is None
+        return _rejected(action, error, _status_of(answer), unsent=unsent)  # row 8
+    return _rejected(action, error, _status_of(answer), bug=True)  # row 9
 
 
 def _is_fine(status: int) -> bool:
@@ -180,11 +183,12 @@ def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
     for each in found:
         if isinstance(each, Retry):
             return each
-    refused = [n for n, each in verdicts.items() if isinstance(each, Rejected)]
+    refused = {n: each for n, each in verdicts.items() if isinstance(each, Rejected)}
     if refused:
-        first = verdicts[refused[0]]
-        assert isinstance(first, Rejected)
-        return replace(first, more={**(first.more or {}), "actions": refused})
+        first = next(iter(refused.values()))
+        unsent = all(each.unsent for each in refused.values())
+        more = {**(first.more or {}), "actions": list(refused)}
+        return replace(first, unsent=unsent, more=more)
     for each in found:
         if isinstance(each, Delivered):
             return each
