@@ -148,6 +148,10 @@ CASES: dict[str, list[tuple[Any, Any]]] = {
             {"@replace": {"pattern": "k", "ignorecase": True, "value": "\u212ak"}},
             "\u212a",
         ),
+        (
+            {"@replace": {"pattern": "\u017f", "ignorecase": True, "value": "s\u017f"}},
+            "s",
+        ),
         ({"@replace": {"pattern": "a", "value": path("gone")}}, ""),
         ({"@replace": {"pattern": "a", "value": path("tags")}}, ""),
     ],
@@ -266,6 +270,34 @@ CASES: dict[str, list[tuple[Any, Any]]] = {
                 }
             },
             {"n": "ACME"},
+        ),
+    ],
+    "what is missing from what @transform applied": [
+        (
+            {
+                "@merge": {
+                    "direction": "right",
+                    "objects": [
+                        {"a": 1},
+                        {
+                            "@transform": {
+                                "apply": {"a": path("gone")},
+                                "mapping": {"@path": "$."},
+                            }
+                        },
+                    ],
+                }
+            },
+            {"a": 1},
+        ),
+        (
+            {
+                "@transform": {
+                    "apply": {"list": [path("gone")]},
+                    "mapping": {"x": {"@path": "$.list[0]"}},
+                }
+            },
+            {},
         ),
     ],
     "@excludeWhenNull": [
