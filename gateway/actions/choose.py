@@ -17,7 +17,7 @@ from gateway.email import is_email
 from gateway.errors import ConfigError
 from gateway.event import PIPELINE_TYPES, EventType, Json
 from gateway.mistakes import Mistakes, meant, unknown
-from gateway.outbound.mapping import Trigger, build, lint, parse
+from gateway.outbound.mapping import Trigger, build, doubts, lint, parse
 from gateway.outbound.when import Filter
 
 KEYS = (
@@ -213,8 +213,11 @@ class Choosing:
             self._mistakes.add(ConfigError(f"{place}: is not a table"))
             return None
         self._fields_known(base.action, given, place)
-        for flaw in lint(given, place=place, package=True):
+        flaws = lint(given, place=place, package=True)
+        for flaw in flaws:
             self._mistakes.add(ConfigError(str(flaw)))
+        for doubt in [] if flaws else doubts(given, place=place):
+            self._mistakes.doubt(str(doubt))
         mapping = {**base.mapping, **given}
         mapping = {key: value for key, value in mapping.items() if value != ""}
         for key in _unmapped(base.action, mapping):

@@ -8,6 +8,7 @@ import orjson
 from gateway.actions.settings import Chosen
 from gateway.event import Json
 from gateway.outbound.contract import Retry, Verdict
+from gateway.outbound.mapping import Unmappable
 
 Seen: TypeAlias = dict[str, Json]
 Key: TypeAlias = tuple[str, str, str | None]
@@ -49,8 +50,16 @@ def grouped(wanted: Sequence[Passing], action: Chosen) -> Iterator[Sequence[Pass
     assert action.batch is not None
     groups: dict[bytes, list[Passing]] = {}
     for each in wanted:
-        alike = orjson.dumps(action.alike(each.seen), option=orjson.OPT_SORT_KEYS)
-        groups.setdefault(alike, []).append(each)
+        groups.setdefault(_alike(each, action), []).append(each)
     for group in groups.values():
         for start in range(0, len(group), action.batch):
             yield group[start : start + action.batch]
+
+
+def _alike(passing: Passing, action: Chosen) -> bytes:
+    """Who has the same may share a call; whom no mapping fits goes alone."""
+    try:
+        value = action.alike(passing.seen)
+    except Unmappable:
+        return repr(passing.key).encode()
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

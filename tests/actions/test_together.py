@@ -23,7 +23,7 @@ from gateway.outbound.contract import (
     Verdict,
 )
 from gateway.outbound.http import NoResponse, Request, Response
-from gateway.outbound.mapping import build
+from gateway.outbound.mapping import Unmappable, build
 
 HOST = "api.example.com"
 
@@ -176,6 +176,25 @@ def test_only_what_is_read_of_the_first_event_alone_keeps_events_apart() -> None
         [each.seen["userId"] for each in group] for group in grouped(passing, action)
     ]
     assert groups == [["a", "c"], ["b"], ["d"]]
+
+
+def test_whom_the_mapping_does_not_fit_goes_alone() -> None:
+    odd: dict[str, Any] = {"userId": "b"}
+
+    def alike(event: Any) -> Any:
+        if event is odd:
+            raise Unmappable
+        return None
+
+    action = chosen(batch=10, alike=alike)
+    passing = [
+        Passing((str(n), "m", None), seen, {})
+        for n, seen in enumerate([{"userId": "a"}, odd, {"userId": "c"}])
+    ]
+    groups = [
+        [each.seen["userId"] for each in group] for group in grouped(passing, action)
+    ]
+    assert groups == [["a", "c"], ["b"]]
 
 
 async def test_a_batch_that_reports_success_where_the_wire_says_no_is_tried_again(
