@@ -276,6 +276,7 @@ class House:
                     suppressed=self.suppressed,
                     metrics=self.metrics,
                     notices=self.notices,
+                    steps=self.parts.configured[name].steps,
                 )
             )
         return workers

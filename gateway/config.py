@@ -143,7 +143,7 @@ class DeliveryConfig:
 class DestinationConfig:
     """``[destinations.NAME]``: who receives.
 
-    ``types`` None: all the type takes.
+    ``types`` None: all the type takes. ``transform``: FILE.py:FUNCTION.
     """
 
     name: str = named("")
@@ -153,6 +153,7 @@ class DestinationConfig:
     paused: bool = False
     types: tuple[str, ...] | None = None
     when: str | None = None
+    transform: Path | None = None
     spelling: Literal["camelCase", "snake_case", "as_sent"] = "camelCase"
     order: Literal["person", "none"] = "person"
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)

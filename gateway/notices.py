@@ -38,6 +38,7 @@ NoticeCode = Literal[
     "key_crowded",
     "pressure",
     "stopped_unsettled",
+    "transform_slow",
     "unexpected_host",
     # what the log does
     "log_clock_jumped",
@@ -109,6 +110,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "could go on.",
         "stopped_unsettled": "A worker stopped before the log had taken all its marks: "
         "a few events will be sent again.",
+        "transform_slow": "A function of yours (`transform`) took more than 50 ms for "
+        "an event: everything else in the process waited. The name is the function.",
         "unexpected_host": "An `actions:` destination wanted to send to a host that is "
         "neither known for it nor in its settings; nothing was sent there. If that is "
         "right, write the host into the settings, or `[egress] hosts`.",
@@ -150,8 +153,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "`weakness` says how.",
         "out_of_file_descriptors": "The process has no file descriptor left: new "
         "connections are closed. Raise `ulimit -n` (LimitNOFILE of systemd).",
-        "bug": "The gateway failed on one message or event, which was set aside; the "
-        "place says where. Please report it.",
+        "bug": "The gateway, or a `transform` of yours, failed on one message or "
+        "event, which was set aside; the place says where. Please report what is ours.",
         "wing_failed": "The gateway failed in a part beside the road (the workspace), "
         "which starts again after a second; the place says where. Please report it.",
         "worker_failed": "The gateway failed in a worker, which starts again after a "
@@ -179,6 +182,11 @@ class Notice(NamedTuple):
 
     code: NoticeCode
     name: str = ""
+
+
+def unheard(notice: Notice) -> None:
+    """Where nobody listens: a preview, a test."""
+    del notice
 
 
 NAMES_MAX = 10_000  # senders choose integration names: bounded, the rest counts as one

@@ -20,14 +20,14 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from gateway import topics
-from gateway.config import DEFAULT, Config, draft, parse
+from gateway.config import DEFAULT, Config, DestinationConfig, draft, parse
 from gateway.errors import ConfigError
 from gateway.event import EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.intake import Rules
 from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
-from gateway.outbound import destinations
+from gateway.outbound import destinations, transform
 from gateway.outbound.gate import Gate
 from gateway.outbound.kind import Configured, Kind, Tables
 from gateway.outbound.preview import preview
@@ -95,7 +95,7 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
             with mistakes.catching():
                 plans[name] = _plan(name, source.schema, source.violation)
     taken = {
-        name: _taken(each, config.destinations[name].types)
+        name: _taken(each, config.destinations[name])
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
@@ -167,6 +167,9 @@ def _configured(
     with mistakes.catching():
         if destination.when is not None:
             Filter(destination.when, place=f"{place}.when")
+    with mistakes.catching():
+        if destination.transform is not None:
+            transform.load(destination.transform, place=f"{place}.transform")
     try:
         kind = destinations.load(destination.type, more)
     except ConfigError as error:
@@ -181,9 +184,12 @@ def _configured(
 
 
 def _taken(
-    configured: Configured[Any], wanted: tuple[str, ...] | None
+    configured: Configured[Any], destination: DestinationConfig
 ) -> frozenset[EventType]:
-    types = configured.takes.types
+    """What is routed to it; a transform may make of an event what a table wants."""
+    types, wanted = configured.takes.types, destination.types
+    if configured.shape is not None and destination.transform is None:
+        types &= configured.shape.types
     return types if wanted is None else frozenset(t for t in types if t in wanted)
 
 
@@ -228,4 +234,5 @@ def gate_of(config: Config, parts: Parts, name: str) -> Gate:
         parts.configured[name].takes,
         source_kinds=config.source_kinds,
         suppressed=Suppressed(),
+        more=parts.configured[name].steps,
     )

@@ -26,7 +26,8 @@ def configured(order: Order) -> Any:
 )
 def test_a_table_that_a_type_has_no_use_for_is_refused(table: str) -> None:
     """Who sets a filter must be told that it filters nothing."""
-    text = f'{SOURCE}[destinations.b]\ntype = "file"\n{INBOX}{table}\n'
+    kind = 'type = "workspace"\n' if "actions" in table else f'type = "file"\n{INBOX}'
+    text = f"{SOURCE}[destinations.b]\n{kind}{table}\n"
     key = re.split(r"[ .]", table)[0]
     with pytest.raises(ConfigError, match=rf"destinations.b.{key}: this type has none"):
         check(parse(text, folder=Path()))

@@ -13,25 +13,21 @@ from gateway.actions.definitions import Action, Definition, Preset
 from gateway.actions.known import known
 from gateway.actions.overlay import corrections
 from gateway.actions.settings import Chosen, OnInvalid, nothing
-from gateway.email import is_email
 from gateway.errors import ConfigError
-from gateway.event import PIPELINE_TYPES, EventType, Json
+from gateway.event import Json
 from gateway.mistakes import Mistakes, meant, unknown
 from gateway.outbound.mapping import Trigger, build, doubts, lint, parse
-from gateway.outbound.when import Filter
+from gateway.outbound.wants import KEYS as WANTS_KEYS
+from gateway.outbound.wants import Wants, is_on, text, wants
 
 KEYS = (
     "action",
     "preset",
-    "types",
-    "trigger",
-    "when",
+    *WANTS_KEYS,
     "mapping",
     "sync_mode",
     "on_invalid",
-    "enabled",
     "batch",
-    "email_as_user_id",
 )
 BATCH_SIZE, BATCH_KEYS = "batch_size", "batch_keys"
 BATCH_MAX = 1_000
@@ -98,7 +94,7 @@ class Choosing:
         if texts:
             raise ConfigError(*texts)
         base = self._base(table, place)
-        if not _is_on(table, "enabled", place):
+        if not is_on(table, "enabled", place):
             return None
         return self._chosen(base, table, place)
 
@@ -259,105 +255,25 @@ class Choosing:
             self._mistakes.add(ConfigError(f"{place}: {said!r} is not one of {listed}"))
         return {**mapping, SYNC_MODE: said}
 
-    def _wants(
-        self, base: Base, table: Mapping[str, Any], place: str
-    ) -> "Wants | None":
-        types = table.get("types")
+    def _wants(self, base: Base, table: Mapping[str, Any], place: str) -> Wants | None:
         with self._mistakes.catching():
             parsed = self._trigger(base, table, place)
-            if parsed is None and types is None:
-                text = "has no trigger of its own: add trigger or types"
-                raise ConfigError(f"{place}.trigger: {base.name} {text}")
-            when = _text(table, "when", place)
-            wants = Wants(
-                parsed,
-                self._types(types, place),
-                None if when is None else Filter(when, place=f"{place}.when"),
-                emails=_is_on(table, "email_as_user_id", place),
-            )
-            if table and not wants.types:
-                text = "no event can pass both its types and its trigger"
-                raise ConfigError(f"{place}: {text}")
-            return wants
+            if parsed is None and table.get("types") is None:
+                says = "has no trigger of its own: add trigger or types"
+                raise ConfigError(f"{place}.trigger: {base.name} {says}")
+            return wants(table, parsed, place)
         return None
 
     def _trigger(
         self, base: Base, table: Mapping[str, Any], place: str
     ) -> Trigger | None:
         """The one that is configured, else its own, where that can be read."""
-        if (given := _text(table, "trigger", place)) is not None:
+        if (given := text(table, "trigger", place)) is not None:
             return parse(given, place=f"{place}.trigger")
         try:
             return None if base.trigger is None else parse(base.trigger)
         except ConfigError:  # three of the package's are no FQL
             return None
-
-    def _types(self, types: Any, place: str) -> frozenset[EventType] | None:
-        if types is None:
-            return None
-        if not isinstance(types, list):
-            raise ConfigError(f"{place}.types: is not a list")
-        wrong = [each for each in types if each not in PIPELINE_TYPES]
-        if wrong:
-            text = f"{wrong[0]!r} is not one of {', '.join(PIPELINE_TYPES)}"
-            raise ConfigError(
-                f"{place}.types: {text}{meant(str(wrong[0]), PIPELINE_TYPES)}"
-            )
-        return frozenset(types)
-
-
-class Wants:
-    """Whether an action is to have an event: its types, its trigger, its filter.
-
-    Without ``emails`` calls whose userId is an email are left out.
-    """
-
-    def __init__(
-        self,
-        trigger: Trigger | None,
-        types: frozenset[EventType] | None,
-        when: Filter | None,
-        *,
-        emails: bool = True,
-    ) -> None:
-        self._emails = emails
-        self._trigger = trigger
-        self._only = types
-        self._when = when
-        triggered = None if trigger is None else trigger.types
-        self.types: frozenset[EventType] = frozenset(PIPELINE_TYPES)
-        for each in (types, triggered):
-            self.types = self.types if each is None else self.types & each
-
-    def __call__(self, event: dict[str, Json]) -> bool:
-        """True when it is to have it."""
-        return self.because(event) is None
-
-    def because(self, event: dict[str, Json]) -> str | None:
-        """What says no, readable; None when nothing does."""
-        if event.get("type") not in self.types and self._only is not None:
-            return "types"
-        if self._trigger is not None and not self._trigger(event):
-            return self._trigger.because(event)
-        if not self._emails and is_email(event.get("userId", "")):
-            return "email_as_user_id"
-        if self._when is not None and not self._when.passes(event):
-            return "when"
-        return None
-
-
-def _is_on(table: Mapping[str, Any], key: str, place: str) -> bool:
-    said = table.get(key, True)
-    if not isinstance(said, bool):
-        raise ConfigError(f"{place}.{key}: is not true or false")
-    return said
-
-
-def _text(table: Mapping[str, Any], key: str, place: str) -> str | None:
-    said = table.get(key)
-    if said is not None and not isinstance(said, str):
-        raise ConfigError(f"{place}.{key}: is not a text")
-    return said
 
 
 def _not_of_browsers(action: Action, place: str) -> None:

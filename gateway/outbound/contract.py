@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import orjson
+
 from gateway.errors import ConfigError, place_of
 from gateway.event import Event, EventType, Json
 
@@ -134,6 +136,8 @@ class Delivery(NamedTuple):
     fields: Mapping[str, Json] | None = None
     """What a configured mapping makes of it, laid over what the type would send: field
     by field, "" takes one out (``laid_over``). None: nothing is configured."""
+    action: str | None = None
+    """Which of the type's actions the configuration wants, where a type has some."""
 
 
 def laid_over(
@@ -143,6 +147,12 @@ def laid_over(
     if fields is None:
         return own
     return {name: each for name, each in {**own, **fields}.items() if each != ""}
+
+
+def whole(delivery: Delivery) -> bytes:
+    """The event, or all that a mapping makes of it, where a type sends just that."""
+    fields = delivery.fields
+    return delivery.value if fields is None else orjson.dumps(fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ suppressed     may this person be sent anything (DESIGN §7)
 integrations   does the message leave this destination out; what options has it for it
 consent        (nobody asks yet: the place of a step that is added)
 when           does the destination's own filter let it through
-transform      (likewise)
+transform      what the operator's own function makes of it
+trigger        which table of its ``actions`` is for it, and what its mapping makes
 spelling       in which spelling its traits leave
 
 A ``Step`` gets the delivery and gives it on, the same or another; or the outcome that
-ends it. Retries and replays are asked again (DESIGN 5.3). `explain` goes the same way
-and says which step ended an event. An exception is a bug in one event's handling: it
-rejects that event alone and names the step.
+ends it, or its dead letter. Retries and replays are asked again (DESIGN 5.3). `explain`
+goes the same way and says which step ended an event. An exception is a bug in one
+event's handling: it rejects that event alone and names the step.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from gateway import traits
 from gateway.config import DestinationConfig
 from gateway.event import Event, Json, SourceKind
 from gateway.integrations import names_of, wish
+from gateway.notices import Notice, unheard
 from gateway.outbound.contract import (
     NO_OPTIONS,
     Delivery,
@@ -30,14 +32,23 @@ from gateway.outbound.contract import (
     Takes,
     bug,
 )
+from gateway.outbound.transform import asking, load
 from gateway.outbound.when import Filter
 
 UNTRUSTED: frozenset[SourceKind] = frozenset({"browser", "mobile"})
 
-Name = Literal["suppressed", "integrations", "consent", "when", "transform", "spelling"]
+Name = Literal[
+    "suppressed",
+    "integrations",
+    "consent",
+    "when",
+    "transform",
+    "trigger",
+    "spelling",
+]
 ORDER: tuple[Name, ...] = get_args(Name)
 """Who is asked before whom; of one name, in the order they were added."""
-Ask: TypeAlias = Callable[[Delivery], Delivery | Outcome]
+Ask: TypeAlias = Callable[[Delivery], Delivery | Outcome | Rejected]
 
 
 class Step(NamedTuple):
@@ -69,9 +80,10 @@ class SuppressedPeople(Protocol):
 
 
 class Gate:
-    """The steps before one destination; ConfigError for a bad ``when``.
+    """The steps before one destination; ConfigError for a bad ``when``, ``transform``.
 
-    ``more`` are steps that a kind or a wing adds to its own.
+    ``more`` are steps that a kind or a wing adds to its own; ``tell`` says what an
+    operator may want to know.
     """
 
     def __init__(
@@ -82,8 +94,12 @@ class Gate:
         source_kinds: Mapping[str, SourceKind],
         suppressed: SuppressedPeople,
         more: Iterable[Step] = (),
+        tell: Callable[[Notice], None] = unheard,
     ) -> None:
-        own = _own_steps(config, takes, source_kinds, suppressed)
+        own = [*_own_steps(config, takes, source_kinds, suppressed)]
+        if config.transform is not None:
+            transform = load(config.transform)
+            own.append(Step("transform", asking(transform, takes.types, tell)))
         in_order = sorted([*own, *more], key=lambda step: ORDER.index(step.name))
         self._steps = tuple(in_order)
 
@@ -97,7 +113,7 @@ class Gate:
             going = Delivery(event, value, NO_OPTIONS, replay, at)
             for name, ask in self._steps:
                 asked = ask(going)
-                if isinstance(asked, Outcome):
+                if not isinstance(asked, Delivery):
                     return Ended(name, asked)
                 going = asked
         except Exception as error:  # noqa: BLE001 -- one event's bug ends no worker
@@ -149,9 +165,9 @@ def _integrations(
             return ended
         if not isinstance(wanted, Mapping):
             return going
-        event, value, _, replay, at, fields = going  # _replace takes twice as long
+        event, value, _, replay, at, fields, action = going  # _replace takes twice
         options = of_source(event.source, wanted)
-        return Delivery(event, value, options, replay, at, fields)
+        return Delivery(event, value, options, replay, at, fields, action)
 
     def of_source(source: str, wanted: Mapping[str, Json]) -> Mapping[str, Json]:
         if source_kinds.get(source, "browser") not in UNTRUSTED:
@@ -172,11 +188,12 @@ def _when(when: Filter) -> Ask:
 
 def _spelling(spelling: Spelling) -> Ask:
     def ask(going: Delivery) -> Delivery | Outcome:
-        event, _, options, replay, at, fields = going
+        event, _, options, replay, at, fields, action = going
         body = traits.spell(event.body, spelling)
         if body is event.body:
             return going
         event = Event(*event[:-1], body)
-        return Delivery(event, event.to_bytes(), options, replay, at, fields)
+        value = event.to_bytes()
+        return Delivery(event, value, options, replay, at, fields, action)
 
     return ask

@@ -40,9 +40,11 @@ from urllib.parse import urlsplit
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, Text
-from gateway.notices import Notice
+from gateway.notices import Notice, unheard
 from gateway.outbound.contract import NOTHING, Delivery, Destination, Takes
+from gateway.outbound.gate import Step
 from gateway.outbound.http import NoResponse, Request, Send
+from gateway.outbound.shape import Mapped, Reading, Shape
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
 from gateway.web import is_host
@@ -153,11 +155,6 @@ def _value(hint: Any) -> str:
     return VALUES.get(hint, "table")
 
 
-def unheard(notice: Notice) -> None:
-    """Where nobody listens: a preview, a test."""
-    del notice
-
-
 class Tables(NamedTuple):
     """A destination's tables beside its settings, as they stand in the file."""
 
@@ -224,6 +221,10 @@ class Kind(Generic[S]):
     """(settings, place) -> ConfigError for a value that cannot work; opens nothing."""
     tables: Callable[[S, Tables, str, Mistakes], S | None] | None = None
     """(settings, its tables, where, mistakes) -> settings with what those say."""
+    mapped: Mapped | None = None
+    """What it does with what a mapping of its tables makes; None: it takes none."""
+    actions: tuple[str, ...] = ()
+    """What ``action`` of such a table may be: what it can do with an event."""
     talk: Talks[S] | None = None
     login: Logins[S] | None = None
     """How its talks get their access, where they need one."""
@@ -287,9 +288,23 @@ class Kind(Generic[S]):
         with mistakes.catching():
             self.check(settings, place)
         takes = self.takes if isinstance(self.takes, Takes) else self.takes(settings)
+        shape = None
+        if self.is_shaped and self.tables is None:
+            reading = Reading(self.mapped, self.actions, takes.types, mistakes)
+            shape = reading.all(tables.actions, f"destinations.{name}.actions")
         return Configured(
-            kind=self, settings=settings, takes=takes, name=name, folder=folder
+            kind=self,
+            settings=settings,
+            takes=takes,
+            name=name,
+            folder=folder,
+            shape=shape,
         )
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether tables of ``actions`` say whom it gets, and what of them."""
+        return self.mapped is not None or bool(self.actions)
 
     def _with(
         self, tables: Tables, settings: S, place: str, mistakes: Mistakes
@@ -298,7 +313,7 @@ class Kind(Generic[S]):
         if self.tables is not None:
             return self.tables(settings, tables, place, mistakes)
         for key, said in tables._asdict().items():
-            if said:
+            if said and not (key == "actions" and self.is_shaped):
                 mistakes.add(ConfigError(f"{place}.{key}: this type has none"))
         return settings
 
@@ -312,6 +327,12 @@ class Configured(Generic[S]):
     takes: Takes
     name: str
     folder: Path
+    shape: Shape | None = None
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """What it adds to its gate."""
+        return () if self.shape is None else (Step("trigger", self.shape),)
 
     @property
     def file(self) -> Path | None:

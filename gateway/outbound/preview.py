@@ -18,13 +18,17 @@ async def preview(gate: Gate, render: Render, value: bytes) -> dict[str, Json]:
     """``{"sent": true, "request"}``, or ``{"sent": false, "reason"}``.
 
     ``requests`` are all of them where there are several. ``step`` is the one of the
-    gate that ended it; not when it is the destination that has no request.
+    gate that ended it; not when it is the destination that has no request. ``because``
+    is what a step that asks several things said no to.
     """
     prepared = gate.prepare(value)
     if isinstance(prepared, Ended):
         end = prepared.end
-        reason = end.reason if isinstance(end, Outcome) else end.detail
-        return {"sent": False, "step": prepared.step, "reason": reason}
+        told = {"sent": False, "step": prepared.step}
+        if isinstance(end, Outcome):
+            because = {"because": end.detail} if end.detail else {}
+            return {**told, "reason": end.reason, **because}
+        return {**told, "reason": end.detail}
     shown = await render(prepared)
     if not shown.requests:
         return {"sent": False, "reason": shown.reason}

@@ -24,7 +24,7 @@ from gateway.outbound.clock import Clock
 from gateway.outbound.contract import Begins, Destination
 from gateway.outbound.deliver import Senders
 from gateway.outbound.failure import Trouble
-from gateway.outbound.gate import Gate, SuppressedPeople
+from gateway.outbound.gate import Gate, Step, SuppressedPeople
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
 from gateway.outbound.run import Run, begin
@@ -47,6 +47,7 @@ class Worker:
         metrics: Metrics,
         notices: Notices,
         clock: Clock | None = None,
+        steps: Sequence[Step] = (),
     ) -> None:
         self.name = config.name
         self._config = config
@@ -60,6 +61,8 @@ class Worker:
             destination.takes,
             source_kinds=source_kinds,
             suppressed=suppressed,
+            more=steps,
+            tell=partial(notices.post, config.name),
         )
         self._trouble = Trouble(partial(notices.say, destination=config.name))
         self._stop = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 from gateway import topics
 from gateway.config import DestinationConfig
@@ -37,6 +38,7 @@ class Room:
             self.people.takes,
             source_kinds=kinds,
             suppressed=Suppressed(),
+            tell=partial(shared.notices.post, self.name),
         )
         self.people.first(self._reread)
 

@@ -10,10 +10,10 @@ from gateway.actions import kind, node
 from gateway.actions.destination import Actions
 from gateway.actions.settings import Chosen, Settings
 from gateway.event import PIPELINE_TYPES, Event
-from gateway.notices import Notice
+from gateway.notices import Notice, unheard
 from gateway.outbound.contract import Delivery
 from gateway.outbound.http import Request, Response, Send
-from gateway.outbound.kind import Context, unheard
+from gateway.outbound.kind import Context
 
 AT = "2026-03-01T10:00:00.000Z"
 

@@ -15,9 +15,9 @@ from gateway.actions.kind import takes
 from gateway.actions.runner import Fetch, Runner, Said, Unable
 from gateway.actions.tokens import Refresh, Tokens
 from gateway.event import Json
+from gateway.notices import unheard
 from gateway.outbound.contract import Delivered, Retry, Verdict
 from gateway.outbound.http import Request, Response
-from gateway.outbound.kind import unheard
 from tests.actions.events import action, delivery, settings
 
 APP = {"refresh_token": "first", "client_id": "id", "client_secret": "secret"}

@@ -209,6 +209,16 @@ def test_two_turns_in_one_millisecond_overwrite_nothing(tmp_path: Path) -> None:
     assert written == [b"0\n", b"1\n", b"2\n", b"3\n"]
 
 
+async def test_equal_lines_of_a_mapping_are_all_written_after_a_restart_too(
+    tmp_path: Path, delivery: Any
+) -> None:
+    for number in range(2):
+        async with opened(tmp_path) as made:
+            mapped = delivery(number)._replace(fields={"plan": "pro"})
+            assert await made.deliver([mapped]) == [Delivered()]
+    assert inbox(tmp_path).read_bytes() == b'{"plan":"pro"}\n' * 2
+
+
 async def test_a_file_moved_away_is_begun_anew(tmp_path: Path, delivery: Any) -> None:
     async with opened(tmp_path) as made:
         await made.deliver([delivery(1)])

@@ -133,7 +133,7 @@ def test_steps_are_asked_in_their_order_whoever_added_them(body: Any) -> None:
     assert isinstance(prepared, Delivery)
     assert asked == [
         *("suppressed", "integrations", "consent"),
-        *("when", "transform", "spelling"),
+        *("when", "transform", "trigger", "spelling"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Appends each event, as one line of JSON, to a file.
 
+With a `mapping` in a table of its `actions` the line is the mapped object alone.
 Events come in the order of the log. A line counts as delivered once the file is synced
 to the disk. A full disk loses nothing: the event waits and is tried again.
 
@@ -7,7 +8,8 @@ The file is turned away when the next lines would make it larger than `rotate_si
 when the period of `rotate_every` in which it was last written (UTC; "1h" turns on the
 hour) is over: it becomes `NAME.TIMESTAMP`, and a new one begins. You may move or delete
 it at any time, too. A line that a crash cut short is removed before the next is
-written; after a restart, lines that the file has already are not written again.
+written; after a restart, lines that the file has already are not written again, but for
+those of a mapping: two events may make the same line.
 """
 
 import asyncio
@@ -17,14 +19,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from gateway.errors import ConfigError
 from gateway.event import PIPELINE_TYPES, Json
-from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
+from gateway.outbound.contract import (
+    Delivered,
+    Delivery,
+    Retry,
+    Takes,
+    Verdict,
+    whole,
+)
 from gateway.outbound.kind import Context, Kind, Schema, setting
+from gateway.outbound.shape import Mapped
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
@@ -79,12 +90,18 @@ class Lines:
     unsure: list[bytes] | None = field(default=None)
     """Lines a crashed process may have written but not settled: None before a look."""
 
-    def append(self, lines: Sequence[bytes], at_s: float) -> None:
-        """Write and sync all lines; OSError leaves the file as it was."""
+    def append(
+        self, lines: Sequence[bytes], at_s: float, *, alike: bool = False
+    ) -> None:
+        """Write and sync all lines; OSError leaves the file as it was.
+
+        ``alike``: lines may be equal and yet be of different events.
+        """
         if self.unsure is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.unsure = _tail(self.path)
-        lines = self._not_written_yet(lines)
+        if not alike:
+            lines = self._not_written_yet(lines)
         data = b"".join(lines)
         if data:
             self._rotate(len(data), at_s)
@@ -204,12 +221,12 @@ class FileDestination:
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """All lines are on the disk, or none is."""
-        lines = [delivery.value + b"\n" for delivery in deliveries]
+        lines = [whole(delivery) + b"\n" for delivery in deliveries]
+        alike = any(delivery.fields is not None for delivery in deliveries)
+        append = partial(self._lines.append, lines, time.time(), alike=alike)
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(
-                self._thread, self._lines.append, lines, time.time()
-            )
+            await loop.run_in_executor(self._thread, append)
         except OSError as error:
             reason = f"{type(error).__name__}: {error.strerror or 'no reason given'}"
             return [Retry(reason)] * len(deliveries)
@@ -239,7 +256,7 @@ def opened(settings: Settings, context: Context) -> FileDestination:
 def shown(delivery: Delivery, settings: Settings, context: Context) -> dict[str, Json]:
     """The line that one event becomes, and where."""
     path = context.folder / settings.path
-    return {"path": str(path), "line": delivery.value.decode()}
+    return {"path": str(path), "line": whole(delivery).decode()}
 
 
 KIND = Kind(
@@ -247,6 +264,7 @@ KIND = Kind(
     settings=Schema.of(Settings),
     takes=TAKES,
     check=check,
+    mapped=Mapped(whole=True),
     opened=opened,
     file=lambda settings, folder: folder / settings.path,
     shown=shown,

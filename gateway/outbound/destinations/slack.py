@@ -2,8 +2,9 @@
 
 `text` is a template: `{{traits.email}}` is what the event has at that place, nothing
 where it has none. Without one, an identify and a track say who and what:
-`*cool.person@example.com* identified: firstName Cool, plan pro`. What comes from events
-cannot mention people or channels.
+`*cool.person@example.com* identified: firstName Cool, plan pro`. A `mapping` in a table
+of its `actions` may give the `text` instead. What comes from events cannot mention
+people or channels; what a mapping makes can neither, nor can it link.
 
 Slack takes about one message a second for a channel: what is more waits, as Slack asks.
 A channel or webhook that is gone (403, 404, 410) concerns every event, so nothing is
@@ -23,6 +24,7 @@ from gateway.event import PIPELINE_TYPES, Json
 from gateway.outbound.contract import Delivery, Retry, Takes, Verdict
 from gateway.outbound.http import Request, Response, by_status, json_request
 from gateway.outbound.kind import Kind, Schema, is_url, setting
+from gateway.outbound.shape import Mapped
 from gateway.outbound.talk import one_request
 
 TEXT_CHARS = 3_000  # Slack shows no more of one block, and cuts what is far longer
@@ -63,7 +65,10 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request | Non
     """One message; None where the template leaves nothing to say."""
     (delivery,) = deliveries
     body = delivery.event.body
-    text = filled(settings.text, body) if settings.text else told(body)
+    if delivery.fields is not None and "text" in delivery.fields:
+        text = _shown(delivery.fields["text"], TEXT_CHARS)
+    else:
+        text = filled(settings.text, body) if settings.text else told(body)
     if not text.strip():
         return None
     message = {"text": text[:TEXT_CHARS], "unfurl_links": False}
@@ -115,12 +120,12 @@ def _at(value: Json, place: str) -> Json:
     return value
 
 
-def _shown(value: Json) -> str:
+def _shown(value: Json, chars: int = VALUE_CHARS) -> str:
     """A value as Slack shows it: no markup of its own, bounded."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text[:VALUE_CHARS].translate(ESCAPES)
+    return text[:chars].translate(ESCAPES)
 
 
 def judge(response: Response) -> Verdict:
@@ -138,5 +143,6 @@ KIND = Kind(
     settings=Schema.of(Settings),
     takes=Takes(types=frozenset(PIPELINE_TYPES)),
     check=check,
+    mapped=Mapped(fields=("text",)),
     talk=one_request(request, judge),
 )

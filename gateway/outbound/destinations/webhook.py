@@ -1,7 +1,8 @@
 """Sends each event, as JSON, to a URL of yours.
 
-The body is the event as the log keeps it, traits in the destination's `spelling`. With
-`batch` above 1 it is a JSON array of up to that many events, of different people.
+The body is the event as the log keeps it, traits in the destination's `spelling`; with
+a `mapping` in a table of its `actions` it is the mapped object alone. With `batch`
+above 1 it is a JSON array of up to that many events, of different people.
 
 Headers: `Content-Type: application/json`; `X-Gateway-Message-Id` (percent-encoded where
 a header cannot hold it; not on a request with several events); `X-Gateway-Replay` on a
@@ -26,9 +27,10 @@ from urllib.parse import quote, urlsplit
 from gateway.errors import ConfigError
 from gateway.event import PIPELINE_TYPES
 from gateway.outbound.batch import json_array
-from gateway.outbound.contract import Delivery, Takes
+from gateway.outbound.contract import Delivery, Takes, whole
 from gateway.outbound.http import Request
 from gateway.outbound.kind import Kind, Schema, setting
+from gateway.outbound.shape import Mapped
 from gateway.outbound.talk import one_request
 
 BATCH_MAX = 1_000
@@ -109,8 +111,8 @@ def _check_header(name: str, value: object, place: str) -> None:
 
 def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     """The one request for these events."""
-    values = [delivery.value for delivery in deliveries]
-    body = values[0] if settings.batch == 1 else json_array(values)
+    values = map(whole, deliveries)
+    body = next(values) if settings.batch == 1 else json_array(values)
     headers = dict(settings.headers)
     if "content-type" not in {name.lower() for name in headers}:
         headers["Content-Type"] = "application/json"
@@ -136,5 +138,6 @@ KIND = Kind(
     settings=Schema.of(Settings),
     takes=takes,
     check=check,
+    mapped=Mapped(whole=True),
     talk=one_request(request),
 )
