@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_read(commands.add_parser("read", help="print the records of a topic"))
     _add_explain(commands.add_parser("explain", help="show what becomes of a message"))
     _add_replay(commands.add_parser("replay", help="send the past again"))
+    _add_test(commands.add_parser("test", help="run the golden cases of destinations"))
     _add_send(commands.add_parser("send", help="try one event at one destination"))
     _add_destinations(
         commands.add_parser("destinations", help="list the types of destinations")
@@ -109,9 +110,18 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     about = "who sends it; default: the first in the file"
-    parser.add_argument("file", type=Path, metavar="FILE", help="JSON; - for stdin")
+    file = parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    file.help = "JSON; - for stdin"
     parser.add_argument("--source", metavar="NAME", help=about)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
+    about = "instead: two configurations, and what NEW would send differently"
+    parser.add_argument(
+        "--diff", nargs=2, type=Path, metavar=("OLD.toml", "NEW.toml"), help=about
+    )
+    about = "of how many events, the newest of NEW's log"
+    parser.add_argument("--last", type=_rate, default=1_000, metavar="N", help=about)
+    about = "show what differs, not only of which kind it is"
+    parser.add_argument("--values", action="store_true", help=about)
     parser.set_defaults(run=_explain)
 
 
@@ -130,6 +140,14 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print, send nothing")
     parser.add_argument("--id", help="resume an interrupted replay")
     parser.set_defaults(run=_replay)
+
+
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    about = "where NAME/CASE/event.json are; default: beside the configuration"
+    parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help=about)
+    about = "write what would be sent, instead of comparing"
+    parser.add_argument("--accept", action="store_true", help=about)
+    parser.set_defaults(run=_test)
 
 
 def _add_send(parser: argparse.ArgumentParser) -> None:
@@ -257,10 +275,23 @@ def _read(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     from gateway import explain  # noqa: PLC0415 -- see the module
 
+    if (arguments.file is None) == (arguments.diff is None):
+        raise ConfigError("explain: give a FILE, or --diff OLD.toml NEW.toml")
+    if arguments.diff is not None:
+        return _diff(arguments)
     data = _read_file(arguments.file)
     config = _config(arguments)
     explained = asyncio.run(explain.explain(config, data, source=arguments.source))
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
+    return DONE
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from gateway import compare  # noqa: PLC0415 -- see the module
+
+    old, new = map(load, arguments.diff)
+    told = compare.compare(old, new, last=arguments.last, values=arguments.values)
+    print(compare.as_json(told) if arguments.json else compare.as_text(told))
     return DONE
 
 
@@ -275,6 +306,18 @@ def _read_file(file: Path) -> bytes:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from gateway import cases, parts  # noqa: PLC0415 -- see the module
+
+    config = _config(arguments)
+    made, found = parts.check(config), cases.find(config, arguments.path)
+    results = asyncio.run(cases.run(config, made, found))
+    if arguments.accept:
+        results = [cases.accept(each) for each in results]
+    print(cases.as_text(results))
+    return DONE if all(each.ok for each in results) else FAILED
 
 
 def _send(arguments: argparse.Namespace) -> int:

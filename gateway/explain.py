@@ -208,7 +208,8 @@ def _message_lines(told: Mapping[str, Json]) -> list[str]:
 def _destination_lines(told: Mapping[str, Json]) -> list[str]:
     head = f"  {told['name']} ({told['type']}): "
     if not told["sent"]:
-        return [f"{head}no, {told['reason']}"]
+        because = f" ({told['because']})" if told.get("because") else ""
+        return [f"{head}no, {told['reason']}{because}"]
     paused = ", once it is no longer paused" if told.get("paused") else ""
     requests = told.get("requests", [told["request"]])
     return [f"{head}yes{paused}", *map(_indented, requests)]

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 from gateway import topics
 from gateway.config import DEFAULT, Config, DestinationConfig, draft, parse
 from gateway.errors import ConfigError
-from gateway.event import EventType, Json
+from gateway.event import Event, EventType, Json
 from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.intake import Rules
-from gateway.inbound.route import Routes
+from gateway.inbound.route import Routes, route
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations, transform
 from gateway.outbound.gate import Gate
@@ -225,6 +225,20 @@ async def previewing(
             return await preview(gate, show, value)
 
         yield tell
+
+
+@asynccontextmanager
+async def becoming(config: Config, parts: Parts, name: str) -> AsyncIterator[Previews]:
+    """The same, asked of what the intake routes: why an event is not meant for it."""
+    routes = parts.rules.routes
+    async with previewing(config, parts, name) as tell:
+
+        async def told(value: bytes) -> dict[str, Json]:
+            event = Event.from_bytes(value)
+            no = route(event, routes)[0].no.get(name)
+            return await tell(value) if no is None else {"sent": False, "reason": no}
+
+        yield told
 
 
 def gate_of(config: Config, parts: Parts, name: str) -> Gate:

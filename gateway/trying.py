@@ -7,6 +7,7 @@ what would be sent. Nothing is written to the log, and nothing is tried again.
 import secrets
 import time
 from collections.abc import Mapping
+from typing import NamedTuple, Self
 
 import orjson
 
@@ -25,11 +26,29 @@ WRITTEN = frozenset({"receivedAt", "source", "version"})
 """What only the gateway writes: a JSON object that has it is an event already."""
 
 
-def value_of(config: Config, parts: Parts, data: bytes, source: str | None) -> bytes:
+class Stamp(NamedTuple):
+    """What a message gets that has no id of its own, and when it is received."""
+
+    spare_id: str
+    at_ms: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """As the intake would."""
+        return cls(secrets.token_hex(16), time.time_ns() // 1_000_000)
+
+
+def value_of(
+    config: Config,
+    parts: Parts,
+    data: bytes,
+    source: str | None,
+    stamp: Stamp | None = None,
+) -> bytes:
     """The event in a file: as the log has it, a line of `gateway read`, or a message.
 
     ConfigError says what is wrong with it. A message is admitted as one of ``source``,
-    by default the first in the configuration.
+    by default the first in the configuration; now, unless ``stamp`` says otherwise.
     """
     try:
         given = orjson.loads(data)
@@ -42,12 +61,12 @@ def value_of(config: Config, parts: Parts, data: bytes, source: str | None) -> b
         raise ConfigError("the file must hold one JSON object: an event or a message")
     if given.keys() >= WRITTEN:
         return Event.from_bytes(orjson.dumps(given)).to_bytes()
-    return _admitted(parts, data, config.source(source))
+    return _admitted(parts, data, config.source(source), stamp or Stamp.now())
 
 
-def _admitted(parts: Parts, data: bytes, source: Source) -> bytes:
+def _admitted(parts: Parts, data: bytes, source: Source, stamp: Stamp) -> bytes:
     """The one event that a message becomes, judged as the intake judges it."""
-    origin = file.origin(source, secrets.token_hex(16), time.time_ns() // 1_000_000)
+    origin = file.origin(source, *stamp)
     try:
         given = file.read(data, source, parts.rules.limits)
     except MessageError as error:

@@ -48,7 +48,8 @@ def _within(
 
 
 def _shown(action: argparse.Action) -> str:
-    value = str(action.metavar or action.dest.upper())
+    value = action.metavar or action.dest.upper()
+    value = value if isinstance(value, str) else " ".join(value)
     if action.choices is not None:
         value = "|".join(map(str, action.choices))
     if not action.option_strings:

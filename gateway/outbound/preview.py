@@ -4,7 +4,9 @@ The same steps and the same request that a worker would use; `explain` and a dry
 show it. Secrets are masked.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
 
 from gateway.event import Json
 from gateway.outbound.contract import Delivery, Outcome
@@ -12,6 +14,8 @@ from gateway.outbound.gate import Ended, Gate
 from gateway.outbound.kind import Shown
 
 Render = Callable[[Delivery], Awaitable[Shown]]
+TEXTS = ("body", "line")
+"""What of a request is a text, and mostly JSON within."""
 
 
 async def preview(gate: Gate, render: Render, value: bytes) -> dict[str, Json]:
@@ -34,3 +38,17 @@ async def preview(gate: Gate, render: Render, value: bytes) -> dict[str, Json]:
         return {"sent": False, "reason": shown.reason}
     several = {"requests": list(shown.requests)} if len(shown.requests) > 1 else {}
     return {"sent": True, "request": shown.requests[0], **several}
+
+
+def readable(request: Mapping[str, Json]) -> dict[str, Json]:
+    """A request with the JSON that its texts are."""
+    return {
+        key: _parsed(each) if key in TEXTS else each for key, each in request.items()
+    }
+
+
+def _parsed(text: Json) -> Json:
+    try:
+        return orjson.loads(text) if isinstance(text, str) else text
+    except orjson.JSONDecodeError:
+        return text
