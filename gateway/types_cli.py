@@ -12,6 +12,7 @@ from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import meant
 from gateway.outbound.kind import Kind
+from gateway.outbound.shape import words
 from gateway.parts import known_kinds
 
 Kinds = Mapping[str, Kind[Any]]
@@ -74,6 +75,8 @@ def _page(name: str, kind: Kind[Any]) -> str:
     for each in kind.settings.settings:
         default = "needed" if each.default is None else f"default {each.default!r}"
         lines += ["", f"{each.name}  ({each.value}, {default})", f"    {each.doc}"]
+    if said := words(kind.mapped, kind.actions):
+        lines += ["", said]
     return "\n".join(lines)
 
 

@@ -106,3 +106,15 @@ def _without_path(parts: SplitResult) -> str:
     if port is None or port == DEFAULT_PORTS.get(parts.scheme):
         return f"{parts.scheme}://{shown}"
     return f"{parts.scheme}://{shown}:{port}"
+
+
+def is_url(url: str | None) -> bool:
+    """Whether a request can go to it, as far as its text tells."""
+    if url is None or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # ValueError when it is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and is_host(parts.hostname or "")

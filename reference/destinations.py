@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.outbound.kind import Configured, Kind, Setting
+from gateway.outbound.shape import words
 from gateway.parts import known_kinds
 from reference.table import code, table
 
@@ -29,7 +30,8 @@ def _type(name: str, kind: Kind[Any]) -> str:
         rows = [_row(each) for each in kind.settings.settings]
         head = ("setting", "value", "default", "what it is", "for example")
         parts.append(table(head, rows) + "\n")
-    parts.append(_takes(exemplary(kind).takes))
+    said = words(kind.mapped, kind.actions)
+    parts.append(f"{_takes(exemplary(kind).takes)} {said}".rstrip() + "\n")
     return "\n".join(parts)
 
 
@@ -63,4 +65,4 @@ def _takes(takes: Any) -> str:
     linger = f"waits {takes.linger_s:g} s for more" if takes.linger_s else ""
     parts = f"takes {types}", order, batch, linger
     said = ", ".join(part for part in parts if part)
-    return said[:1].upper() + said[1:] + ".\n"
+    return said[:1].upper() + said[1:] + "."

@@ -37,6 +37,14 @@ def test_calls_whose_user_id_is_an_email_are_left_out(here: Path, capsys: Any) -
     assert code == 0
 
 
+def test_explain_says_which_condition_left_an_event_out(
+    here: Path, capsys: Any
+) -> None:
+    assert main(["explain", "crm/user_id_is_an_email/event.json"]) == 0
+    out = capsys.readouterr().out
+    assert "crm (webhook): no, trigger (email_as_user_id)" in out
+
+
 def rename(here: Path) -> None:
     file = here / "gateway.toml"
     file.write_text(file.read_text().replace("mapping.email", "mapping.mail"))

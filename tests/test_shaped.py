@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.config import Config, Limits, parse
 from gateway.log import Span, open_log
 from gateway.notices import Notices
@@ -85,3 +87,19 @@ async def test_events_are_changed_shaped_left_out_or_given_up(tmp_path: Path) ->
     (letter,) = await ends(config, "dead.crm")
     assert letter["detail"] == "transform: AttributeError in shop.py:3"
     assert letter["event"]["messageId"] == "bad"
+
+
+async def test_a_slow_function_is_told_with_its_destination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.outbound.transform.SLOW_S", -1.0)  # any is slow
+    (tmp_path / "shop.py").write_text(SHOP)
+    async with running(parse(CONFIG, folder=tmp_path)) as gateway:
+        for number in range(2):
+            traits = {"plan": "PRO"}
+            message = {"userId": f"u{number}", "traits": traits}
+            assert await gateway.post(message) == 200
+        await settled(gateway)
+    told = gateway.notices("transform_slow")
+    fields = "where", "name", "count"
+    assert [[each[f] for f in fields] for each in told] == [["crm", "shop.py:clean", 2]]

@@ -11,8 +11,8 @@ from gateway.event import Json
 from gateway.notices import Notice
 from gateway.outbound.contract import Exchange
 from gateway.outbound.http import NoResponse, Request, Response, Send, exchange, shown
-from gateway.outbound.kind import is_url
 from gateway.outbound.mask import masked_url
+from gateway.web import is_url
 
 REQUESTS_MAX = 50  # of one action for one event
 HOST_CHARS = 200

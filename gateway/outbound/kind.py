@@ -35,7 +35,6 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-from urllib.parse import urlsplit
 
 from gateway.errors import ConfigError
 from gateway.event import Json
@@ -47,7 +46,7 @@ from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.shape import Mapped, Reading, Shape
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
-from gateway.web import is_host
+from gateway.web import is_url
 
 S = TypeVar("S")
 
@@ -191,18 +190,6 @@ def check_url(url: str | None, place: str) -> None:
     """Raise ConfigError for a URL that no request can go to; None is none."""
     if url is not None and not is_url(url):
         raise ConfigError(f"{place}: not an http or https URL")  # it may hold secrets
-
-
-def is_url(url: str | None) -> bool:
-    """Whether a request can go to it, as far as its text tells."""
-    if url is None or not url.isprintable() or " " in url or "\\" in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # ValueError when it is none
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and is_host(parts.hostname or "")
 
 
 def nothing_wrong(settings: Any, place: str) -> None:

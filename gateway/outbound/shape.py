@@ -31,6 +31,20 @@ class Mapped(NamedTuple):
     fields: tuple[str, ...] = ()
 
 
+def words(mapped: Mapped | None, actions: Sequence[str]) -> str:
+    """What tables of ``actions`` can say at a type, for its page; "" where nothing."""
+    said = []
+    if actions:
+        said.append(f"An `action` is one of {', '.join(actions)}.")
+    if mapped is not None and mapped.whole:
+        said.append("A `mapping` makes all that is sent.")
+    elif mapped is not None:
+        known = ", ".join(mapped.fields)
+        what = f"may give {known}" if known else "is laid over what is sent"
+        said.append(f"A `mapping` {what}.")
+    return " ".join(said)
+
+
 class Table(NamedTuple):
     """One table: whom it is for, what it makes (None: as without it), its action."""
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 
+from gateway import types_cli
 from gateway.config import DestinationConfig, parse
 from gateway.errors import ConfigError
 from gateway.outbound import destinations
@@ -15,6 +16,7 @@ from gateway.outbound.contract import Delivery, Outcome, Rejected, Takes
 from gateway.outbound.gate import Ended, Gate
 from gateway.outbound.kind import Configured, Kind, Schema, Tables
 from gateway.outbound.mapping import Unmappable, build
+from gateway.outbound.shape import Mapped, words
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.talk import one_request
 from gateway.parts import check
@@ -230,6 +232,16 @@ def test_an_action_is_one_that_the_type_declares_and_reaches_the_delivery() -> N
     for table, words in wrong:
         with pytest.raises(ConfigError, match=words):
             acting(table)
+
+
+def test_the_page_of_a_type_says_what_its_tables_can_say() -> None:
+    assert words(Mapped(whole=True), ()) == "A `mapping` makes all that is sent."
+    assert words(Mapped(fields=("text",)), ()) == "A `mapping` may give text."
+    said = words(Mapped(), ("people", "events"))
+    assert said.startswith("An `action` is one of people, events. A `mapping` is laid")
+    assert words(None, ()) == ""
+    page = types_cli.told("webhook", Path(), json=False)
+    assert "A `mapping` makes all that is sent." in page
 
 
 TEXT = """

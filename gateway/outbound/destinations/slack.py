@@ -23,9 +23,10 @@ from gateway.errors import ConfigError
 from gateway.event import PIPELINE_TYPES, Json
 from gateway.outbound.contract import Delivery, Retry, Takes, Verdict
 from gateway.outbound.http import Request, Response, by_status, json_request
-from gateway.outbound.kind import Kind, Schema, is_url, setting
+from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.shape import Mapped
 from gateway.outbound.talk import one_request
+from gateway.web import is_url
 
 TEXT_CHARS = 3_000  # Slack shows no more of one block, and cuts what is far longer
 VALUE_CHARS = 300  # of one value in it
