@@ -229,8 +229,8 @@ def test_an_action_is_one_that_the_type_declares_and_reaches_the_delivery() -> N
         ({"mapping": {}}, "mapping: unknown key"),
         ({"types": ["page"]}, r"\[0\]: this type takes alias, group"),
     ]
-    for table, words in wrong:
-        with pytest.raises(ConfigError, match=words):
+    for table, says in wrong:
+        with pytest.raises(ConfigError, match=says):
             acting(table)
 
 
