@@ -48,6 +48,16 @@ class Text:
                 rest = rest.replace(value, name)
         return place + colon + rest
 
+    def given_in(self, value: Any) -> list[str]:
+        """What the environment gave of a value, and of all that it holds."""
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        if isinstance(value, list):
+            return [given for each in value for given in self.given_in(each)]
+        if not isinstance(value, str):
+            return []
+        return [given for given in self._given if given and given in value]
+
     def line_of(self, place: str) -> int | None:
         """The line of a place, or of the nearest table around it."""
         while place and place not in self.lines:

@@ -4,7 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from gateway.outbound.kind import Configured, Kind, Setting
+from gateway.outbound.declared import Setting
+from gateway.outbound.kind import Configured, Kind
 from gateway.outbound.shape import words
 from gateway.parts import known_kinds
 from reference.table import code, table

@@ -22,17 +22,13 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from types import UnionType
 from typing import (
     Any,
     Generic,
-    Literal,
     NamedTuple,
     TypeAlias,
     TypeVar,
     cast,
-    get_args,
-    get_origin,
     get_type_hints,
 )
 
@@ -41,8 +37,10 @@ from gateway.event import Json
 from gateway.mistakes import Mistakes, Text
 from gateway.notices import Notice, unheard
 from gateway.outbound.contract import NOTHING, Delivery, Destination, Takes
+from gateway.outbound.declared import Setting, described
 from gateway.outbound.gate import Step
 from gateway.outbound.http import NoResponse, Request, Send
+from gateway.outbound.mask import masked
 from gateway.outbound.shape import Mapped, Reading, Shape
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
@@ -76,20 +74,6 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-class Setting(NamedTuple):
-    """One setting as the pages show it; ``default`` None: it must be given.
-
-    ``value`` is what it is in words, ``example`` as it stands in TOML.
-    """
-
-    name: str
-    value: str
-    doc: str
-    example: str
-    default: str | None
-    secret: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Schema(Generic[S]):
     """How settings are read, and what they are called."""
@@ -112,7 +96,7 @@ class Schema(Generic[S]):
         return cls(
             read_as_declared,
             tuple(
-                _setting(each, get_type_hints(declared)[each.name])
+                described(each, get_type_hints(declared)[each.name])
                 for each in fields(cast("Any", declared))
             ),
             tuple(
@@ -121,37 +105,6 @@ class Schema(Generic[S]):
                 if each.metadata.get("url")
             ),
         )
-
-
-VALUES = {str: "text", int: "whole number", bool: "true or false", float: "number"}
-
-
-def _setting(declared: Any, hint: Any) -> Setting:
-    default: str | None = None
-    if declared.default is not MISSING:
-        default = "" if declared.default is None else str(declared.default)
-    elif declared.default_factory is not MISSING:
-        default = str(declared.default_factory())
-    said = declared.metadata
-    return Setting(
-        declared.name,
-        said.get("unit") or _value(hint),
-        said["doc"],
-        said["example"],
-        default,
-        bool(said["secret"]),
-    )
-
-
-def _value(hint: Any) -> str:
-    """What a value is, in an operator's words."""
-    if isinstance(hint, UnionType):
-        hint = next(each for each in get_args(hint) if each is not type(None))
-    if get_origin(hint) is Literal:
-        return " or ".join(get_args(hint))
-    if get_origin(hint) is tuple:
-        return "list"
-    return VALUES.get(hint, "table")
 
 
 class Tables(NamedTuple):
@@ -364,16 +317,30 @@ class Configured(Generic[S]):
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
         """What one event becomes here, of types that need nobody to tell it."""
         if self.kind.shown is not None:
-            return self.kind.shown(delivery, self.settings, self._context(_refuse))
+            own = self.kind.shown(delivery, self.settings, self._context(_refuse))
+            secrets = self._mapped_secrets
+            return {
+                key: masked(each, secrets) if isinstance(each, str) else each
+                for key, each in own.items()
+            }
         if self.kind.talk is None:
             return {}
         return self._talking(_refuse).preview(delivery)
+
+    @property
+    def _mapped_secrets(self) -> tuple[str, ...]:
+        return () if self.shape is None else self.shape.secrets
 
     def _talking(self, send: Send) -> Talking[S]:
         kind = self.kind
         assert kind.talk is not None  # a Kind has one or the other
         return Talking(
-            kind.talk, self.settings, takes=self.takes, send=send, logins=kind.login
+            kind.talk,
+            self.settings,
+            takes=self.takes,
+            send=send,
+            logins=kind.login,
+            secrets=self._mapped_secrets,
         )
 
     def _context(self, send: Send, tell: Callable[[Notice], None] = unheard) -> Context:

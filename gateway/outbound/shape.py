@@ -46,8 +46,12 @@ def words(mapped: Mapped | None, actions: Sequence[str]) -> str:
 
 
 class Table(NamedTuple):
-    """One table: whom it is for, what it makes (None: as without it), its action."""
+    """One table: whom it is for, what it makes (None: as without it), its action.
 
+    ``number`` is where it stands in the configuration.
+    """
+
+    number: int
     wants: Wants
     run: Run | None
     action: str | None
@@ -57,9 +61,10 @@ class Table(NamedTuple):
 class Shape:
     """Shapes events; its answer is that of a step of the gate."""
 
-    def __init__(self, tables: Sequence[Table]) -> None:
+    def __init__(self, tables: Sequence[Table], secrets: Sequence[str] = ()) -> None:
         self._tables = tuple(tables)
-        self._said: dict[str, Outcome] = {}
+        self.secrets = tuple(secrets)
+        """What mappings have from the environment: it is shown to nobody."""
         self.types: frozenset[EventType] = frozenset().union(
             *(each.wants.types for each in tables)
         )
@@ -68,12 +73,13 @@ class Shape:
     def __call__(self, going: Delivery) -> Delivery | Outcome | Rejected:
         """With its fields; filtered when no table lets it in; or its dead letter."""
         event, value, options, replay, at, _, _ = going
-        body = event.body
+        body, said = event.body, []
         for table in self._tables:
-            if table.wants(body):
+            if (why := table.wants.because(body)) is None:
                 break
+            said.append(f"actions[{table.number}]: {why}")
         else:
-            return self._left_out(body)
+            return _left_out(said)
         if table.run is None:
             fields = None
         else:
@@ -86,15 +92,11 @@ class Shape:
                 return Rejected("rejected", text, unsent=True)
         return Delivery(event, value, options, replay, at, fields, table.action)
 
-    def _left_out(self, body: dict[str, Json]) -> Outcome:
-        """Which condition said no: what a configuration can say is little, and kept."""
-        said = [each.wants.because(body) or "" for each in self._tables]
-        if len(said) > 1:
-            said = [f"actions[{number}]: {each}" for number, each in enumerate(said)]
-        why = "; ".join(said)
-        if why not in self._said:
-            self._said[why] = Outcome(kind="filtered", reason="trigger", detail=why)
-        return self._said[why]
+
+def _left_out(said: Sequence[str]) -> Outcome:
+    """Which condition said no, of each table; where there is one, only that."""
+    why = said[0].partition(": ")[2] if len(said) == 1 else "; ".join(said)
+    return Outcome(kind="filtered", reason="trigger", detail=why)
 
 
 def _unmappable(
@@ -131,11 +133,13 @@ class Reading:
         found = []
         for number, table in enumerate(tables):
             with self._mistakes.catching():
-                made = self._one(table, f"{place}[{number}]")
+                made = self._one(table, number, f"{place}[{number}]")
                 found += [] if made is None else [made]
-        return Shape(found) if tables else None
+        given = self._mistakes.text.given_in
+        secrets = {each for table in found for each in given(table.mapping)}
+        return Shape(found, sorted(secrets)) if tables else None
 
-    def _one(self, table: Mapping[str, Any], place: str) -> Table | None:
+    def _one(self, table: Mapping[str, Any], number: int, place: str) -> Table | None:
         keys = (
             *(["action"] if self._actions else []),
             *KEYS,
@@ -155,7 +159,7 @@ class Reading:
         run, mapping = self._run(table, f"{place}.mapping")
         if not is_on(table, "enabled", place):
             return None
-        return Table(wanted, run, action, mapping)
+        return Table(number, wanted, run, action, mapping)
 
     def _action(self, table: Mapping[str, Any], place: str) -> str | None:
         if (said := text(table, "action", place)) is None or said in self._actions:

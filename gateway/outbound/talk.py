@@ -119,12 +119,14 @@ class Talking(Generic[S]):
         takes: Takes,
         send: Send,
         logins: Logins[S] | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         self._talks = talks
         self._settings = settings
         self._takes = takes
         self._send = send
-        self._secrets = secrets_of(settings)
+        known = (*secrets_of(settings), *secrets)
+        self._secrets = tuple(sorted(known, key=len, reverse=True))
         self._door = None if logins is None else _Door(logins, settings, send)
 
     @property

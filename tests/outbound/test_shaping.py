@@ -154,6 +154,8 @@ def test_a_table_that_is_off_lets_nothing_in_and_all_off_let_nothing_in() -> Non
     off = {"enabled": False, "mapping": {"by": "off"}}
     assert orjson.loads(shown(off, {"mapping": {"by": "on"}})["body"]) == {"by": "on"}
     assert why(off) == ""
+    told = why(off, {"types": ["track"]}, off, {"when": "traits.plan"})
+    assert told == "actions[1]: types; actions[3]: when"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_what_a_mapping_cannot_make_is_a_dead_letter_that_names_the_field(
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"triger": "x"}, r"\[0\].triger: unknown key; .* did you mean trigger\?"),
+        ({"trigge": "x"}, r"\[0\].trigge: unknown key; .* did you mean trigger\?"),
         ({"action": "x"}, r"\[0\].action: unknown key"),
         ({"trigger": "type ="}, r"\[0\].trigger: "),
         ({"trigger": 5}, r"\[0\].trigger: is not a text"),
@@ -266,6 +268,29 @@ def test_only_types_that_a_table_can_want_are_routed(more: str, routed: Any) -> 
     routes = check(parse(TEXT + more.replace("'x'", '\\"x\\"'), folder=Path())).rules
     found = {each for each in ALL if "crm" in routes.routes.usual(each).to}
     assert found == routed
+
+
+@pytest.mark.parametrize("type_", ["webhook", "file"])
+def test_what_a_mapping_has_from_the_environment_is_shown_to_nobody(
+    type_: str,
+) -> None:
+    settings = {"webhook": 'url = "https://crm.example/"', "file": 'path = "x"'}
+    text = f"""
+[sources.web]
+write_keys = ["dev"]
+[destinations.crm]
+type = "{type_}"
+settings = {{ {settings[type_]} }}
+actions = [{{ mapping = {{ auth = [{{ key = "Bearer ${{TOKEN}}" }}] }} }}]
+"""
+    config = parse(text, folder=Path(), environment={"TOKEN": "hush-hush"})
+    configured = check(config).configured["crm"]
+    going = gate_of(configured).prepare(orjson.dumps(make_body(1, "u1")))
+    assert isinstance(going, Delivery)
+    assert going.fields == {"auth": [{"key": "Bearer hush-hush"}]}
+    seen = str(configured.preview(going))
+    assert "Bearer ***" in seen
+    assert "hush" not in seen
 
 
 def test_what_in_a_mapping_is_hardly_meant_is_told() -> None:

@@ -175,7 +175,7 @@ settings = { url = "https://crm.example/hook" }
         ("", "shop.py", r"is not FILE\.py:FUNCTION"),
         ("", "shop:clean", r"is not FILE\.py:FUNCTION"),
         ("", "shop.py:clean", r"shop\.py: clean is not there"),
-        ("def claen(e): pass", "shop.py:clean", r"did you mean claen\?"),
+        ("def cleans(e): pass", "shop.py:clean", r"did you mean cleans\?"),
         ("clean = 5", "shop.py:clean", "clean is no function"),
         ("async def clean(e): pass", "shop.py:clean", "clean is async"),
         ("def clean(): pass", "shop.py:clean", "does not take one argument"),
