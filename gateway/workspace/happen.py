@@ -91,24 +91,27 @@ def put_device(request: Request, asks: PutDevice, concerned: Concerned) -> Decis
         owner = known.owner
     status, attributes = _attributes(asks.attributes)
     before = {} if known is None else known.attributes
+    blended = blend.updated(before, attributes)
     device = Device(
         token=asks.token,
         owner=owner,
         platform=platform,
         last_used=request.received_at if asks.last_used is None else asks.last_used,
         last_status=status or ("" if known is None else known.last_status),
-        attributes=blend.updated(before, attributes),
+        attributes=blended.attributes,
     )
     activity = Activity("device_change", _told(device), owner=owner)
     if person is None:
-        return _unowned(request, activity, (device,))
+        unowned = _unowned(request, activity, (device,))
+        return replace(unowned, failed=blended.failed)
     seen = blend.seen(person, request.seen_at)
     return Decision(
         result="updated",
         person=person.cio_id,
         people=() if seen is person else (seen,),
+        failed=blended.failed,
         devices=(device,),
-        activities=(activity,),
+        activities=(activity, *blend.failures(blended.failed, person.cio_id)),
     )
 
 
