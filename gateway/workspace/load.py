@@ -63,6 +63,8 @@ def keys_of(request: Request) -> Iterator[Identifier]:
                 yield each.key
         case Merge(secondary=secondary) if secondary is not None:
             yield secondary.key
+        case Report() as report if report.email is not None:
+            yield report.email.key
         case _:
             pass
 

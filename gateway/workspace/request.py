@@ -22,7 +22,7 @@ receivedAt, source, context ...) with these fields beside:
 ios or android, lastUsed: unix seconds if given} with ``properties`` as its attributes |
 | track "Device Deleted" | without ``context.device.token`` |
 | track "Report Delivery Event" | ``properties`` {metric, deliveryId, recipient: the \
-token, if it was a push} |
+token of a push, the address of an email} |
 | person, ``action: "delete"`` | the person is deleted |
 | person, ``action: "suppress"`` or ``"unsuppress"`` | deleted and blocked; unblocked |
 | person, ``action: "merge"``, ``secondary`` {kind: value} | secondary goes up in \
@@ -32,7 +32,8 @@ an activity only; one event a person |
 | person, ``action: "unsubscribe"``, ``deliveryId`` | the attribute unsubscribed, if a \
 person is named |
 | group, ``action``, ``groupId``, ``traits`` | kept as an activity only, \
-``delete_relationship`` or ``add_relationship`` |
+``delete_relationship`` or ``add_relationship``; with ``action: "event"``, ``event`` \
+and ``properties``: ``object_event`` |
 
 A payload's ``id``, ``email`` and ``cio_id`` move from ``traits`` to ``identifiers``,
 numbers as strings, when they are texts or numbers, not empty, and ``identifiers`` has
@@ -118,11 +119,18 @@ class DeleteDevice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a message to a person; ``recipient`` is a token, for a push."""
+    """What became of a message; ``recipient``: a push's token, an email's address."""
 
     metric: str
     recipient: str | None
     data: Mapping[str, Json]
+
+    @property
+    def email(self) -> Identifier | None:
+        """Who got it, if it was an email."""
+        if self.recipient is None or not is_email(self.recipient):
+            return None
+        return Identifier("email", self.recipient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +287,9 @@ def _asks(
         case "group":
             about = {"groupId": body.get("groupId"), "traits": _object(body, "traits")}
             action = body.get("action")
+            if action == "event" and isinstance(body.get("event"), str):
+                about["properties"] = _object(body, "properties")
+                return Happened("object_event", body["event"], about)
             ends = action == "delete_relationships"
             kind = "delete_relationship" if ends else "add_relationship"
             return Happened(kind, action if isinstance(action, str) else None, about)

@@ -122,6 +122,18 @@ def _object(given: Values) -> list[Raw]:
     ]
 
 
+def _object_event(given: Values) -> list[Raw]:
+    """What happened to an object: its name and data beside the object."""
+    happened = {**given, "attributes": None}
+    made = _object(happened)
+    for each in made:
+        each["event"] = given["name"]
+        each["properties"] = dict(given.get("attributes") or {})
+        if given.get("id") is not None:
+            each["messageId"] = translate.text(given["id"])
+    return made
+
+
 ACTS: Mapping[str, Mapping[str, Act]] = {
     "person": {
         "identify": Act("person_identify", _identify),
@@ -141,6 +153,7 @@ ACTS: Mapping[str, Mapping[str, Act]] = {
         "identify": Act("object_identify", _object),
         "identify_anonymous": Act("object_identify", _object),
         "delete": Act("object_identify", _object),
+        "event": Act("object_event", _object_event),
         "add_relationships": Act("object_relationships", _object),
         "delete_relationships": Act("object_relationships", _object),
     },
