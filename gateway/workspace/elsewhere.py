@@ -66,23 +66,24 @@ class _Reading:
     def __init__(self, log: EventLog, message_id: str, source: str | None) -> None:
         self.left = RECORDS_MAX
         self._log = log
-        self._wanted = {"messageId": message_id.encode(errors="replace")}
+        self._wanted = [("messageId", message_id.encode(errors="replace"))]
         if source is not None:
-            self._wanted["source"] = source.encode(errors="replace")
+            self._wanted.append(("source", source.encode(errors="replace")))
 
     async def first(
         self, topic: str, span: Span, matches: Matches | None = None
     ) -> Record | None:
         """The first record about the message; None also when it may read no more."""
-        wanted = self._wanted.items()
+        of_it, *more = self._wanted
         async with aclosing(self._log.scan(topic, span)) as records:  # type: ignore[type-var]  # they are generators
             async for record in records:
                 if self.left <= 0:
                     return None
                 self.left -= 1
-                if wanted <= dict(record.headers).items() and (
-                    matches is None or matches(record)
-                ):
+                headers = record.headers
+                if of_it not in headers or not all(pair in headers for pair in more):
+                    continue
+                if matches is None or matches(record):
                     return record
         return None
 
