@@ -110,8 +110,7 @@ def decode(
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value, suspect = _read_slowly(body, known=known), True
-    messages = value.get("batch") if batch and isinstance(value, dict) else None
-    if isinstance(messages, list):
+    if batch and isinstance(messages := _listed(value), list):
         crowded = len(messages) > limits.nesting or brackets(body) > limits.nesting
         return Decoded(value, suspect, crowded)
     if len(body) > limits.message_bytes or brackets(body) <= limits.nesting:
@@ -188,31 +187,48 @@ def _shallow(body: bytes, depth_max: int) -> str:
     return b"".join(kept).decode()
 
 
+def _listed(value: Json) -> Json:
+    """Where the messages of a batch stand: in its `batch`, or at the top of it all."""
+    return value.get("batch") if isinstance(value, dict) else value
+
+
+def is_batch(value: Json) -> bool:
+    """Whether a file is one; a body at `/v1/batch` has to be."""
+    return isinstance(value, list) or (isinstance(value, dict) and "batch" in value)
+
+
 def is_whole_batch(value: Json) -> bool:
     """Whether it is a batch; a message may have a field of that name."""
-    return isinstance(value, dict) and "batch" in value and "type" not in value
+    return is_batch(value) and "type" not in value
 
 
 def messages_of(value: Json, limits: Limits) -> list[Json]:
     """The messages of a batch, none of them looked at."""
-    if not isinstance(value, dict) or not isinstance(value.get("batch"), list):
+    messages = _listed(value)
+    if not isinstance(messages, list):
         text = "expected an object with an array `batch` of messages"
         raise MessageError("invalid_message", text)
-    messages: list[Json] = value["batch"]
     if not messages:
         raise MessageError("invalid_message", "`batch` is empty")
     if len(messages) > limits.batch_messages:
-        text = f"{len(messages)} messages in a batch, more than {limits.batch_messages}"
-        raise MessageError("too_many_messages", text)
+        raise too_many(len(messages), limits)
     return messages
 
 
-def shared(value: Mapping[str, Json], limits: Limits, *, suspect: bool = True) -> Batch:
-    """What a batch says for each of its messages.
+def too_many(count: int, limits: Limits) -> MessageError:
+    """A batch of more messages than one may have."""
+    text = f"{count} messages in a batch, more than {limits.batch_messages}"
+    return MessageError("too_many_messages", text)
+
+
+def shared(value: Json, limits: Limits, *, suspect: bool = True) -> Batch:
+    """What a batch says for each of its messages; a list of them says nothing.
 
     It becomes a part of every event, so what is larger than an event may be is too
     large for the request as a whole. ``suspect`` False: ``flaws`` need not look.
     """
+    if isinstance(value, list):
+        return NO_BATCH
     said: dict[str, Any] = {
         name: value[name] for name in SHARED if value.get(name) is not None
     }
@@ -246,11 +262,11 @@ def prepare(
     P010, P011: the type is the endpoint's. ``context.traits`` serve an identify
     without ``traits``. Names that only the gateway may write are taken out (P018).
     """
+    if batch.faults:
+        return Refusal.of(batch.faults)
     if not isinstance(message, dict):
         text = f"a message must be an object, not {KINDS[type(message)]}"
         return Refusal((Fault("", text, "type"),))
-    if batch.faults:
-        return Refusal.of(batch.faults)
     fill = _from_batch(message, batch) if batch is not NO_BATCH else {}
     given = message.get("type")
     if given is None and endpoint_type is not None:

@@ -87,6 +87,11 @@ class Receipt(Total):
                 for notice in (*checked, *normalized, *resolved, *routed):
                     self._remark(event.source, notice)
 
+    def share(self, batch: Batch) -> None:
+        """From here on its messages have another batch: one body may hold several."""
+        if batch is not self._batch:
+            self._batch, self._batch_kept = batch, None
+
     def set_aside(
         self,
         index: int,
