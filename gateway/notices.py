@@ -22,11 +22,14 @@ NoticeCode = Literal[
     "both_spellings",
     "clock_corrected",
     "clock_not_corrected",
+    "empty_array",
+    "invalid_trait",
     "origin_refused",
     "plan_violation",
     "refused",
     "suspicious_identifier",
     "unknown_integration",
+    "unreadable_sent_at",
     "unreadable_trait",
     # what destinations do
     "breaker_closed",
@@ -74,6 +77,11 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "clock_corrected": "A sender's clock is ahead; the event's time was corrected.",
         "clock_not_corrected": "A sender's clock is so wrong that no time could be "
         "corrected with it; the event's time stayed as it was sent.",
+        "empty_array": "A message had an empty array where an object is meant, as PHP "
+        "writes it; it was read as `{}`. The name is the place.",
+        "invalid_trait": "A message was admitted with the value of a reserved trait "
+        'that is none (`invalid_traits = "keep"`); it is passed on as it is. The '
+        "name is the place.",
         "origin_refused": "A page sent from an origin that is not in its source's "
         "`origins`: 401, which a page cannot report. The name is the origin; the first "
         "20 of a source are named.",
@@ -86,6 +94,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "such senders become one person. The name is the field.",
         "unknown_integration": "A message's `integrations` names no destination of "
         "this gateway.",
+        "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
+        "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",
         "breaker_closed": "A destination answers again; deliveries go on.",
         "breaker_open": "A destination does not answer, or rejects everything: only a "

@@ -18,6 +18,8 @@ from gateway.errors import MessageError
 from gateway.event import PIPELINE_TYPES, EventType, Json, Raw
 from gateway.inbound.fit import INTEGER_END, brackets, cut_deep, flaws, weigh
 from gateway.inbound.refusal import Fault, Refusal
+from gateway.notices import Notice
+from gateway.traits import read_date
 
 BOM = b"\xef\xbb\xbf"
 INTEGER_DIGITS = 19  # the shortest run of digits that may leave the 64-bit integers
@@ -65,22 +67,25 @@ class Decoded(NamedTuple):
 class Batch:
     """What a batch says for each of its messages; ``faults`` if that is no use.
 
-    ``size`` is what all of it takes as compact JSON, in bytes.
+    ``size`` is what all of it takes as compact JSON, in bytes. ``unread`` is a
+    ``sentAt`` that is no time: it is not needed. ``notices``: what there is to say.
     """
 
     context: Mapping[str, Json] | None = None
     integrations: Mapping[str, Json] | None = None
-    timestamp: str | None = None
-    sent_at: str | None = None
+    timestamp: Json = None
+    sent_at: Json = None
     faults: tuple[Fault, ...] = ()
     size: int = 0
+    unread: Json = None
+    notices: tuple[Notice, ...] = ()
 
     def as_sent(self) -> dict[str, Json]:
         """For the record of a refused message, so that it can be admitted later."""
         return {
             "context": self.context,
             "integrations": self.integrations,
-            "sentAt": self.sent_at,
+            "sentAt": self.unread if self.sent_at is None else self.sent_at,
             "timestamp": self.timestamp,
         }
 
@@ -239,10 +244,20 @@ def shared(value: Json, limits: Limits, *, suspect: bool = True) -> Batch:
         text = f"{size} bytes, more than {limits.event_bytes}: no event may be as large"
         raise MessageError("too_large", f"{', '.join(said)} of the batch: {text}")
     faults = flaws(said, limits.nesting) if suspect or deep else []
+    notices, unread = list[Notice](), None
+    for name in ("context", "integrations"):
+        if name in said and said[name] == []:  # PHP's empty object
+            notices.append(Notice("empty_array", f"/{name}"))
+            del said[name]
+    if "sentAt" in said and read_date(said["sentAt"]) is None:
+        notices.append(Notice("unreadable_sent_at"))
+        unread = said.pop("sentAt")
+        faults = [each for each in faults if not each.pointer.startswith("/sentAt")]
     for name, each in said.items():
-        wanted = dict if name in ("context", "integrations") else str
-        if type(each) is not wanted:
-            text = f"of the batch: must be {KINDS[wanted]}, not {KINDS[type(each)]}"
+        wanted = dict if name in ("context", "integrations") else (str, int, float)
+        if not isinstance(each, wanted) or each is True or each is False:
+            what = "an object" if wanted is dict else "a time"
+            text = f"of the batch: must be {what}, not {KINDS[type(each)]}"
             faults.append(Fault(f"/{name}", text, "type"))
     return Batch(
         context=said.get("context"),
@@ -251,6 +266,8 @@ def shared(value: Json, limits: Limits, *, suspect: bool = True) -> Batch:
         sent_at=said.get("sentAt"),
         faults=tuple(faults),
         size=size,
+        unread=unread,
+        notices=tuple(notices),
     )
 
 
@@ -291,7 +308,7 @@ def _from_batch(message: dict[str, Json], batch: Batch) -> dict[str, Json]:
     for name, common in shared:
         if common:
             own = message.get(name)
-            if own is None:
+            if own is None or own == []:  # the latter is PHP's empty object
                 fill[name] = common
             elif isinstance(own, dict):
                 fill[name] = {**common, **own}

@@ -74,6 +74,7 @@ def origin(source: Source, spare: str, now_ms: int) -> Origin:
         received_at_ms=now_ms,
         spare_message_id=spare,
         clock_skew=source.clock_skew,
+        invalid_traits=source.invalid_traits,
     )
 
 

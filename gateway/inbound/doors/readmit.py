@@ -100,28 +100,22 @@ class Readmission:
         if whole and not single:
             batch = decode.shared(value, limits, suspect=decoded.suspect)
         else:
-            batch = _shared(kept.value)
+            batch = _shared(kept.value, limits)
         return [Part(each, text, Message(kind, batch)) for each in sent]
 
 
 def _saved(body: bytes, kept: Kept, limits: Limits) -> Sequence[Part]:
     """The messages of a damaged body; what they share may stand in the record."""
-    own = Message(None, _shared(kept.value))
+    own = Message(None, _shared(kept.value, limits))
     return [
         Part(sent, text, own if door.batch is NO_BATCH else door)
         for sent, text, door in pieces_of(Salvage.of(body, limits), limits)
     ]
 
 
-def _shared(value: Mapping[str, Json]) -> decode.Batch:
+def _shared(value: Mapping[str, Json], limits: Limits) -> decode.Batch:
     """What its batch said for each of its messages."""
-    said = value.get("batch") or {}
-    return decode.Batch(
-        context=said.get("context"),
-        integrations=said.get("integrations"),
-        timestamp=said.get("timestamp"),
-        sent_at=said.get("sentAt"),
-    )
+    return decode.shared(value.get("batch") or {}, limits)
 
 
 def _call(endpoint: str) -> Call | None:
@@ -142,6 +136,7 @@ def _origin(value: Mapping[str, Json], source: Source) -> Origin:
         ip=value.get("ip"),
         user_agent=value.get("userAgent"),
         clock_skew=source.clock_skew,
+        invalid_traits=source.invalid_traits,
     )
 
 

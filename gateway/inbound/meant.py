@@ -1,0 +1,82 @@
+"""What a sender meant: other forms of what the schemas ask for, read without a doubt.
+
+Asked only about a message that the schemas refuse, so that it costs no other anything.
+What was read is remembered in ``asSent``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from gateway.event import Json, Raw
+from gateway.inbound.refusal import pointer
+from gateway.notices import Notice
+from gateway.traits import read_date
+
+POINTER_MAX = 100  # characters of a pointer in a notice
+TIMES = frozenset({"timestamp", "originalTimestamp", "sentAt"})
+Way: TypeAlias = Sequence[str | int]
+
+
+class Violation(NamedTuple):
+    """What either validator says, in one form; ``schema`` holds the ``keyword``."""
+
+    keyword: str
+    schema: Mapping[str, Json]
+    path: Way
+    instance: Json
+
+
+def wants_object(violation: Violation) -> bool:
+    """Whether it is PHP's empty array where an object is meant: there they are one."""
+    wanted = violation.schema.get("type", ())
+    return (
+        violation.keyword == "type"
+        and violation.instance == []
+        and ("object" in wanted if isinstance(wanted, list) else wanted == "object")
+    )
+
+
+def meant(raw: Raw, violations: Iterable[Violation]) -> tuple[Raw, tuple[Notice, ...]]:
+    """The message as it was meant; the same object when there is nothing to read.
+
+    Empty arrays are objects; times are read in every form that a date is.
+    """
+    read, as_sent = raw, dict[str, Json]()
+    notices: list[Notice] = []
+    for each in violations:
+        value: Json = None
+        if wants_object(each):
+            value = {}
+            notices.append(notice("empty_array", each.path))
+        elif len(each.path) == 1 and each.path[0] in TIMES:
+            value = read_date(each.instance)
+        if value is not None:
+            read = Raw(put(read, each.path, value))
+            place = ".".join(map(str, each.path))
+            as_sent[place] = {"name": str(each.path[-1]), "value": each.instance}
+    if as_sent:
+        read = Raw({**read, "asSent": as_sent})
+    return read, tuple(notices)
+
+
+def is_of_a_trait(violation: Violation) -> bool:
+    """Whether it is about the value of a trait; an email is more: it identifies."""
+    return (
+        len(violation.path) > 1
+        and violation.path[0] == "traits"
+        and violation.path[1] != "email"
+    )
+
+
+def notice(code: Literal["empty_array", "invalid_trait"], path: Way) -> Notice:
+    """A notice that names the place."""
+    return Notice(code, pointer(path)[:POINTER_MAX])
+
+
+def put(value: Json, path: Way, new: Json) -> Json:
+    """The value with another one at a place; only what is on the way is copied."""
+    if not path:
+        return new
+    copy, key = value.copy(), path[0]
+    copy[key] = put(copy[key], path[1:], new)
+    return copy
