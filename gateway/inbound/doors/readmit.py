@@ -16,6 +16,7 @@ from gateway.inbound.decode import NO_BATCH
 from gateway.inbound.doors.message import Message, pieces_of
 from gateway.inbound.doors.track import calls
 from gateway.inbound.doors.track.api import Entity
+from gateway.inbound.doors.track.api import single as track_single
 from gateway.inbound.doors.track.calls import EMPTY, Call
 from gateway.inbound.inflate import inflate
 from gateway.inbound.intake import Part, Rules, Taken, Total, alone, among, judge
@@ -82,7 +83,10 @@ class Readmission:
         body = inflate(kept.sent, None, limits.request_bytes)
         body = body if call is None else body.strip() or EMPTY
         try:
-            decoded = decode.decode(body, limits, batch=not single)
+            if single and call is not None:
+                decoded = track_single(body, limits)
+            else:
+                decoded = decode.decode(body, limits, batch=not single)
         except MessageError:
             if single or call is not None:
                 raise
