@@ -29,6 +29,7 @@ ECHO_MAX = 2_048  # characters of a request's header that come back in its answe
 RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
 RETRY_SECONDS_MAX = 30
 STRICT_MODE = istr("X-Strict-Mode")
+STRICT = frozenset({"1", "true", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +261,8 @@ def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
 
 def is_strict(headers: Headers) -> bool:
     """Whether the sender wants a 400 for a request of which a part is refused."""
-    return headers.get(STRICT_MODE) == "1"
+    given = headers.get(STRICT_MODE)
+    return given is not None and given.strip().lower() in STRICT
 
 
 def judged(

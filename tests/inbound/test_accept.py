@@ -127,6 +127,14 @@ async def test_n002_strict_mode_is_400_and_keeps_the_good(house):
     assert len(await house.events()) == 1
 
 
+@pytest.mark.parametrize("value", ["1", "true", "True", " TRUE ", "yes", "on"])
+async def test_f16_strict_mode_is_asked_for_in_every_way(house, value):
+    batch = {"batch": [GOOD, {}]}
+    assert (await house.post("/v1/batch", batch, X_Strict_Mode=value))[0] == 400
+    for off in ("", "0", "false", "no", "off"):
+        assert (await house.post("/v1/batch", batch, X_Strict_Mode=off))[0] == 200
+
+
 async def test_on_invalid_accept_beats_strict_mode_but_not_401(house):
     batch = {"batch": [GOOD, {}]}
     answer = await house.post("/v1/batch", batch, key="old", X_Strict_Mode="1")
