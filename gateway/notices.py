@@ -93,7 +93,8 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "they have none (`undefined`, `null`, `[object Object]`, a UUID of zeros): all "
         "such senders become one person. The name is the field.",
         "unknown_integration": "A message's `integrations` names no destination of "
-        "this gateway.",
+        "this gateway. Ten names of a source are told in a minute, the rest count as "
+        "`(others)`; so it is with `plan_violation` and `empty_array`.",
         "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
         "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",
@@ -177,7 +178,12 @@ class Notice(NamedTuple):
     name: str = ""
 
 
-NAMES_MAX = 10_000  # senders choose integration names: bounded, the rest counts as one
+NAMES_MAX = 10  # of one code and source between two flushes; the rest count as one
+OTHERS = "(others)"
+# Of these a sender chooses the name. All other names are few, or bounded where made.
+OPEN: frozenset[NoticeCode] = frozenset(
+    {"unknown_integration", "plan_violation", "empty_array"}
+)
 
 
 class Notices:
@@ -187,15 +193,19 @@ class Notices:
         self.counts: Counter[str] = Counter()
         self._stream = stream or sys.stderr
         self._unwritten: Counter[tuple[NoticeCode, str, str]] = Counter()
+        self._named: Counter[tuple[NoticeCode, str]] = Counter()
 
     def post(self, where: str, notice: Notice, times: int = 1) -> None:
         """Count a notice of a source or destination; the next flush writes it."""
         self.counts[notice.code] += times
         unwritten, key = self._unwritten, (notice[0], where, notice[1])
         count = unwritten.get(key, 0)
-        if not count and len(unwritten) >= NAMES_MAX:
-            key = (notice.code, where, "(others)")
-            count = unwritten[key]
+        if not count and notice[0] in OPEN and notice[1] != OTHERS:
+            if self._named[key[:2]] >= NAMES_MAX:
+                key = (notice[0], where, OTHERS)
+                count = unwritten.get(key, 0)
+            else:
+                self._named[key[:2]] += 1
         unwritten[key] = count + times
 
     def say(self, code: NoticeCode, /, **fields: Any) -> None:
@@ -206,6 +216,7 @@ class Notices:
     def flush(self) -> None:
         """Write a line for each kind of notice since the last flush."""
         unwritten, self._unwritten = self._unwritten, Counter()
+        self._named.clear()
         for (code, where, name), count in unwritten.items():
             self._write(code, {"where": where, "name": name, "count": count})
 
