@@ -190,6 +190,15 @@ def test_p081_all_of_them_at_once_and_in_what_they_hold() -> None:
         assert body["traits"] == traits
 
 
+@pytest.mark.parametrize("name", ["", " ", "C. Person", 0, False, 5, [], {}, ["a"]])
+def test_p088_a_name_of_any_kind_is_the_sender_s_own(name: Any) -> None:
+    for first, last in (("firstName", "lastName"), ("first_name", "last_name")):
+        traits = {first: "Cool", last: "Person", "name": name}
+        body = admitted(identify(traits=traits), invalid_traits="keep").event.body
+        assert body["traits"]["name"] == name
+        assert type(body["traits"]["name"]) is type(name)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
