@@ -107,6 +107,13 @@ async def test_f5_what_is_damaged_is_kept_and_costs_no_other(
     assert strict[0] == 400
 
 
+async def test_f5_old_clients_hear_200_and_all_of_it_is_kept(house: House) -> None:
+    body = batch(A, COMMAS, B).replace(b'"dev"', b'"old"')
+    status, said, names, kept = await judged(house, body)
+    assert (status, said) == (200, {"success": True})
+    assert (names, kept) == (["A", "B"], [COMMAS])
+
+
 async def test_f5_bytes_that_are_no_utf8_cost_their_message_alone(house: House) -> None:
     body = batch(A, b'{"type":"track","event":"\xff","userId":"u"}', B)
     status, said, _ = await house.post("/v1/b", body, key=None)

@@ -169,3 +169,36 @@ def test_what_a_path_takes_is_the_same_with_a_slash() -> None:
             assert isinstance(one, calls.Call)
             assert isinstance(other, calls.Call)
             assert one.operation is other.operation
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        ("PUT /api/v1/customers/5", []),
+        ("POST /api/v1/customers/5/events", {"name": "e", "data": []}),
+        ("POST /api/v2/entity", {**PERSON, "attributes": []}),
+        ("POST /api/v2/batch", {"batch": [{**PERSON, "attributes": []}]}),
+        (
+            "PUT /api/v1/customers/5/devices",
+            {"device": {"id": "t", "platform": "ios", "attributes": []}},
+        ),
+        ("POST /unsubscribe/d1", []),
+    ],
+)
+async def test_p014_php_s_empty_array_is_an_object_here_too(
+    house: House, line: str, body: Any
+) -> None:
+    status, said, _ = await ask(house, line, body)
+    assert (status, said) == (200, {})
+    (event,) = await house.events()
+    assert [] not in event.values()
+    text = json.dumps(body).replace("[]", "[[]]")
+    if line != "POST /unsubscribe/d1":
+        assert (await ask(house, line, text.encode()))[0] == 400
+
+
+async def test_p014_an_attribute_may_be_an_empty_array(house: House) -> None:
+    line = "PUT /api/v1/customers/5"
+    assert (await ask(house, line, {"tags": [], "company": []}))[0] == 200
+    (event,) = await house.events()
+    assert event["traits"] == {"tags": [], "company": []}

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from gateway.event import EventType, Json, Raw
-from gateway.inbound.check import check_part
+from gateway.inbound.check import check_part, read_part
 from gateway.inbound.doors.track import entity, translate
 from gateway.inbound.doors.track.translate import NOBODY, Values
 from gateway.inbound.refusal import Fault, Refusal
@@ -118,9 +118,9 @@ def messages(
         return Refusal(faults)
     if call.operation.schema == "entity":
         return entity.messages(body)
-    if (refused := check_part(body, call.operation.schema)) is not None:
-        return refused
-    body = body or {}
+    body = read_part(body, call.operation.schema) or {}
+    if isinstance(body, Refusal):
+        return body
     at = body.get(call.operation.dated)
     if at is not None and read_date(at) is None:
         return _refused(f"/{call.operation.dated}", entity.UNREAD, "format")
