@@ -48,6 +48,11 @@ NOTHING = JOINTS + b"[]{}"  # between messages it is no loss
 HEAD = b'{"batch":['
 NAMED = re.compile(rb'"batch"[ \t\n\r]*:[ \t\n\r]*\Z')
 OWN = frozenset({"type", "userId", "anonymousId", "event", "properties", "traits"})
+# Behind a message, a message's field: of this one, if it has none of the name.
+MEMBER = re.compile(
+    rb'[ \t\r\n]*,[ \t\r\n]*"(type|userId|anonymousId|messageId|event|properties|'
+    rb'traits|name|category|groupId|previousId|originalTimestamp)"[ \t\r\n]*:'
+)
 FIRST = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,100}"[ \t\n\r]*:')
 TAIL = re.compile(rb'\][ \t\r\n]*(?:\}|\Z|,[ \t\r\n]*"[^"\\]{1,100}"[ \t\r\n]*:)')
 KEY = re.compile(rb'"writeKey"[ \t\r\n]*:[ \t\r\n]*"([^"\\\0-\x1f]{1,1000})"')
@@ -155,6 +160,8 @@ class Salvage:
             if is_head:
                 self._begin(text[at:end], end)
             elif end and (value := self._read(at, end)) is not None:
+                if (more := MEMBER.match(text, end)) and more[1].decode() not in value:
+                    return self._look(Search(at, end, self._bound(at), b"{"))
                 self._add(at, end, value)
             else:
                 stop = end or self._bound(at)

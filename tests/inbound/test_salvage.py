@@ -82,6 +82,18 @@ DAMAGED = {
         b'ck","properties":{"x":{"y":1}}},' + batch(A, B)[len(b'{"batch":[') :],
         [b'ck","properties":{"x":{"y":1}}}'],
     ),
+    "an end too early": (
+        batch(A, b'{"type":"track","userId":"u"},"event":"X"}', B),
+        [b'{"type":"track","userId":"u"},"event":"X"}'],
+    ),
+    "a message has no beginning": (
+        batch(A, b'"event":"X","userId":"u"}', B),
+        [b'"event":"X","userId":"u"}'],
+    ),
+    "the list has no end": (
+        batch(A, B, tail=b',"sentAt":"soon","writeKey":"dev"}'),
+        [b'"sentAt":"soon","writeKey":"dev"}'],
+    ),
     "text after the end": (batch(A, B) + b"<html>", [b"<html>"]),
     "a NUL in a message": (
         batch(A, b'{"type":"tr\0ack","userId":"u"}', B),
