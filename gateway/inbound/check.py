@@ -104,7 +104,7 @@ def _read_again(
     raw: Raw, plan: Plan | None, invalid_traits: InvalidTraits
 ) -> Checks | Refusal:
     """What the schemas refuse as it stands, judged as it is meant."""
-    kind, notices = raw["type"], tuple[Notice, ...]()
+    kind = raw["type"]
     validator = VALIDATORS[kind]
     found = list(islice(_violations(validator, raw), FAULTS_SEEN))
     read, notices = meant(raw, found)
