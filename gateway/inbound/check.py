@@ -24,10 +24,11 @@ from gateway.inbound.meant import (
     POINTER_MAX,
     Violation,
     is_of_a_trait,
-    meant,
     notice,
     put,
+    timed,
     wants_object,
+    with_objects,
 )
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, escaped, pointer
 from gateway.notices import Notice
@@ -104,11 +105,13 @@ def _read_again(
     raw: Raw, plan: Plan | None, invalid_traits: InvalidTraits
 ) -> Checks | Refusal:
     """What the schemas refuse as it stands, judged as it is meant."""
-    kind = raw["type"]
+    kind, read = raw["type"], timed(raw)
     validator = VALIDATORS[kind]
-    found = list(islice(_violations(validator, raw), FAULTS_SEEN))
-    read, notices = meant(raw, found)
-    if read is not raw:
+    if read is not raw and validator.is_valid(read):
+        return (Checked(read), ()) if plan is None else planned(read, plan)
+    found = list(islice(_violations(validator, read), FAULTS_SEEN))
+    read, notices = with_objects(read, found)
+    if notices:
         found = list(islice(_violations(validator, read), FAULTS_SEEN))
     if found and invalid_traits == "keep":
         traits = {tuple(each.path) for each in found if is_of_a_trait(each)}
@@ -176,7 +179,8 @@ def _part(name: str) -> jsonschema_rs.Draft202012Validator:
 def reference_errors(raw: Raw) -> list[Fault]:
     """The same by the reference implementation: slow, for explaining and for tests."""
     kind = raw["type"]
-    read, _ = meant(raw, _reference_violations(raw))
+    raw = timed(raw)
+    read, _ = with_objects(raw, _reference_violations(raw))
     return _told(_reference_violations(read), kind)
 
 

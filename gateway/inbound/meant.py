@@ -13,7 +13,7 @@ from gateway.notices import Notice
 from gateway.traits import read_date
 
 POINTER_MAX = 100  # characters of a pointer in a notice
-TIMES = frozenset({"timestamp", "originalTimestamp", "sentAt"})
+TIMES = ("timestamp", "originalTimestamp", "sentAt")
 Way: TypeAlias = Sequence[str | int]
 
 
@@ -36,27 +36,36 @@ def wants_object(violation: Violation) -> bool:
     )
 
 
-def meant(raw: Raw, violations: Iterable[Violation]) -> tuple[Raw, tuple[Notice, ...]]:
-    """The message as it was meant; the same object when there is nothing to read.
+def timed(raw: Raw) -> Raw:
+    """Its times read in every form that a date is; the same object if all are ISO."""
+    as_sent: dict[str, Json] = {}
+    read: dict[str, Json] = {}
+    for name in TIMES:
+        value = raw.get(name)
+        at = None if value is None else read_date(value)
+        if at is not None and at != value:
+            read[name] = at
+            as_sent[name] = {"name": name, "value": value}
+    return _remembering(Raw(raw | read), as_sent) if read else raw
 
-    Empty arrays are objects; times are read in every form that a date is.
-    """
+
+def with_objects(
+    raw: Raw, violations: Iterable[Violation]
+) -> tuple[Raw, tuple[Notice, ...]]:
+    """Its empty arrays as the objects that are meant; the same object without any."""
     read, as_sent = raw, dict[str, Json]()
     notices: list[Notice] = []
     for each in violations:
-        value: Json = None
         if wants_object(each):
-            value = {}
+            read = Raw(put(read, each.path, {}))
             notices.append(notice("empty_array", each.path))
-        elif len(each.path) == 1 and each.path[0] in TIMES:
-            value = read_date(each.instance)
-        if value is not None:
-            read = Raw(put(read, each.path, value))
             place = ".".join(map(str, each.path))
-            as_sent[place] = {"name": str(each.path[-1]), "value": each.instance}
-    if as_sent:
-        read = Raw({**read, "asSent": as_sent})
-    return read, tuple(notices)
+            as_sent[place] = {"name": str(each.path[-1]), "value": []}
+    return (_remembering(read, as_sent) if as_sent else raw), tuple(notices)
+
+
+def _remembering(read: Raw, as_sent: dict[str, Json]) -> Raw:
+    return Raw({**read, "asSent": read.get("asSent", {}) | as_sent})
 
 
 def is_of_a_trait(violation: Violation) -> bool:
