@@ -44,7 +44,7 @@ def admit(
     raw: Raw, origin: Origin, routes: Routes, plan: Plan | None = None
 ) -> Admitted | Refusal:
     """What becomes of one message; only the check can refuse it."""
-    checked = check(raw, plan)
+    checked = check(raw, plan, origin.invalid_traits)
     if isinstance(checked, Refusal):
         return checked
     message, flagged = checked

@@ -13,7 +13,7 @@ import orjson
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event, EventType, Json
 from gateway.integrations import names_of, wish
-from gateway.notices import Notice
+from gateway.notices import NAMES_MAX, OTHERS, Notice
 from gateway.topics import to
 
 Reason: TypeAlias = Literal[
@@ -101,8 +101,10 @@ class Routes:
         """A notice for each name that is nobody's here (a misspelling, maybe)."""
         if folded.keys() <= self._known:
             return ()
-        names = [name for name in folded if name not in self._known]
-        return tuple(Notice("unknown_integration", name[:NAME_MAX]) for name in names)
+        names = [name[:NAME_MAX] for name in folded if name not in self._known]
+        if len(names) > NAMES_MAX:
+            names[NAMES_MAX:] = [OTHERS]
+        return tuple(Notice("unknown_integration", name) for name in names)
 
 
 def route(event: Event, routes: Routes) -> tuple[Route, tuple[Notice, ...]]:

@@ -184,6 +184,12 @@ def _read(text: str) -> dict[str, Any]:
     }
 
 
+def _found(text: str, missing: str) -> dict[str, Any]:
+    operation = _read(text)
+    operation["responses"]["404"] = _response(missing, "Error")
+    return operation
+
+
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
@@ -202,14 +208,14 @@ def _source_config_operation() -> dict[str, Any]:
 
 def _settings_operation() -> dict[str, Any]:
     return {
-        **_read("What the browser and mobile SDKs need to know"),
+        **_found("What the browser and mobile SDKs need to know", "No source has it"),
         "parameters": [_parameter("writeKey", {"type": "string"})],
     }
 
 
 def _schema_operation(names: list[str]) -> dict[str, Any]:
     return {
-        **_read("A JSON Schema 2020-12 that decides"),
+        **_found("A JSON Schema 2020-12 that decides", "There is no such schema"),
         "parameters": [_parameter("name", {"type": "string", "enum": names})],
     }
 

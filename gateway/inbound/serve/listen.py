@@ -130,11 +130,11 @@ class Listener:
             return answer.method_not_allowed(GET)
         if path in ENDPOINTS or path in BEACONS:
             return answer.method_not_allowed(("POST", "OPTIONS"))
-        if path == SDK_METRICS:
+        if path.rstrip("/") == SDK_METRICS:
             # The SDKs' own telemetry: taken without a key so that they are quiet.
             taken = method == "POST"
             return answer.ACCEPTED if taken else answer.method_not_allowed(("POST",))
-        found = self._document(path)
+        found = self._document(path.rstrip("/"))
         if found is None:
             return answer.not_found()
         if method not in GET:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from gateway.event import Json, Raw
-from gateway.inbound.check import check_part
+from gateway.inbound.check import check_part, read_part
 from gateway.inbound.doors.track import translate
 from gateway.inbound.doors.track.translate import Values
 from gateway.inbound.refusal import Fault, Refusal
@@ -33,8 +33,9 @@ def messages(given: Json) -> list[Raw] | Refusal:
     if act is None:
         text = f"must be one of {', '.join(acts)} for type {given['type']}"
         return Refusal((Fault("/action", text, "enum"),))
-    if (refused := check_part(given, act.schema)) is not None:
-        return refused
+    given = read_part(given, act.schema)
+    if isinstance(given, Refusal):
+        return given
     for pointer, at in (
         ("/timestamp", given.get("timestamp")),
         ("/attributes/_timestamp", _instructions(given).get("_timestamp")),
