@@ -16,10 +16,10 @@ does not count. Our own bugs never do.
 A probe can always take somebody new. While it is open, keys that have not failed are
 tried at once, then slower and slower: 20 in the first second, 66 in ten, each time from
 another end of what is held; in the end one every tenth of ``probe_every`` (after a 401,
-403, 407 or a Retry-After: one every ``probe_every``). While nobody is new, those who
-have failed and are due for a retry go at that pace, too; who comes then need not wait
-for them. And every ``probe_every``, or when Retry-After lets it, 5 minutes later at
-most, one is probed who is not due: one at a time, the least recently tried first.
+403, 407 or a Retry-After: one every ``probe_every``). Those who have failed and are due
+for a retry go at that pace, too, beside them: after an outage they may be all there
+are. And every ``probe_every``, or when Retry-After lets it, 5 minutes later at most,
+one is probed who is not due: one at a time, the least recently tried first.
 
 While it is open nothing is given up: a rejection is not believed either, it waits for
 the time when somebody is served. Nor does anything age, but for the first
@@ -77,7 +77,7 @@ class Breaker:
         self.new_at_s: float | None = None
         """When one that has not failed may be; None: closed, or away for everybody."""
         self.due_at_s = 0.0
-        """When one that is due may be, but no sooner than one that has not failed."""
+        """When one that is due may be."""
         self.tried = 0
         """Keys that had not failed and did, since it was opened."""
 
@@ -110,8 +110,8 @@ class Breaker:
 
         ``due_s`` is when the next of the others is due by its own time.
         """
-        if self.new_at_s is not None and now_s >= self.new_at_s:
-            if new:
+        if self.new_at_s is not None:
+            if new and now_s >= self.new_at_s:
                 return "new"
             if now_s >= max(due_s, self.due_at_s):
                 return "due"

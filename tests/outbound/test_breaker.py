@@ -281,7 +281,7 @@ def test_after_retry_after_somebody_new_is_asked_as_seldom_as_after_a_401() -> N
     assert breaker.new_at_s == 511.0
 
 
-def test_who_is_due_goes_when_nobody_is_new_and_holds_up_nobody_who_comes() -> None:
+def test_who_is_due_goes_beside_who_is_new() -> None:
     breaker = opened_by_failures()
     assert breaker.may_probe(5.0, new=False, due_s=6.0) is None
     assert breaker.may_probe(6.0, new=True, due_s=6.0) == "new"
@@ -291,8 +291,7 @@ def test_who_is_due_goes_when_nobody_is_new_and_holds_up_nobody_who_comes() -> N
     assert breaker.may_probe(6.1, new=False, due_s=0.0) is None
     assert breaker.may_probe(6.1, new=True, due_s=0.0) == "new"
     breaker.probing("new", 6.1)
-    assert breaker.may_probe(6.31, new=False, due_s=0.0) is None
-    assert breaker.may_probe(6.5, new=False, due_s=0.0) == "due"
+    assert breaker.may_probe(6.31, new=True, due_s=0.0) == "due"
 
 
 def test_a_probe_that_needed_no_request_lets_the_next_go() -> None:
