@@ -9,9 +9,10 @@ is what others are answered. Four rules follow.
 
 Nobody's failure stops another. It opens only when nobody is served in between: 401, 403
 or 407 for two keys (for the first one, if nobody was served yet), 10 failed requests or
-20 rejections in a row over 3 keys or more. The first success of anyone, probe or not,
-closes it. Who failed beside a success fails alone: until that key is served again, it
-does not count. Our own bugs never do.
+20 rejections in a row over 3 keys or more. Where 3 failed, one failure is enough when an
+event of anybody would be given up for its age. The first success of anyone, probe or
+not, closes it. Who failed beside a success fails alone: until that key is served again,
+it does not count. Our own bugs never do.
 
 A probe can always take somebody new. While it is open, keys that have not failed are
 tried at once, then slower and slower: 20 in the first second, 66 in ten, each time from
@@ -206,7 +207,7 @@ class Breaker:
             if probe is not None:
                 self.cause = cause
                 self._probed(probe, now_s, after_s)
-        elif counted or away:
+        elif counted or away or too_old:
             self._failures += 1
             _note(self._failing, counted, self._failing_keys)
             if auth:

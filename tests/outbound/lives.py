@@ -144,7 +144,9 @@ def everything_ended(life: Life) -> None:
 def _served_from(life: Life, at_s: float) -> float:
     """From when on who came then can be served: the end of outages and restarts."""
     for start_s, end_s, how in life.world.outages:
-        waits_s = PROBE_S if how in PATIENT else life.world.timeout_s
+        hows = {how, *(person.how for person in life.world.people.values())}
+        patient = hows & {*PATIENT, *ASKED_S}  # then probes are seldom
+        waits_s = life.world.timeout_s + (PROBE_S if patient else 0.0)
         from_s = end_s + ASKED_S.get(how, waits_s)
         if start_s - SOON_S <= at_s < from_s:
             at_s = from_s

@@ -84,6 +84,17 @@ def test_before_an_event_is_given_up_fewer_failures_open_it() -> None:
     assert breaker.cause == "failures"
 
 
+def test_whose_event_would_be_given_up_is_no_matter_when_others_fail_too() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    for key in ("bob", "cid", "dan"):
+        breaker.failed(0.0, [key])
+    breaker.failed(0.0, ["ann"])
+    assert breaker.closed
+    breaker.failed(0.0, ["ann"], too_old=True)
+    assert breaker.cause == "failures"
+
+
 def test_where_all_share_a_lane_one_person_s_failures_are_everybody_s() -> None:
     breaker = Breaker(PROBE_S, failing_keys=1)
     for _ in range(FAILURES):
