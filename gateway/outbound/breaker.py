@@ -9,8 +9,8 @@ is what others are answered. Four rules follow.
 
 Nobody's failure stops another. It opens only when nobody is served in between: 401, 403
 or 407 for two keys (for the first one, if nobody was served yet), 10 failed requests or
-20 rejections in a row over 3 keys or more. Where 3 failed, one failure is enough when an
-event of anybody would be given up for its age. The first success of anyone, probe or
+20 rejections in a row over 3 keys or more. Where 3 failed, one failure is enough when
+an event of anybody would be given up for its age. The first success of anyone, probe or
 not, closes it. Who failed beside a success fails alone: until that key is served again,
 it does not count. Our own bugs never do.
 
@@ -97,11 +97,11 @@ class Breaker:
 
         Of each time the first ``probe_every`` is not among them.
         """
+        if self.cause is None:
+            return self._open_before_s
         return self._open_before_s + self._this_time_s(now_s)
 
     def _this_time_s(self, now_s: float) -> float:
-        if self.closed:
-            return 0.0
         return max(0.0, now_s - self._opened_s - self._probe_every_s)
 
     def may_probe(

@@ -220,7 +220,8 @@ class Held:
         """
         lanes, closed = self._lanes, self._breaker.closed
         return (
-            self.is_full()
+            lanes.blocked > 0
+            and self.is_full()
             and not (lanes.batches if closed else lanes.new)
             and not self.settling
             and lanes.blocked * 2 >= self._events
