@@ -16,11 +16,11 @@ it does not count. Our own bugs never do.
 
 A probe can always take somebody new. While it is open, keys that have not failed are
 tried at once, then slower and slower: 20 in the first second, 66 in ten, each time from
-another end of what is held; in the end one every tenth of ``probe_every`` (after a 401,
-403, 407 or a Retry-After: one every ``probe_every``). Those who have failed and are due
-for a retry go at that pace, too, beside them: after an outage they may be all there
-are. And every ``probe_every``, or when Retry-After lets it, 5 minutes later at most,
-one is probed who is not due: one at a time, the least recently tried first.
+another end of what is held; in the end one every tenth of ``probe_every`` (after two in
+a row of 401, 403, 407 or Retry-After: one every ``probe_every``). Those who have failed
+and are due for a retry go at that pace, too, beside them: after an outage they may be
+all there are. And every ``probe_every``, or when Retry-After lets it, 5 minutes later
+at most, one is probed who is not due: one at a time, the least recently tried first.
 
 While it is open nothing is given up: a rejection is not believed either, it waits for
 the time when somebody is served. Nor does anything age, but for the first
@@ -39,6 +39,7 @@ FAILING_KEYS = 3  # one person, or two, stop no destination
 REFUSED_KEYS = 2  # 401, 403, 407
 PROBE_WAIT_MAX_S = 300.0  # what a Retry-After may hold a probe back
 KEYS_MAX = 10_000  # keys remembered as failing: as many as a worker holds events
+ASKED = 2  # answers in a row that ask for patience: one may be about its person
 PACE = 20  # between two new keys passes this part of the time it has been open
 SHORTEST, LONGEST = 200, 10  # but these parts of ``probe_every`` at least, at most
 
@@ -70,7 +71,7 @@ class Breaker:
         self._alone: dict[object, None] = {}  # failed while others were served
         self._opened_s = 0.0
         self._open_before_s = 0.0
-        self._asked_to_wait = False
+        self._asked_to_wait = 0  # by so many probes in a row
         self.cause: Cause | None = None
         """Why it is open, by the last probe; None while it is closed."""
         self.probe_at_s: float | None = None
@@ -238,14 +239,15 @@ class Breaker:
         self.probe_at_s = now_s + max(self._probe_every_s, after_s)
         self.new_at_s = None if cause == "away" else now_s
         self.due_at_s = now_s
-        self._asked_to_wait = after_s > 0.0
+        self._asked_to_wait = ASKED if cause == "auth" or after_s > 0.0 else 0
 
     def _probed(self, probe: Probe, now_s: float, after_s: float) -> None:
         """Still nobody was served: when the next may go."""
         if probe == "failed":
             self.probe_at_s = now_s + max(self._probe_every_s, after_s)
         self.tried += probe == "new"
-        self._asked_to_wait = after_s > 0.0
+        asked = self.cause == "auth" or after_s > 0.0
+        self._asked_to_wait = self._asked_to_wait + 1 if asked else 0
         if self.cause == "away":
             self.new_at_s = None
         elif self.new_at_s is None:
@@ -253,7 +255,7 @@ class Breaker:
 
     def _pause_s(self, now_s: float) -> float:
         """Between two probes of keys that have not failed: longer and longer."""
-        patient = self.cause == "auth" or self._asked_to_wait
+        patient = self._asked_to_wait >= ASKED
         longest_s = self._probe_every_s / (1 if patient else LONGEST)
         growing_s = (now_s - self._opened_s) / PACE
         return min(max(growing_s, self._probe_every_s / SHORTEST), longest_s)

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from gateway.outbound.breaker import (
     FAILURES,
     KEYS_MAX,
@@ -290,6 +292,23 @@ def test_after_retry_after_somebody_new_is_asked_as_seldom_as_after_a_401() -> N
     breaker.failed(500.0, ["bob"], probe="new")
     breaker.probing("new", 510.0)
     assert breaker.new_at_s == 511.0
+
+
+@pytest.mark.parametrize("asks", [{"auth": True}, {"after_s": 60.0}])
+def test_one_who_asks_for_patience_among_others_slows_no_probe(asks: Any) -> None:
+    """One in four was answered 407: after an outage others waited for 40 s."""
+    breaker = opened_by_failures()
+    for at_s, key, more in [
+        (500.0, "ann", asks),
+        (501.0, "bob", {}),
+        (502.0, "cy", asks),
+    ]:
+        breaker.failed(at_s, [key], probe="new", **more)
+        breaker.probing("new", at_s)
+        assert breaker.new_at_s == at_s + 1.0
+    breaker.failed(503.0, ["dan"], probe="due", **asks)
+    breaker.probing("new", 503.0)
+    assert breaker.new_at_s == 513.0
 
 
 def test_who_is_due_goes_beside_who_is_new() -> None:
