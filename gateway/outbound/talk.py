@@ -142,7 +142,7 @@ class Talking(Generic[S]):
         if self._door is not None:
             given = await self._door.access()
             if isinstance(given, Retry):
-                return given
+                return replace(given, reason=masked(given.reason, self._secrets))
             access = given
         heard = await self._hear(self._talks(deliveries, self._settings, access))
         if self._door is not None and _is_locked_out(heard.said):

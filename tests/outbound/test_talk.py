@@ -338,3 +338,15 @@ async def test_without_a_token_nothing_is_sent_and_the_events_wait(
     (second,) = await crm.deliver([delivery(1)])
     assert second == Retry("TimeoutError")
     assert [url for _, url in send.asked] == [TOKENS, TOKENS]
+
+
+async def test_what_is_said_of_a_login_quotes_no_secret(delivery: Any) -> None:
+    def refused(settings: Settings) -> Login:
+        answer = yield Request(url=TOKENS, body=settings.secret.encode())
+        assert isinstance(answer, Response)
+        return Retry(answer.body.decode(), auth=True)
+
+    settings = Settings(url=API, secret="s3cret")
+    send = Asked(Response(status=400, body=b"not s3cret"))
+    crm = Talking(with_token, settings, takes=TAKES, send=send, logins=refused)
+    assert await crm.deliver([delivery(1)]) == [Retry("not ***", auth=True)]
