@@ -147,7 +147,7 @@ def _served_from(life: Life, at_s: float) -> float:
         hows = {how, *(person.how for person in life.world.people.values())}
         patient = hows & {*PATIENT, *ASKED_S}  # then probes are seldom
         waits_s = life.world.timeout_s + (PROBE_S if patient else 0.0)
-        from_s = end_s + ASKED_S.get(how, waits_s)
+        from_s = end_s + ASKED_S.get(how, 0.0) + waits_s
         if start_s - SOON_S <= at_s < from_s:
             at_s = from_s
     for restart_s in life.restarts_s:
