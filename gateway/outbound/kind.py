@@ -11,7 +11,7 @@ The type checker sees all of it: a ``talk`` that fits no settings, or none at al
 error before anything runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -51,9 +51,10 @@ def setting(
 ) -> Any:
     """A declared setting of a destination: a field with its documentation.
 
-    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``url`` is
-    one that requests go to: `gateway check` finds what can never be reached. ``unit``
-    is "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
+    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. What stands
+    there by ``${NAME}`` is secret in any case. ``url`` is one that requests go to:
+    `gateway check` finds what can never be reached. ``unit`` is "size" (bytes) or
+    "duration" (seconds), as everywhere in the configuration.
     """
     metadata = {"doc": doc, "example": example, "secret": secret, "url": url}
     if unit is not None:
@@ -228,7 +229,12 @@ class Kind(Generic[S]):
             self.check(settings, place)
         takes = self.takes if isinstance(self.takes, Takes) else self.takes(settings)
         return Configured(
-            kind=self, settings=settings, takes=takes, name=name, folder=folder
+            kind=self,
+            settings=settings,
+            takes=takes,
+            name=name,
+            folder=folder,
+            given=mistakes.text.given_within(place),
         )
 
 
@@ -241,6 +247,8 @@ class Configured(Generic[S]):
     takes: Takes
     name: str
     folder: Path
+    given: Collection[str] = field(default=(), repr=False)
+    """What the environment gave of its settings: never shown."""
 
     @property
     def file(self) -> Path | None:
@@ -274,7 +282,12 @@ class Configured(Generic[S]):
         kind = self.kind
         assert kind.talk is not None  # a Kind has one or the other
         return Talking(
-            kind.talk, self.settings, takes=self.takes, send=send, logins=kind.login
+            kind.talk,
+            self.settings,
+            takes=self.takes,
+            send=send,
+            logins=kind.login,
+            given=self.given,
         )
 
     def _context(self, send: Send) -> Context:
