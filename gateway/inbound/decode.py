@@ -202,6 +202,11 @@ def is_batch(value: Json) -> bool:
     return isinstance(value, list) or (isinstance(value, dict) and "batch" in value)
 
 
+def is_alone(value: Json) -> bool:
+    """Whether it may be a message, and is no batch."""
+    return isinstance(value, dict) and "batch" not in value
+
+
 def is_whole_batch(value: Json) -> bool:
     """Whether it is a batch; a message may have a field of that name."""
     return is_batch(value) and "type" not in value

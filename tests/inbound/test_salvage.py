@@ -314,3 +314,20 @@ async def test_f13_messages_a_line_each_and_a_list_of_them(
     assert (await house.post("/v1/batch", b"[]"))[0] == 400
     keyed = A.replace(b"{", b'{"writeKey":"web",', 1)
     assert (await house.post("/v1/batch", b"[%s]" % keyed, key=None))[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "application/jsonl; x=y"])
+async def test_f13_one_line_is_a_batch_where_the_header_says_lines(
+    house: House, kind: str
+) -> None:
+    assert (await house.post("/v1/batch", A + b"\n", Content_Type=kind))[0] == 200
+    assert (await house.post("/v1/batch", batch(A, B), Content_Type=kind))[0] == 200
+    keyed = A.replace(b"{", b'{"writeKey":"web",', 1)
+    answer = await house.post("/v1/batch", keyed, key=None, Content_Type=kind)
+    assert answer[0] == 200
+    assert [each["event"] for each in await house.events()] == ["A", "A", "B", "A"]
+    status, said, _ = await house.post("/v1/batch", A + b"\n")
+    assert (status, said["code"]) == (400, "invalid_message")
+    deep = A.replace(b'{"n":1}', b"[" * 80 + b"]" * 80)
+    status, said, _ = await house.post("/v1/batch", deep, Content_Type=kind)
+    assert (status, said["errors"][0]["code"]) == (400, "too_large")

@@ -172,6 +172,8 @@ class Pipelines:
             damage = MessageError(error.code, str(error))
             return await self._take_damaged(post, endpoint, body, damage)
         value, suspect, _ = decoded
+        if decode.is_alone(value) and _says_lines(post.headers):
+            value = [value]  # of one line
         if not known and isinstance(value, dict):
             post.source = self.keys.in_body(value.get("writeKey"))
         messages = decode.messages_of(value, limits)
@@ -321,3 +323,9 @@ class Pipelines:
         except AuthError as error:
             return error
         return source
+
+
+def _says_lines(headers: Mapping[str, str]) -> bool:
+    """Whether it is a message a line: of one line nothing else tells."""
+    kind = headers.get(hdrs.CONTENT_TYPE, "").lower()
+    return "ndjson" in kind or "jsonl" in kind
