@@ -78,7 +78,7 @@ class Actions:
         verdicts = self._finished.pop(key, {})
         told: Mapping[str, Json] = {}
         for number, action in enumerate(self._settings.actions):
-            if action.name in verdicts or action.wants.because(seen) is not None:
+            if action.name in verdicts or not action.wants(seen):
                 continue
             verdict, told = await self._act(number, seen, told, self._conversation())
             if isinstance(verdict, Retry):
