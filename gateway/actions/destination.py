@@ -5,8 +5,9 @@ of the configuration. An action is a call to the sidecar; the requests it makes 
 back here, and leave through the gateway's own sender.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from gateway.actions.conversation import Conversation
@@ -41,6 +42,14 @@ Act: TypeAlias = tuple[Verdict, Mapping[str, Json]]
 """What became of an action, and what it tells the next one at the same event."""
 
 
+@dataclass(slots=True)
+class Done:
+    """What the actions that are done said of one event, and tell the next one."""
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    told: Mapping[str, Json] = field(default_factory=dict)
+
+
 class Actions:
     """A ``Destination`` whose requests a sidecar makes up."""
 
@@ -61,7 +70,7 @@ class Actions:
         self._tell = tell
         self._secrets = settings.secrets
         self._hidden = tokens.secrets
-        self._finished: dict[Key, dict[str, Verdict]] = {}
+        self._finished: dict[Key, Done] = {}
 
     @property
     def takes(self) -> Takes:
@@ -75,21 +84,31 @@ class Actions:
     async def _one(self, delivery: Delivery) -> Verdict:
         seen, event = view(delivery, self._settings.names), delivery.event
         key = (event.source, event.message_id, delivery.replay)
-        verdicts = self._finished.pop(key, {})
-        told: Mapping[str, Json] = {}
-        for number, action in enumerate(self._settings.actions):
-            if action.name in verdicts or not action.wants(seen):
-                continue
-            verdict, told = await self._act(number, seen, told, self._conversation())
-            if isinstance(verdict, Retry):
-                self._remember(key, verdicts)
-                return verdict
-            verdicts[action.name] = verdict
-        return combined(verdicts) if verdicts else Skipped("trigger")
+        done = self._finished.pop(key, None) or Done()
+        try:
+            verdict = await self._rest(seen, done)
+        except asyncio.CancelledError:  # its time is up
+            self._remember(key, done)
+            raise
+        if isinstance(verdict, Retry):
+            self._remember(key, done)
+        return verdict
 
-    def _remember(self, key: Key, done: dict[str, Verdict]) -> None:
+    async def _rest(self, seen: Seen, done: Done) -> Verdict:
+        """The actions that are not done yet, until one asks for a later time."""
+        for number, action in enumerate(self._settings.actions):
+            if action.name in done.verdicts or not action.wants(seen):
+                continue
+            talk = self._conversation()
+            verdict, told = await self._act(number, seen, done.told, talk)
+            if isinstance(verdict, Retry):
+                return verdict
+            done.verdicts[action.name], done.told = verdict, told
+        return combined(done.verdicts) if done.verdicts else Skipped("trigger")
+
+    def _remember(self, key: Key, done: Done) -> None:
         """The actions that are done are left out when the event is tried again."""
-        if done:
+        if done.verdicts:
             self._finished[key] = done
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
