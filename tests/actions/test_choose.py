@@ -193,8 +193,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         ": give action = SLUG, or preset = NAME",
     ),
     "action": (
-        {"action": "identfy"},
-        ".action: 'identfy' is not one of identify, track; did you mean identify?",
+        {"action": "identifying"},
+        ".action: 'identifying' is not one of identify, track; did you mean identify?",
     ),
     "no text": ({"action": ["identify"]}, ".action: ['identify'] is not one of"),
     "preset": (
@@ -205,7 +205,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"preset": "Acme Browser Plugin"},
         ".preset: 'Acme Browser Plugin' is not one of Identify Calls, Journey",
     ),
-    "key": ({**IDENTIFY, "triger": "x"}, ".triger: unknown key; known are: action,"),
+    "key": (
+        {**IDENTIFY, "triggers": "x"},
+        ".triggers: unknown key; known are: action,",
+    ),
     "batch": ({**IDENTIFY, "batch": 100}, ".batch: unknown key"),
     "field": (
         {**IDENTIFY, "mapping": {"emal": "x"}},
