@@ -29,6 +29,7 @@ class Vendor:
         self.asked: list[tuple[float, str]] = []
         self.judge: Callable[[str, int], web.Response] = lambda *_: web.Response()
         self.url = ""
+        self.hung_up = False
         self._runner = web.ServerRunner(web.Server(self._take), shutdown_timeout=1)
 
     async def __aenter__(self) -> Self:
@@ -46,7 +47,19 @@ class Vendor:
         who = body["identifiers"]["id"]
         before = sum(each == who for _, each in self.asked)
         self.asked.append((time.monotonic(), who))
+        if who == "endless":
+            return await self._endless(request)
         return self.judge(who, before)
+
+    async def _endless(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65_536)
+        except ConnectionError:
+            self.hung_up = True
+        return response
 
     def was_asked(self, times: int) -> bool:
         return len(self.asked) >= times
@@ -141,6 +154,18 @@ async def test_a_400_is_a_dead_letter_with_the_request_as_it_was_but_its_secrets
     assert orjson.loads(response["body"]) == {"errors": [{"reason": "no *** here"}]}
     assert KEY not in orjson.dumps(request).decode()
     assert KEY not in gateway.errors()
+
+
+async def test_an_answer_without_end_is_left_after_4_mib(
+    gateway: Gateway, vendor: Vendor
+) -> None:
+    await identify(gateway, "endless", "other")
+    await until(lambda: vendor.hung_up)
+    delivered = 'gateway_outcomes_total{destination="crm",kind="delivered"}'
+    async with asyncio.timeout(30):
+        while await gateway.metric(delivered) < 2:
+            await asyncio.sleep(0.05)
+    assert len(vendor.asked) == 2
 
 
 def children(pid: int) -> list[int]:
