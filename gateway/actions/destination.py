@@ -42,6 +42,12 @@ Act: TypeAlias = tuple[Verdict, Mapping[str, Json]]
 """What became of an action, and what it tells the next one at the same event."""
 
 
+class NoProcess(str):
+    """Why a refresh could not even be tried: that says nothing of the credentials."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Done:
     """What the actions that are done said of one event, and tell the next one."""
@@ -143,15 +149,21 @@ class Actions:
             self._secrets = (*self._settings.secrets, *forms(self._hidden))
 
     def _locked_out(self, why: str) -> Retry:
+        if isinstance(why, NoProcess):
+            return self._away(why)
         reason = masked(why, self._secrets)[:REASON_CHARS]
         return Retry(f"refresh: {reason}", status=UNAUTHORIZED, auth=True)
+
+    def _away(self, why: str) -> Retry:
+        reason = masked(why, self._secrets)[:REASON_CHARS]
+        return Retry(f"sidecar: {reason}", away=True)
 
     async def _refresh(self, auth: Mapping[str, Json]) -> Mapping[str, Json] | str:
         """New tokens, or why there are none; what is said for that is never kept."""
         talk = self._conversation()
         done = await self._runner.run("refresh", {"auth": auth}, talk.fetch)
         if isinstance(done, Unable):
-            return done.reason
+            return NoProcess(done.reason)
         if isinstance(done, str):
             return "the process died"
         if (error := done.get("error")) is not None:
@@ -164,8 +176,7 @@ class Actions:
         action, told = self._settings.actions[call["action"]], call["transaction"]
         done = await self._runner.run("call", call, talk.fetch)
         if isinstance(done, Unable):
-            why = masked(done.reason, self._secrets)[:REASON_CHARS]
-            return Retry(f"sidecar: {why}", away=True), told
+            return self._away(done.reason), told
         if isinstance(done, str):
             return Rejected("bug", f"{action.name}: the process died"), told
         said = Said(done.get("error"), talk.last, done.get("nodes"))

@@ -258,7 +258,6 @@ FAILED: list[Said] = [
     {"error": {"class": "IntegrationError", "code": "invalid_grant", "status": 400}},
     {"tokens": {}},
     "died",
-    Unable("not ready within 30 s"),
 ]
 
 
@@ -272,6 +271,13 @@ async def test_a_refresh_that_fails_condemns_no_event(
     assert isinstance(verdict, Retry)
     assert verdict.auth
     assert verdict.reason.startswith("refresh: ")
+
+
+async def test_without_a_process_to_refresh_with_nobody_is_locked_out(
+    make: Make,
+) -> None:
+    verdicts, _ = await delivered(make(), Unable("not ready within 30 s"), {})
+    assert verdicts == [Retry("sidecar: not ready within 30 s", away=True)]
 
 
 async def test_a_refresh_goes_on_when_who_waits_for_it_is_stopped(
