@@ -80,13 +80,13 @@ def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
 
 
 def allows(hosts: Iterable[str], host: str) -> bool:
-    """Whether a host is one of these, or beside one (``api-eu.`` for ``api.``).
+    """Whether a host is one of these, below one, or beside one (``api-eu.``, ``api.``).
 
     A ``*`` stands for what is of the settings: a region, an account.
     """
     beside = host.partition(".")[2]
     for each in hosts:
-        if host == each or fnmatchcase(host, each):
+        if host == each or host.endswith(f".{each}") or fnmatchcase(host, each):
             return True
         if "." in beside and fnmatchcase(beside, each.partition(".")[2]):
             return True
