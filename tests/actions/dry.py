@@ -27,6 +27,7 @@ PARTICULAR: Mapping[str, Mapping[str, str]] = {
     "google-analytics-4": {"measurementId": "G-1234567"},
     "kevel-audience": {"audienceDomain": "cdp.vendor.example.com"},
     "ortto": {"api_key": "pus-secret-api_key"},
+    "salesforce": {"instanceUrl": "https://vendor.my.salesforce.com"},
     "singlestore": {"host": "vendor.example.com"},
     "snap-conversions-api": {"pixel_id": "7a3cbea0-12ab-4c1e-8d6f-0a1b2c3d4e5f"},
 }

@@ -98,7 +98,7 @@ def test_what_is_told_of_an_identify_is_what_is_seen(found: Mapping[str, Dry]) -
         line = known()[directory]
         assert asks == (line.identify == "works"), (directory, shown, each.needs)
         counts[line.identify] += 1
-    assert counts["works"] == 85
+    assert counts["works"] == 87
 
 
 def test_what_is_told_of_the_other_types_is_what_is_seen(
