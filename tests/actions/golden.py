@@ -30,8 +30,10 @@ VENDORS = tuple(sorted(each.parent.name for each in GOLDEN.glob("*/destination.t
 EVENTS = ("identify", "track", "order")
 """What every vendor is sent; a vendor may have ``CASE.event.json`` of its own."""
 SOURCE = '[sources.web]\nkind = "server"\nwrite_keys = ["dev"]\n'
-OF_EACH = frozenset({"user-agent", "accept", "content-length"})
-"""Headers that every request has alike."""
+OF_EACH = frozenset(
+    {"user-agent", "accept", "content-length", "host", "accept-encoding"}
+)
+"""Headers that every request has alike, and those of a connection."""
 
 
 def table(vendor: str) -> str:
