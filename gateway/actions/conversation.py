@@ -9,8 +9,16 @@ from gateway.actions.frames import Frame
 from gateway.actions.transfer import answer_of, request_of
 from gateway.event import Json
 from gateway.notices import Notice
-from gateway.outbound.contract import Exchange
-from gateway.outbound.http import NoResponse, Request, Response, Send, exchange, shown
+from gateway.outbound.contract import Exchange, Retry
+from gateway.outbound.http import (
+    NoResponse,
+    Request,
+    Response,
+    Send,
+    by_status,
+    exchange,
+    shown,
+)
 from gateway.outbound.mask import masked_url
 
 REQUESTS_MAX = 50  # of one action for one event
@@ -39,6 +47,10 @@ class Conversation:
         """Send what a ``fetch`` frame asks for; the ``answer`` frame."""
         request = request_of(frame)
         answer: Response | NoResponse
+        if self.last is not None and _ends(self.last[1]):
+            return answer_of(
+                NoResponse("PutOffError")
+            )  # the last answer stays the last
         if len(self.heard) >= REQUESTS_MAX:
             answer = NoResponse("TooManyRequestsError")
         elif not self._may_go(request.url):
@@ -70,6 +82,14 @@ class Conversation:
         first, *others = [shown(request, secrets) for request, _ in self.heard] or [{}]
         later = [{**each, "depends": "on the answers before it"} for each in others]
         return [first, *later] if first else []
+
+
+def _ends(answer: Response | NoResponse) -> bool:
+    """Whether all is to be tried again later, whatever the code makes of the answer.
+
+    One that takes a look-up that failed for "not found" would make everybody twice.
+    """
+    return isinstance(answer, NoResponse) or isinstance(by_status(answer), Retry)
 
 
 def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
