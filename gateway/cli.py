@@ -10,9 +10,13 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.parts import Parts
 
 FILE = Path("gateway.toml")
 DONE, FAILED, USAGE = 0, 1, 2
@@ -84,6 +88,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     about = "default: as for every command"
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=about)
+    about = "ask each destination, too, whether its credentials work"
+    parser.add_argument("--connect", action="store_true", help=about)
     parser.set_defaults(run=_check)
 
 
@@ -207,7 +213,18 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"gateway: {doubt}", file=sys.stderr)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
-    return DONE
+    return _connect(config, made) if arguments.connect else DONE
+
+
+def _connect(config: Config, made: "Parts") -> int:
+    """Ask each destination that can be asked; the others are named."""
+    from gateway import trying  # noqa: PLC0415 -- see the module
+
+    said = asyncio.run(trying.connected(config, made))
+    for name in config.destinations:
+        told = "connected" if said.get(name) is None else said[name]
+        print(f"{name}: {told if name in said else 'cannot be asked'}")
+    return FAILED if any(said.values()) else DONE
 
 
 def _topics(arguments: argparse.Namespace) -> int:

@@ -18,9 +18,16 @@ Normalized = NewType("Normalized", dict[str, Any])
 EventType = Literal["identify", "track", "page", "screen", "group", "alias", "person"]
 SourceKind = Literal["browser", "mobile", "server", "track_api"]
 ClockSkew = Literal["ahead", "segment", "off"]
+InvalidTraits = Literal["reject", "keep"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 PIPELINE_TYPES = EVENT_TYPES[:-1]
 """All but ``person``, which only the Track API sends."""
+EVENT_FIELDS = (
+    *("type", "event", "name", "category", "traits", "properties", "context"),
+    *("userId", "anonymousId", "groupId", "previousId", "messageId", "source"),
+    *("timestamp", "originalTimestamp", "sentAt", "receivedAt", "integrations"),
+)
+"""What an expression over an event may mean: a field of another name is a doubt."""
 
 
 @lru_cache(maxsize=64)  # several requests share a millisecond
@@ -49,6 +56,7 @@ class Origin(NamedTuple):
     ip: str | None = None
     user_agent: str | None = None
     clock_skew: ClockSkew = "ahead"
+    invalid_traits: InvalidTraits = "reject"
 
 
 class Event(NamedTuple):

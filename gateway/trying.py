@@ -53,8 +53,8 @@ def _admitted(parts: Parts, data: bytes, source: Source) -> bytes:
     except MessageError as error:
         raise ConfigError(f"the message would be refused: {error}") from error
     events: list[Event] = []
-    for sent in given.sent:
-        judged = judge(sent, given.text, origin, given.door, parts.rules, Total())
+    for message, known, door in given.parts:
+        judged = judge(message, known, origin, door, parts.rules, Total())
         if isinstance(judged, Refused):
             raise _refused(judged.refusal)
         events += [admitted.event for admitted in judged.admitted]
@@ -106,6 +106,18 @@ async def sent(
         finally:
             await made.close()
     return {"sent": not isinstance(verdict, Skipped), **_told(verdict)}
+
+
+async def connected(config: Config, parts: Parts) -> dict[str, str | None]:
+    """Of each enabled destination that can be asked: why it lets us not in, or None."""
+    said: dict[str, str | None] = {}
+    async with open_ways(config.server, config.egress) as ways:
+        for name, made in parts.configured.items():
+            destination = config.destinations[name]
+            if destination.enabled and made.kind.asks is not None:
+                timeout_s = destination.delivery.timeout_s
+                said[name] = await made.ask(ways.send(timeout_s))
+    return said
 
 
 def _known(parts: Parts, name: str) -> str:

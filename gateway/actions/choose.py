@@ -5,18 +5,20 @@ mapping, or the action's own. The mapping of the configuration is laid over that
 by field; "" takes a field out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.actions.definitions import Action, Definition, Preset
+from gateway.actions.known import known
 from gateway.actions.overlay import corrected
-from gateway.actions.settings import Chosen, OnInvalid
+from gateway.actions.settings import Chosen, OnInvalid, nothing
+from gateway.email import is_email
 from gateway.errors import ConfigError
-from gateway.event import EVENT_TYPES, PIPELINE_TYPES, EventType, Json
+from gateway.event import PIPELINE_TYPES, EventType, Json
 from gateway.mistakes import Mistakes, meant, unknown
 from gateway.outbound.contract import NOTHING
-from gateway.outbound.mapping import Trigger, lint, parse
+from gateway.outbound.mapping import Trigger, build, doubts, lint, parse
 from gateway.outbound.when import Filter
 
 KEYS = (
@@ -29,8 +31,19 @@ KEYS = (
     "sync_mode",
     "on_invalid",
     "enabled",
+    "batch",
     "email_as_user_id",
 )
+BATCH_SIZE, BATCH_KEYS = "batch_size", "batch_keys"
+BATCH_MAX = 1_000
+FIRST_ONLY = frozenset(
+    {
+        *("url", "method", "headers", "operation", "list_id", "listId", "audience_id"),
+        *("audienceId", "spreadsheet_id", "spreadsheetId", "spreadsheet_name"),
+        *("object", "object_type", "objectType", "customObjectName", "event_set_id"),
+    }
+)
+"""Fields that batches of the package read of their first event and use for all."""
 SYNC_MODE = "__segment_internal_sync_mode"
 WEB = "web"
 
@@ -86,7 +99,7 @@ class Choosing:
         if texts:
             raise ConfigError(*texts)
         base = self._base(table, place)
-        if table.get("enabled", True) is False:
+        if not _is_on(table, "enabled", place):
             return None
         return self._chosen(base, table, place)
 
@@ -95,21 +108,24 @@ class Choosing:
         if (action is None) == (preset is None):
             raise ConfigError(f"{place}: give action = SLUG, or preset = NAME")
         if preset is not None:
-            return self._of_preset(self._preset(preset, f"{place}.preset"))
+            found = self._of_preset(self._preset(preset, f"{place}.preset"))
+            _not_of_browsers(found.action, f"{place}.preset: {preset}")
+            return found
         known = self._definition.actions
         if not isinstance(action, str) or action not in known:
             listed = f"{', '.join(known)}{meant(str(action), list(known))}"
             raise ConfigError(f"{place}.action: {action!r} is not one of {listed}")
-        found = known[action]
-        if found.platform == WEB:
-            raise ConfigError(f"{place}.action: {action} runs in browsers only")
-        return Base(found.slug, found, found.trigger, self._defaults(found))
+        its = known[action]
+        _not_of_browsers(its, f"{place}.action: {action}")
+        return Base(its.slug, its, its.trigger, self._defaults(its))
 
     def _preset(self, name: Any, place: str) -> Preset:
-        for preset in self._definition.presets:
-            if preset.name == name and preset.action in self._definition.actions:
+        ours = self._definition.actions
+        found = [each for each in self._definition.presets if each.action in ours]
+        for preset in found:
+            if preset.name == name:
                 return preset
-        known = [each.name for each in self._definition.presets]
+        known = [each.name for each in found]
         listed = f"{', '.join(known)}{meant(str(name), known)}"
         raise ConfigError(f"{place}: {name!r} is not one of {listed}")
 
@@ -137,7 +153,16 @@ class Choosing:
             self._mistakes.add(ConfigError(f"{place}.on_invalid: dead or skip"))
         if mapping is None or wants is None:
             return None
+        batch = self._batch(base.action, table, place)
+        answers = known().get(self._definition.directory)
+        per_item = answers is not None and answers.batch == "per item"
+        if batch is not None and not per_item:
+            text = f"{place}.batch: a partial refusal of a batch is not noticed here"
+            self._mistakes.doubt(text)
         return Chosen(
+            batch=batch,
+            per_item=per_item,
+            alike=self._alike(base.action, mapping, place) if batch else nothing,
             name=base.name,
             slug=base.action.slug,
             wants=wants,
@@ -145,6 +170,42 @@ class Choosing:
             mapping=mapping,
             on_invalid=on_invalid,
         )
+
+    def _batch(
+        self, action: Action, table: Mapping[str, Any], place: str
+    ) -> int | None:
+        """How many events a call may hold, where it is asked for."""
+        if (given := table.get("batch")) is None:
+            return None
+        place = f"{place}.batch"
+        if not action.batch:
+            text = f"{action.slug} takes one event at a time"
+            self._mistakes.add(ConfigError(f"{place}: {text}"))
+            return None
+        most = BATCH_MAX
+        if (size := action.fields.get(BATCH_SIZE)) is not None:
+            most = min(most, int(size.maximum or most))
+        if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+            self._mistakes.add(ConfigError(f"{place}: is not a whole number above 0"))
+        elif given > most:
+            self._mistakes.add(ConfigError(f"{place}: more than {most}"))
+        else:
+            return given
+        return None
+
+    def _alike(
+        self, action: Action, mapping: Mapping[str, Json], place: str
+    ) -> Callable[[Json], Json]:
+        """What must be equal in a batch, computed as the package will."""
+        declared = action.fields.get(BATCH_KEYS)
+        keys = declared.default if declared is not None else None
+        names = FIRST_ONLY.union(keys if isinstance(keys, list) else ())
+        asked = {key: mapping[key] for key in sorted(names & mapping.keys())}
+        try:
+            return build(asked, place=f"{place}.mapping")
+        except ConfigError as error:
+            self._mistakes.add(error)
+            return nothing
 
     def _mapping(
         self, base: Base, table: Mapping[str, Any], place: str
@@ -155,8 +216,11 @@ class Choosing:
             self._mistakes.add(ConfigError(f"{place}: is not a table"))
             return None
         self._fields_known(base.action, given, place)
-        for flaw in lint(given, place=place, package=True):
+        flaws = lint(given, place=place, package=True)
+        for flaw in flaws:
             self._mistakes.add(ConfigError(str(flaw)))
+        for doubt in [] if flaws else doubts(given, place=place):
+            self._mistakes.doubt(str(doubt))
         mapping = {**base.mapping, **given}
         mapping = {key: value for key, value in mapping.items() if value != ""}
         for key in _unmapped(base.action, mapping):
@@ -207,17 +271,25 @@ class Choosing:
             if parsed is None and types is None:
                 text = "has no trigger of its own: add trigger or types"
                 raise ConfigError(f"{place}.trigger: {base.name} {text}")
-            when = table.get("when")
-            asked = None if when is None else Filter(when, place=f"{place}.when")
-            return Wants(parsed, self._types(types, place), asked)
+            when = _text(table, "when", place)
+            wants = Wants(
+                parsed,
+                self._types(types, place),
+                None if when is None else Filter(when, place=f"{place}.when"),
+                emails=_is_on(table, "email_as_user_id", place),
+            )
+            if table and not wants.types:
+                text = "no event can pass both its types and its trigger"
+                raise ConfigError(f"{place}: {text}")
+            return wants
         return None
 
     def _trigger(
         self, base: Base, table: Mapping[str, Any], place: str
     ) -> Trigger | None:
         """The one that is configured, else its own, where that can be read."""
-        if (given := table.get("trigger")) is not None:
-            return parse(str(given), place=f"{place}.trigger")
+        if (given := _text(table, "trigger", place)) is not None:
+            return parse(given, place=f"{place}.trigger")
         try:
             return None if base.trigger is None else parse(base.trigger)
         except ConfigError:  # three of the package's are no FQL
@@ -228,24 +300,30 @@ class Choosing:
             return None
         if not isinstance(types, list):
             raise ConfigError(f"{place}.types: is not a list")
-        wrong = [each for each in types if each not in EVENT_TYPES]
+        wrong = [each for each in types if each not in PIPELINE_TYPES]
         if wrong:
-            text = f"{wrong[0]!r} is not one of {', '.join(EVENT_TYPES)}"
+            text = f"{wrong[0]!r} is not one of {', '.join(PIPELINE_TYPES)}"
             raise ConfigError(
-                f"{place}.types: {text}{meant(str(wrong[0]), EVENT_TYPES)}"
+                f"{place}.types: {text}{meant(str(wrong[0]), PIPELINE_TYPES)}"
             )
         return frozenset(types)
 
 
 class Wants:
-    """Whether an action is to have an event: its types, its trigger, its filter."""
+    """Whether an action is to have an event: its types, its trigger, its filter.
+
+    Without ``emails`` calls whose userId is an email are left out.
+    """
 
     def __init__(
         self,
         trigger: Trigger | None,
         types: frozenset[EventType] | None,
         when: Filter | None,
+        *,
+        emails: bool = True,
     ) -> None:
+        self._emails = emails
         self._trigger = trigger
         self._only = types
         self._when = when
@@ -264,9 +342,30 @@ class Wants:
             return "types"
         if self._trigger is not None and not self._trigger(event):
             return self._trigger.because(event)
+        if not self._emails and is_email(event.get("userId", "")):
+            return "email_as_user_id"
         if self._when is not None and not self._when.passes(event):
             return "when"
         return None
+
+
+def _is_on(table: Mapping[str, Any], key: str, place: str) -> bool:
+    said = table.get(key, True)
+    if not isinstance(said, bool):
+        raise ConfigError(f"{place}.{key}: is not true or false")
+    return said
+
+
+def _text(table: Mapping[str, Any], key: str, place: str) -> str | None:
+    said = table.get(key)
+    if said is not None and not isinstance(said, str):
+        raise ConfigError(f"{place}.{key}: is not a text")
+    return said
+
+
+def _not_of_browsers(action: Action, place: str) -> None:
+    if action.platform == WEB:
+        raise ConfigError(f"{place} runs in browsers only")
 
 
 def _unmapped(action: Action, mapping: Mapping[str, Json]) -> Iterator[str]:

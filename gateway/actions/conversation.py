@@ -19,6 +19,7 @@ from gateway.outbound.http import (
     exchange,
     shown,
 )
+from gateway.outbound.kind import is_url
 from gateway.outbound.mask import masked_url
 
 REQUESTS_MAX = 50  # of one action for one event
@@ -46,11 +47,12 @@ class Conversation:
     async def fetch(self, frame: Mapping[str, Any]) -> Frame:
         """Send what a ``fetch`` frame asks for; the ``answer`` frame."""
         request = request_of(frame)
+        if not is_url(request.url):
+            return answer_of(NoResponse("InvalidURL"))  # nobody to write of
         answer: Response | NoResponse
         if self.last is not None and _ends(self.last[1]):
-            return answer_of(
-                NoResponse("PutOffError")
-            )  # the last answer stays the last
+            # Not heard: what it is judged by stays the answer before.
+            return answer_of(NoResponse("PutOffError"))
         if len(self.heard) >= REQUESTS_MAX:
             answer = NoResponse("TooManyRequestsError")
         elif not self._may_go(request.url):
@@ -100,14 +102,17 @@ def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
 
 
 def allows(hosts: Iterable[str], host: str) -> bool:
-    """Whether a host is one of these, below one, or beside one (``api-eu.``, ``api.``).
+    """Whether a host is one of these, below or above one, or beside one (``api-eu.``).
 
     A ``*`` stands for what is of the settings: a region, an account.
     """
     beside = host.partition(".")[2]
     for each in hosts:
+        above = each.partition(".")[2]
         if host == each or host.endswith(f".{each}") or fnmatchcase(host, each):
             return True
-        if "." in beside and fnmatchcase(beside, each.partition(".")[2]):
+        if "." in above and fnmatchcase(host, above):
+            return True
+        if "." in beside and fnmatchcase(beside, above):
             return True
     return False

@@ -218,7 +218,10 @@ class Installed:
 def find(folder: Path) -> Installed | None:
     """The installation beside a configuration in ``folder``, if it is complete."""
     at = place(folder)
-    return Installed(at) if (at / READY).exists() else None
+    try:
+        return Installed(at) if (at / READY).exists() else None
+    except OSError as error:
+        raise ConfigError(f"{at}: cannot be read: {error.strerror}") from error
 
 
 def needed(folder: Path) -> Installed:

@@ -7,10 +7,18 @@ back here, and leave through the gateway's own sender.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 from gateway.actions.conversation import Conversation
-from gateway.actions.judge import Said, combined, verdict_of
+from gateway.actions.judge import (
+    Said,
+    combined,
+    is_unknown,
+    verdict_of,
+    verdicts_of,
+)
+from gateway.actions.passing import Key, Passing, Seen, grouped
 from gateway.actions.runner import Runner, Unable
 from gateway.actions.secrets import forms
 from gateway.actions.settings import Chosen, Settings
@@ -18,6 +26,8 @@ from gateway.actions.tokens import Tokens
 from gateway.actions.view import view
 from gateway.event import Json
 from gateway.notices import Notice
+from gateway.outbound.batch import Said as SaidOfAll
+from gateway.outbound.batch import in_parts
 from gateway.outbound.contract import (
     Delivered,
     Delivery,
@@ -27,18 +37,13 @@ from gateway.outbound.contract import (
     Takes,
     Verdict,
 )
-from gateway.outbound.http import Send
+from gateway.outbound.http import Response, Send
 from gateway.outbound.kind import Shown
 from gateway.outbound.mask import masked
 
 REASON_CHARS = 200
 FINISHED_MAX = 10_000  # events with actions that need not be repeated
 UNAUTHORIZED = 401
-
-Seen: TypeAlias = dict[str, Json]
-Key: TypeAlias = tuple[str, str, str | None]
-Act: TypeAlias = tuple[Verdict, Mapping[str, Json]]
-"""What became of an action, and what it tells the next one at the same event."""
 
 
 class Actions:
@@ -60,60 +65,123 @@ class Actions:
         self._send = send
         self._tell = tell
         self._secrets = settings.secrets
+        self._hidden = tokens.secrets
         self._finished: dict[Key, dict[str, Verdict]] = {}
 
     @property
     def takes(self) -> Takes:
-        """The types that its triggers can want; one event at a time."""
+        """The types that its triggers can want; how many events a call takes."""
         return self._takes
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """One verdict per event; nothing of an event that is done is done again."""
-        return [await self._one(delivery) for delivery in deliveries]
-
-    async def _one(self, delivery: Delivery) -> Verdict:
-        seen, event = view(delivery, self._settings.names), delivery.event
-        key = (event.source, event.message_id, delivery.replay)
-        verdicts = self._finished.pop(key, {})
-        told: Mapping[str, Json] = {}
+        passing = [self._begun(delivery) for delivery in deliveries]
         for number, action in enumerate(self._settings.actions):
-            if action.name in verdicts or action.wants.because(seen) is not None:
+            wanted = [each for each in passing if each.is_for(action)]
+            if action.batch is None:
+                for each in wanted:
+                    each.note(action, await self._alone(number, each))
                 continue
-            verdict, told = await self._act(number, seen, told, self._conversation())
-            if isinstance(verdict, Retry):
-                self._remember(key, verdicts)
-                return verdict
-            verdicts[action.name] = verdict
-        return combined(verdicts) if verdicts else Skipped("trigger")
+            for group in grouped(wanted, action):
+                verdicts = await in_parts(group, partial(self._together, number))
+                for each, verdict in zip(group, verdicts, strict=True):
+                    each.note(action, verdict)
+        return [self._ended(each) for each in passing]
 
-    def _remember(self, key: Key, done: dict[str, Verdict]) -> None:
-        """The actions that are done are left out when the event is tried again."""
-        if done:
-            self._finished[key] = done
+    def _begun(self, delivery: Delivery) -> Passing:
+        event = delivery.event
+        key = (event.source, event.message_id, delivery.replay)
+        seen = view(delivery, self._settings.names)
+        return Passing(key, seen, self._finished.pop(key, {}))
+
+    def _ended(self, passing: Passing) -> Verdict:
+        """Its verdict; what is done is left out when the event is tried again."""
+        if passing.retry is None:
+            return combined(passing.done) if passing.done else Skipped("trigger")
+        if passing.done:
+            self._finished[passing.key] = passing.done
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
+        return passing.retry
 
     def _conversation(self) -> Conversation:
         return Conversation(self._send, self._settings.hosts, self._tell)
 
+    async def _alone(self, number: int, passing: Passing) -> Verdict:
+        """One action for one event."""
+        talk = self._conversation()
+        verdict, passing.told = await self._act(
+            number, passing.seen, passing.told, talk
+        )
+        return verdict
+
     async def _act(
         self, number: int, seen: Seen, told: Mapping[str, Json], talk: Conversation
-    ) -> Act:
-        """One action; with a new token, if the one that it had is expired."""
+    ) -> tuple[Verdict, Mapping[str, Json]]:
+        """What became of it, and what it tells the next action at the same event."""
+        action = self._settings.actions[number]
+        done = await self._run(
+            {"action": number, "event": seen, "transaction": told}, talk
+        )
+        if isinstance(done, (Retry, Rejected)):
+            return done, told
+        said = Said(done.get("error"), talk.last, done.get("nodes"))
+        verdict = self._written(verdict_of(action.name, said), talk, done)
+        return _as_asked(verdict, action), done.get("transaction") or {}
+
+    async def _together(self, number: int, group: Sequence[Passing]) -> SaidOfAll:
+        """One action for several events in one call; of one alone as ever."""
+        if len(group) == 1:
+            return [await self._alone(number, group[0])]
+        action, talk = self._settings.actions[number], self._conversation()
+        events = [each.seen for each in group]
+        done = await self._run({"action": number, "events": events}, talk)
+        if isinstance(done, (Retry, Rejected)):
+            return done
+        said = Said(done.get("error"), talk.last, done.get("nodes"))
+        verdicts = verdicts_of(action.name, said, len(group))
+        if is_unknown(verdicts) and not action.per_item:
+            self._tell(Notice("batch_unknown", action.slug))
+        if isinstance(verdicts, Rejected):
+            return self._written(verdicts, self._conversation(), {})
+        return verdicts
+
+    async def _run(
+        self, call: Mapping[str, Json], talk: Conversation
+    ) -> dict[str, Any] | Retry | Rejected:
+        """A call's ``done`` frame; with a new token, if the one it had is expired."""
         auth = await self._tokens.auth(self._refresh)
         if isinstance(auth, str):
-            return self._locked_out(auth), told
-        call = {"action": number, "event": seen, "transaction": told}
-        done = await self._call({**call, "auth": auth}, talk)
-        if not (_is_locked_out(done[0]) and self._tokens.renewable):
+            return self._locked_out(auth)
+        self._hide()
+        done = await self._ask({**call, "auth": auth}, talk)
+        if not (self._tokens.renewable and _is_locked_out(done, talk)):
             return done
         used = str(auth["accessToken"])
         if (why := await self._tokens.renew(used, self._refresh)) is not None:
-            return self._locked_out(why), told
-        self._secrets = (*self._settings.secrets, *forms(self._tokens.secrets))
+            return self._locked_out(why)
         auth = await self._tokens.auth(self._refresh)
+        self._hide()
         talk.heard.clear()
-        return await self._call({**call, "auth": auth}, talk)
+        return await self._ask({**call, "auth": auth}, talk)
+
+    async def _ask(
+        self, call: Mapping[str, Json], talk: Conversation
+    ) -> dict[str, Any] | Retry | Rejected:
+        done = await self._runner.run("call", call, talk.fetch)
+        if isinstance(done, Unable):
+            why = masked(done.reason, self._secrets)[:REASON_CHARS]
+            return Retry(f"sidecar: {why}", away=True)
+        if isinstance(done, str):
+            name = self._settings.actions[call["action"]].name
+            return Rejected("bug", f"{name}: the process died")
+        return done
+
+    def _hide(self) -> None:
+        """What is masked: tokens that came by a refresh, too."""
+        if self._hidden != self._tokens.secrets:
+            self._hidden = self._tokens.secrets
+            self._secrets = (*self._settings.secrets, *forms(self._hidden))
 
     def _locked_out(self, why: str) -> Retry:
         reason = masked(why, self._secrets)[:REASON_CHARS]
@@ -132,18 +200,6 @@ class Actions:
             return f"{error.get('name') or error.get('class')} {answered}".strip()
         tokens: Mapping[str, Json] = done.get("tokens") or {}
         return tokens
-
-    async def _call(self, call: Mapping[str, Json], talk: Conversation) -> Act:
-        action, told = self._settings.actions[call["action"]], call["transaction"]
-        done = await self._runner.run("call", call, talk.fetch)
-        if isinstance(done, Unable):
-            why = masked(done.reason, self._secrets)[:REASON_CHARS]
-            return Retry(f"sidecar: {why}", away=True), told
-        if isinstance(done, str):
-            return Rejected("bug", f"{action.name}: the process died"), told
-        said = Said(done.get("error"), talk.last, done.get("nodes"))
-        verdict = self._written(verdict_of(action.name, said), talk, done)
-        return _as_asked(verdict, action), done.get("transaction") or {}
 
     def _written(
         self, verdict: Verdict, talk: Conversation, done: Mapping[str, Any]
@@ -181,14 +237,37 @@ class Actions:
                 reasons.append(_reason(action, verdict))
         return Shown(requests, "; ".join(reasons))
 
+    async def ask(self) -> str | None:
+        """Why the credentials do not work, by the package's own test; or None."""
+        auth = await self._tokens.auth(self._refresh)
+        if isinstance(auth, str):
+            return masked(auth, self._secrets)
+        talk = self._conversation()
+        done = await self._runner.run("test", {"auth": auth}, talk.fetch)
+        if isinstance(done, Unable):
+            return masked(done.reason, self._secrets)
+        if isinstance(done, str):
+            return "the process died"
+        if (error := done.get("error")) is None:
+            return None
+        answered = error.get("answered") or error.get("status") or ""
+        said = f"{answered} {error.get('message') or error.get('name')}".strip()
+        return masked(said, self._secrets)[:REASON_CHARS]
+
     async def close(self) -> None:
         """End the process, and what else is open."""
         await self._runner.close()
-        self._tokens.close()
+        await self._tokens.close()
 
 
-def _is_locked_out(verdict: Verdict) -> bool:
-    return isinstance(verdict, Retry) and verdict.status == UNAUTHORIZED
+def _is_locked_out(done: dict[str, Any] | Retry | Rejected, talk: Conversation) -> bool:
+    """Whether the token was refused, by the wire or by the action's own word."""
+    if isinstance(done, (Retry, Rejected)):
+        return False
+    answer = None if talk.last is None else talk.last[1]
+    if isinstance(answer, Response):
+        return answer.status == UNAUTHORIZED
+    return (done.get("error") or {}).get("status") == UNAUTHORIZED
 
 
 def _reason(action: Chosen, verdict: Verdict) -> str:

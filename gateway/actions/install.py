@@ -59,9 +59,8 @@ def install(folder: Path, source: Path | None = None) -> Installed:
     program = node.find()
     target = place(folder)
     work = target.with_name(f".{target.name}.{os.getpid()}")
-    for each in (*reversed(work.parents[:2]), work):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        _folders(work)
         _fetch(work, program.npm_command()) if source is None else _take(work, source)
         prune(work / MODULES)
         _judge(work, source)
@@ -69,10 +68,20 @@ def install(folder: Path, source: Path | None = None) -> Installed:
         (work / READY).write_text(f"{program.version}\n", encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)  # one that never became ready
         work.rename(target)
+    except OSError as error:
+        raise GatewayError(f"{target}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     _sweep(target)
     return Installed(target)
+
+
+def _folders(work: Path) -> None:
+    """Root may install what another user runs; what else is in data/ stays unseen."""
+    actions, data = work.parent, work.parent.parent
+    data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    actions.mkdir(exist_ok=True)
+    work.mkdir()
 
 
 def examine(folder: Path) -> Installed:
@@ -161,10 +170,11 @@ def _files(archive: tarfile.TarFile) -> Iterator[tuple[Path, bytes]]:
 
 
 def _judge(work: Path, source: Path | None) -> None:
-    if digest(work / MODULES) == pinned():
+    found = digest(work / MODULES)
+    if found == pinned():
         return
     if source is None:
-        raise GatewayError("npm gave other files than those that are pinned")
+        raise GatewayError(f"npm gave other files than those that are pinned: {found}")
     text = "is not an installation of this version of the gateway"
     raise ConfigError(f"--from {source}: {text}; make it anew with the same version")
 

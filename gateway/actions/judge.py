@@ -27,6 +27,7 @@ LOCKED_OUT = frozenset(
     {"OAUTH_REFRESH_FAILED", "REFRESH_TOKEN_EXPIRED", "INVALID_AUTHENTICATION"}
 )
 INVALID = frozenset({"AggregateAjvError", "ValidationError", "AggregateError"})
+MULTI_STATUS = 207
 NOT_THERE = frozenset({404, 409, 410})
 """What a look-up before a create may be answered, and the action goes on from."""
 
@@ -57,6 +58,30 @@ def verdict_of(action: str, said: Said) -> Verdict:
     return Delivered(answer.status)  # row 13
 
 
+def verdicts_of(action: str, said: Said, count: int) -> Verdict | Sequence[Verdict]:
+    """What became of so many events in one call: of each, or of all of them."""
+    answer = None if said.last is None else said.last[1]
+    if said.error is not None:
+        return _failed(action, said.error, answer)
+    if isinstance(answer, NoResponse):
+        return Retry(answer.reason)
+    nodes = said.nodes or ()
+    if len(nodes) != count:
+        return Retry(f"{len(nodes)} of {count} answered")
+    if answer is not None and not _is_fine(answer.status):
+        claimed = [each.get("status") for each in nodes]
+        if all(isinstance(each, int) and each < CLIENT_ERROR for each in claimed):
+            return _said(by_status(answer), action, {"class": "it reported success"})
+    return [verdict_of_node(action, each, answer) for each in nodes]
+
+
+def is_unknown(verdicts: Verdict | Sequence[Verdict]) -> bool:
+    """A 207 for all of a batch: some may have been refused, and nobody says which."""
+    return isinstance(verdicts, Sequence) and all(
+        isinstance(each, Delivered) and each.status == MULTI_STATUS for each in verdicts
+    )
+
+
 def verdict_of_node(
     action: str, node: Mapping[str, Any], answer: Response | None
 ) -> Verdict:
@@ -82,15 +107,18 @@ def _failed(
         return Retry(answer.reason)  # row 3
     if answer is not None and (later := _later(answer)) is not None:
         return later  # row 4
-    if isinstance(answered := error.get("answered"), int):
+    answered = error.get("answered")
+    if isinstance(answered, int) and answered >= REDIRECT:
         return _said(by_status(Response(status=answered)), action, error)  # row 5
     claim = status if isinstance(status, int) and status >= CLIENT_ERROR else None
     if claim is not None and (later := _later(Response(status=claim))) is not None:
         return later  # row 6
     if answer is None and (name in INVALID or claim is not None):
         return _rejected(action, error, unsent=True)  # row 7
-    is_bug = not isinstance(status, int) and name not in INVALID
-    return _rejected(action, error, _status_of(answer), bug=is_bug)  # rows 8 and 9
+    if isinstance(status, int) or name in INVALID:
+        unsent = answer is None
+        return _rejected(action, error, _status_of(answer), unsent=unsent)  # row 8
+    return _rejected(action, error, _status_of(answer), bug=True)  # row 9
 
 
 def _is_fine(status: int) -> bool:
@@ -155,11 +183,12 @@ def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
     for each in found:
         if isinstance(each, Retry):
             return each
-    refused = [n for n, each in verdicts.items() if isinstance(each, Rejected)]
+    refused = {n: each for n, each in verdicts.items() if isinstance(each, Rejected)}
     if refused:
-        first = verdicts[refused[0]]
-        assert isinstance(first, Rejected)
-        return replace(first, more={**(first.more or {}), "actions": refused})
+        first = next(iter(refused.values()))
+        unsent = all(each.unsent for each in refused.values())
+        more = {**(first.more or {}), "actions": list(refused)}
+        return replace(first, unsent=unsent, more=more)
     for each in found:
         if isinstance(each, Delivered):
             return each

@@ -93,6 +93,7 @@ def kind(definition: Definition, installed: Installed, program: Node) -> Kind[Se
         tables=partial(read.with_tables, definition),
         opened=partial(opened, program),
         shows=partial(shows, program),
+        asks=partial(asks, program) if definition.tests else None,
     )
 
 
@@ -101,16 +102,29 @@ def takes(settings: Settings) -> Takes:
     types: frozenset[EventType] = frozenset().union(
         *(each.types for each in settings.actions)
     )
+    sizes = [each.batch for each in settings.actions if each.batch is not None]
+    events = min(sizes, default=1)
+    alone = len(settings.actions) - len(sizes)
     return Takes(
         types=types,
+        batch_events=events,
         spelling="camelCase",
         safe_options=SAFE_OPTIONS,
         names=settings.names,
-        attempt_requests=REQUESTS_EACH * max(1, len(settings.actions)),
+        attempt_requests=REQUESTS_EACH * max(1, len(sizes) + alone * events),
     )
 
 
 REQUESTS_EACH = 3  # an action that looks something up, makes it and links it
+
+
+async def asks(program: Node, settings: Settings, context: Context) -> str | None:
+    """Why its credentials do not work; None when they do."""
+    made = opened(program, settings, context)
+    try:
+        return await made.ask()
+    finally:
+        await made.close()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from gateway.event import Json
 WIDTH = 88
 CHOICES_MAX = 12
 SHORT_MAX = 100
+EMPTY = (None, "")  # a default that fills nothing in
 OAUTH_KEYS: Mapping[str, tuple[str, ...]] = {
     "token": ("access_token",),
     "app": ("refresh_token", "client_id", "client_secret"),
@@ -107,7 +108,7 @@ def _first_action(definition: Definition) -> list[str]:
     missing = [
         each.key
         for each in action.fields.values()
-        if each.required is True and each.default is None and each.key not in ours
+        if each.required is True and each.default in EMPTY and each.key not in ours
     ]
     if missing:
         pairs = (f'{toml.key(each)} = "..."' for each in missing)
@@ -124,15 +125,18 @@ def _rank(action: Action) -> tuple[bool, bool]:
 def variable(*parts: str) -> str:
     """What an environment variable for this may be called: MIXPANEL_API_SECRET."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", "_".join(parts))
-    return re.sub(r"[^A-Za-z0-9]+", "_", spaced).upper()
+    name = re.sub(r"[^A-Za-z0-9]+", "_", spaced).upper()
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def _example(name: str, field: Field) -> str:
-    if field.secret or not (field.choices or field.default is not None):
+    """Its default, or a choice, or a name for the environment."""
+    choices = [each.value for each in field.choices]
+    if field.default not in EMPTY and (not choices or field.default in choices):
+        choices = [field.default]
+    if field.secret or not choices:
         return f'"${{{variable(name, field.key)}}}"'
-    if field.default is not None:
-        return toml.value(field.default)
-    return toml.value(field.choices[0].value)
+    return toml.value(choices[0])
 
 
 def _settings(definition: Definition) -> Iterator[str]:

@@ -4,8 +4,9 @@ No Node is needed: what each destination is was written down at the install
 (definitions.py). Everything that is wrong is noted, each with its place.
 """
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from gateway.actions.secrets import forms
 from gateway.actions.settings import Settings
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.mistakes import Mistakes, unknown
+from gateway.mistakes import Mistakes, meant, unknown
 from gateway.outbound.kind import Tables
 
 OAUTH = ("access_token", "refresh_token", "client_id", "client_secret")
@@ -90,21 +91,34 @@ def _value(value: Any, declared: Field, place: str) -> Json:
 def _one(value: Any, declared: Field, place: str) -> Json:
     if declared.choices:
         return _choice(value, declared, place)
-    wanted = TYPES.get(declared.type, (str,))
-    if not isinstance(value, wanted) or (bool not in wanted and value is True):
+    if not _is_a(value, TYPES.get(declared.type, (str,))):
         raise ConfigError(f"{place}: is not {WORDS.get(declared.type, 'a text')}")
     if value == "" and declared.required is True:
         raise ConfigError(f"{place}: is empty")
     return value
 
 
+def _is_a(value: Any, wanted: tuple[type, ...]) -> bool:
+    """Python has true and false as numbers, and some that JSON has not."""
+    if isinstance(value, bool):
+        return bool in wanted
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, wanted)
+
+
 def _choice(value: Any, declared: Field, place: str) -> Json:
-    for choice in declared.choices:
-        said = _plain(choice.value).casefold(), _plain(choice.label).casefold()
-        if value == choice.value or _plain(value).casefold() in said:
-            return choice.value
-    known = ", ".join(_plain(each.value) for each in declared.choices)
-    raise ConfigError(f"{place}: is none of {known}")
+    choices, said = declared.choices, _plain(value).casefold()
+    for found in (
+        [each for each in choices if each.value == value],
+        [each for each in choices if _plain(each.value).casefold() == said],
+        [each for each in choices if _plain(each.label).casefold() == said],
+    ):
+        if found:
+            return found[0].value
+    known = [_plain(each.value) for each in declared.choices]
+    nearest = meant(_plain(value), known)
+    raise ConfigError(f"{place}: is none of {', '.join(known)}{nearest}")
 
 
 def _plain(value: Json) -> str:
@@ -129,6 +143,11 @@ def _known_hosts(directory: str) -> frozenset[str]:
     return frozenset() if found is None else frozenset(found.hosts)
 
 
+def _addresses(given: Iterable[str]) -> set[str]:
+    """Those of the values that say where to send: a host is no secret."""
+    return {each for each in given if HOST.fullmatch(each.strip())}
+
+
 def _hosts(found: Mapping[str, Json]) -> frozenset[str]:
     """Hosts that stand in the settings: the operator's own."""
     texts = [each for each in found.values() if isinstance(each, str)]
@@ -148,7 +167,9 @@ def with_tables(
     env = _environment(definition, tables.env, f"{place}.env", mistakes)
     choosing = Choosing(definition, f"{place}.actions", mistakes)
     actions = choosing.all(tables.actions)
-    secrets = (*settings.secrets, *forms([*oauth.values(), *env.values()]))
+    given = mistakes.text.given_within(place)
+    more = [*oauth.values(), *env.values(), *given.difference(_addresses(given))]
+    secrets = (*settings.secrets, *forms(more))
     hosts = settings.hosts.union(*(_hosts(_flat(each.mapping)) for each in actions))
     return replace(
         settings,
@@ -174,14 +195,25 @@ def _oauth(
         mistakes.add(
             ConfigError(f"{place}: actions:{definition.directory} has no OAuth")
         )
-    elif needs and not texts and not _by_itself(definition):
+    elif needs and not _is_enough(texts, definition):
         text = 'missing; for example { access_token = "${TOKEN}" }, or refresh_token'
         mistakes.add(ConfigError(f"{place}: {text} with client_id and client_secret"))
     return texts
 
 
+def _is_enough(texts: Mapping[str, str], definition: Definition) -> bool:
+    """A token; or what it can get one with."""
+    if "access_token" in texts or "refresh_token" in texts:
+        return True
+    app = {"client_id", "client_secret"} <= texts.keys()
+    return (app and definition.refreshes) or _by_itself(definition)
+
+
 def _by_itself(definition: Definition) -> bool:
-    """Whether its settings hold client credentials: it needs nobody's consent."""
+    """Whether its settings hold its credentials: it needs nobody's consent."""
+    found = known().get(definition.directory)
+    if found is not None:
+        return "settings" in found.oauth
     keys = {key.casefold().replace("_", "") for key in definition.settings}
     return definition.refreshes and bool({"clientsecret", "password"} & keys)
 

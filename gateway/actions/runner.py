@@ -54,6 +54,7 @@ class Runner:
         self._calm.set()
         self._open: set[_Turn] = set()
         self._suspects = 0
+        self._closed = False
         self._failures = 0
         self._not_before_s = 0.0
         self._why = ""
@@ -107,6 +108,8 @@ class Runner:
     async def _started(self) -> Sidecar | Unable:
         """The process; a start that failed is not repeated at once."""
         async with self._starting:
+            if self._closed:
+                return Unable("it is closed")
             if self._sidecar is not None and self._sidecar.alive:
                 return self._sidecar
             now_s = time.monotonic()
@@ -156,7 +159,8 @@ class Runner:
                 self._calm.set()
 
     async def close(self) -> None:
-        """End the process; no call is under way."""
+        """End the process; calls that are under way are answered that it is closed."""
+        self._closed = True
         if self._sidecar is not None:
             sidecar, self._sidecar = self._sidecar, None
             await sidecar.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORT = 4  # a shorter one would blacken half of every text
+OF_COMPONENTS = "!'()*"  # what JavaScript's encodeURIComponent leaves as it is
 
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:
@@ -15,9 +16,19 @@ def forms(secrets: Iterable[str]) -> tuple[str, ...]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    yield secret
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for text in _texts(secret):
+        yield text
+        yield quote(text, safe="")
+        yield quote(text, safe=OF_COMPONENTS)
+        yield quote_plus(text)
+        yield quote_plus(text, safe="*").replace("~", "%7E")
     yield base64.b64encode(secret.encode()).decode().rstrip("=")
+
+
+def _texts(secret: str) -> Iterator[str]:
+    """As it is, and in a JSON text, which may stand in another."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    inside = json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield inside
+    yield json.dumps(inside, ensure_ascii=False)[1:-1]

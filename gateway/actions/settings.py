@@ -1,6 +1,6 @@
 """What one configured action destination is, checked and ready to run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +14,11 @@ class Wants(Protocol):
     def because(self, event: dict[str, Json]) -> str | None:
         """What says no, readable; None when nothing does."""
         ...
+
+
+def nothing(event: Json) -> Json:
+    """Where any events may share a batch."""
+    del event
 
 
 OnInvalid = Literal["dead", "skip"]
@@ -30,6 +35,12 @@ class Chosen:
     types: frozenset[EventType]
     mapping: Mapping[str, Json]
     on_invalid: OnInvalid = "dead"
+    batch: int | None = None
+    """So many events one call may hold; None: each has its own."""
+    per_item: bool = False
+    """Whether the answer to a batch tells of each event."""
+    alike: Callable[[Json], Json] = nothing
+    """What must be equal in a batch: fields that the code reads of the first only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

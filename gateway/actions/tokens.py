@@ -2,7 +2,8 @@
 
 A refresh that rotates makes the old refresh token worthless, so the new one is written
 to a file of its own (mode 0600, replaced as a whole) before anything uses it. Whoever
-finds the token expired waits for the one refresh that is under way.
+finds the token expired waits for the one refresh that is under way; it goes on when
+they are told to stop waiting, for what it rotates must not be lost.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ class Tokens:
         self._access = given.get("access_token", "")
         self._refresh = given.get("refresh_token", "")
         self._read = False
-        self._renewing = asyncio.Lock()
+        self._unkept = False  # whether the last one that was rotated is on no disk
+        self._renewing: asyncio.Task[str | None] | None = None
         self._disk: ThreadPoolExecutor | None = None
 
     @property
@@ -62,24 +64,39 @@ class Tokens:
 
     async def renew(self, used: str, refresh: Refresh) -> str | None:
         """A new access token in the place of ``used``; why there is none, or None."""
-        async with self._renewing:
+        if self._renewing is None:
             if self._access != used:
                 return None  # somebody has done it meanwhile
-            ids = {
-                "clientId": self._given.get("client_id"),
-                "clientSecret": self._given.get("client_secret"),
-            }
-            said = await refresh({**self._auth(), **ids})
-            if isinstance(said, str):
-                return said
-            access, rotated = said.get("accessToken"), said.get("refreshToken")
-            if not isinstance(access, str) or not access:
-                return "the refresh gave no access token"
-            if isinstance(rotated, str) and rotated and rotated != self._refresh:
-                self._refresh = rotated
+            self._renewing = asyncio.create_task(self._renew(refresh))
+            self._renewing.add_done_callback(self._renewed)
+        return await asyncio.shield(self._renewing)
+
+    def _renewed(self, task: asyncio.Task[str | None]) -> None:
+        del task
+        self._renewing = None
+
+    async def _renew(self, refresh: Refresh) -> str | None:
+        ids = {
+            "clientId": self._given.get("client_id"),
+            "clientSecret": self._given.get("client_secret"),
+        }
+        said = await refresh({**self._auth(), **ids})
+        if isinstance(said, str):
+            return said
+        access, rotated = said.get("accessToken"), said.get("refreshToken")
+        if not isinstance(access, str) or not access:
+            return "the refresh gave no access token"
+        if isinstance(rotated, str) and rotated and rotated != self._refresh:
+            self._refresh = rotated
+            self._unkept = True
+        if self._unkept:
+            try:
                 await self._on_disk(self._write)
-            self._access = access
-            return None
+            except OSError as error:
+                return f"the rotated token cannot be kept: {type(error).__name__}"
+            self._unkept = False
+        self._access = access
+        return None
 
     async def _from_file(self) -> None:
         """The refresh token that came last, if it came from the one configured."""
@@ -98,8 +115,10 @@ class Tokens:
             kept = orjson.loads(self._file.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return  # none was rotated yet
-        if kept.get("from") == self._given.get("refresh_token"):
-            self._refresh = str(kept["refresh_token"])
+        match kept:
+            case {"from": source, "refresh_token": str(rotated)} if rotated:
+                if source == self._given.get("refresh_token"):
+                    self._refresh = rotated
 
     def _write(self) -> None:
         kept = {
@@ -110,13 +129,16 @@ class Tokens:
         new = self._file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            os.fchmod(descriptor, 0o600)  # whoever left one there, and as what
             os.write(descriptor, orjson.dumps(kept))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         new.replace(self._file)
 
-    def close(self) -> None:
-        """Let the thread go."""
+    async def close(self) -> None:
+        """Wait for a refresh that is under way, and let the thread go."""
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
         if self._disk is not None:
             self._disk.shutdown()

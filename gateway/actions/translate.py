@@ -10,14 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.actions import known, toml
+from gateway.actions import toml
 from gateway.actions.definitions import Action, Definition, Field, Installed
 from gateway.actions.exported import Answer, Exported
+from gateway.actions.known import cannot, known
 from gateway.actions.page import OAUTH_KEYS, variable
 from gateway.event import Json
 
 HIDDEN = re.compile(r"[\u2022\u25cf]{3}|^\*{4,}\S{0,4}$")  # what is shown of secrets
-SYNC_MODE = "__segment_internal_sync_mode"
+RESERVED = "__segment_internal_"  # what is no field, and means something
+SYNC_MODE = f"{RESERVED}sync_mode"
 OF_SEGMENT = frozenset({"dynamicAuthSettings"})
 BATCHING = frozenset({"enable_batching", "batch_size", "batch_bytes", "batch_keys"})
 NAME_MAX = 50
@@ -59,8 +61,12 @@ def translated(exported: Exported, installed: Installed) -> Written:
             written.say(f"{title}: not here: {reason}")
             continue
         name = _name(each, definition, written.made)
-        written.made.append(name)
         one = _One(name, identity, each, definition, exported, written)
+        if (idle := one.idle()) is not None:
+            written.left.append(title)
+            written.say(f"{title}: not here: {idle}")
+            continue
+        written.made.append(name)
         one.write()
     return written
 
@@ -78,17 +84,19 @@ def whole(written: Written) -> str:
 
 
 def _definition(metadata: Answer, installed: Installed) -> Definition | None:
-    for key in ("id", "slug", "name"):
-        found = installed.get(str(metadata.get(key) or "-"))
-        if found is not None:
-            return found
-    return None
+    """By the catalogue's id; a classic one may have a name that is a directory here."""
+    if identity := metadata.get("id"):
+        return next((each for each in installed if each.id == identity), None)
+    called = metadata.get("slug"), metadata.get("name")
+    return next(
+        (each for each in installed if {each.slug, each.name} & {*called}), None
+    )
 
 
 def _no_equal(definition: Definition | None, installed: Installed) -> str | None:
     if definition is None:
         return f"a classic destination, or newer than {installed.version}"
-    return known.cannot(definition.directory) or definition.fails
+    return cannot(definition.directory) or definition.fails
 
 
 def _title(each: Answer) -> str:
@@ -123,28 +131,39 @@ class _One:
     exported: Exported
     written: Written
 
+    @property
+    def subscriptions(self) -> list[Answer]:
+        """What Segment has it do."""
+        return self.exported.subscriptions.get(self.identity, [])
+
+    def idle(self) -> str | None:
+        """Why it would do nothing here, or what Segment does not; nothing if it works.
+
+        One without actions runs its automatic presets.
+        """
+        reasons = [self._action(each)[1] for each in self.subscriptions]
+        if reasons and None not in reasons:
+            return "; ".join(dict.fromkeys(filter(None, reasons)))
+        if reasons or self.definition.automatic:
+            return None
+        actions = ", ".join(self.definition.actions) or "none"
+        return f"no subscriptions of it are in the file; its actions are {actions}"
+
     def write(self) -> None:
         """Its table, its actions, and what is missing."""
         self.written.say(_title(self.each))
         self._put(f"[destinations.{self.name}]")
         self._put(f'type = "actions:{self.definition.directory}"')
-        subscriptions = self.exported.subscriptions.get(self.identity, [])
-        idle = bool(subscriptions) and not any(map(self._runs, subscriptions))
-        if self.each.get("enabled") is False or idle:
+        if self.each.get("enabled") is False:
             self._put("enabled = false")
-        if idle:
-            self.written.say("off, for nothing that Segment has for it runs here")
         self._put(f"display_name = {toml.value(self._display_names())}")
         self._source()
         self._settings()
         self._credentials()
         self._no_equals()
-        if not subscriptions:
-            text = (
-                "no subscriptions in the file: its automatic presets will run, if any"
-            )
-            self.written.say(text)
-        for each in subscriptions:
+        if not self.subscriptions:
+            self.written.say("no subscriptions in the file: its automatic presets run")
+        for each in self.subscriptions:
             self._subscription(each)
 
     def _put(self, line: str) -> None:
@@ -191,7 +210,7 @@ class _One:
 
     def _credentials(self) -> None:
         """Tokens and a partner's secrets: they are in no export."""
-        facts = known.known().get(self.definition.directory)
+        facts = known().get(self.definition.directory)
         if facts is None:
             return
         way = next((each for each in facts.oauth if each in OAUTH_KEYS), None)
@@ -236,9 +255,6 @@ class _One:
             self._put("enabled = false")
         self._mapping(action, each.get("settings") or {})
 
-    def _runs(self, each: Answer) -> bool:
-        return self._action(each)[1] is None
-
     def _action(self, each: Answer) -> tuple[Action | None, str | None]:
         """The action that it names; or why it is left out."""
         if each.get("modelId") or each.get("reverseETLSchedule"):
@@ -273,6 +289,11 @@ class _One:
                 "see `batch`, which is off unless it is set"
             )
         changed = dict(_changed(action, given))
+        known = {*action.fields, *action.hooks}
+        for key in [each for each in changed if each not in known]:
+            if not key.startswith(RESERVED):
+                del changed[key]
+                self.written.say(f"{key}: left out: {action.slug} has no such field")
         if changed:
             self._put(f"[destinations.{self.name}.actions.mapping]")
         for key, value in changed.items():

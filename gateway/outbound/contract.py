@@ -131,6 +131,18 @@ class Delivery(NamedTuple):
     options: Mapping[str, Json] = NO_OPTIONS
     replay: str | None = None
     place: Place | None = None
+    fields: Mapping[str, Json] | None = None
+    """What a configured mapping makes of it, laid over what the type would send: field
+    by field, "" takes one out (``laid_over``). None: nothing is configured."""
+
+
+def laid_over(
+    own: Mapping[str, Json], fields: Mapping[str, Json] | None
+) -> Mapping[str, Json]:
+    """What a type would send, with the configured fields; "" takes one out."""
+    if fields is None:
+        return own
+    return {name: each for name, each in {**own, **fields}.items() if each != ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

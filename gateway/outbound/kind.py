@@ -15,6 +15,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterator,
     Mapping,
     Sequence,
@@ -61,9 +62,10 @@ def setting(
 ) -> Any:
     """A declared setting of a destination: a field with its documentation.
 
-    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``url`` is
-    one that requests go to: `gateway check` finds what can never be reached. ``unit``
-    is "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
+    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. What stands
+    there by ``${NAME}`` is secret in any case. ``url`` is one that requests go to:
+    `gateway check` finds what can never be reached. ``unit`` is "size" (bytes) or
+    "duration" (seconds), as everywhere in the configuration.
     """
     metadata = {"doc": doc, "example": example, "secret": secret, "url": url}
     if unit is not None:
@@ -235,6 +237,8 @@ class Kind(Generic[S]):
     """(settings, the configuration's folder) -> the file that it alone writes."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
+    asks: Callable[[S, Context], Awaitable[str | None]] | None = None
+    """For `gateway check --connect`: why its credentials do not work, or None."""
     shows: Shows[S] | None = None
     """The same, where it takes more than the event to tell."""
 
@@ -286,7 +290,12 @@ class Kind(Generic[S]):
             self.check(settings, place)
         takes = self.takes if isinstance(self.takes, Takes) else self.takes(settings)
         return Configured(
-            kind=self, settings=settings, takes=takes, name=name, folder=folder
+            kind=self,
+            settings=settings,
+            takes=takes,
+            name=name,
+            folder=folder,
+            given=mistakes.text.given_within(place),
         )
 
     def _with(
@@ -310,6 +319,8 @@ class Configured(Generic[S]):
     takes: Takes
     name: str
     folder: Path
+    given: Collection[str] = field(default=(), repr=False)
+    """What the environment gave of its settings: never shown."""
 
     @property
     def file(self) -> Path | None:
@@ -345,6 +356,12 @@ class Configured(Generic[S]):
 
         yield show
 
+    async def ask(self, send: Send) -> str | None:
+        """Why its credentials do not work; None when they do, or nobody can tell."""
+        if self.kind.asks is None:
+            return None
+        return await self.kind.asks(self.settings, self._context(send))
+
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
         """What one event becomes here, of types that need nobody to tell it."""
         if self.kind.shown is not None:
@@ -357,7 +374,12 @@ class Configured(Generic[S]):
         kind = self.kind
         assert kind.talk is not None  # a Kind has one or the other
         return Talking(
-            kind.talk, self.settings, takes=self.takes, send=send, logins=kind.login
+            kind.talk,
+            self.settings,
+            takes=self.takes,
+            send=send,
+            logins=kind.login,
+            given=self.given,
         )
 
     def _context(self, send: Send, tell: Callable[[Notice], None] = unheard) -> Context:

@@ -1,6 +1,7 @@
 """``gateway actions import``: a Segment workspace's answers become TOML."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,16 @@ def test_one_without_a_name_is_found_by_slug_and_is_off_as_there(
     assert said in comments(text)
 
 
+def test_a_classic_one_that_is_called_as_a_directory_is_left_out(text: str) -> None:
+    (classic,) = [
+        each["metadata"]
+        for each in exported.read(FILE.read_text(), "").destinations.values()
+        if each["name"] == "GA"
+    ]
+    assert classic["slug"] == "acme"
+    assert '"GA" (Google Universal Analytics): not here: a classic' in text
+
+
 def test_an_action_has_its_trigger_and_where_its_mapping_differs(
     tables: dict[str, Any],
 ) -> None:
@@ -121,7 +132,7 @@ def test_no_secret_is_written_and_each_is_listed(text: str) -> None:
         '"Model": left out: it is fed by reverse ETL',
         '"Journey": left out: it is a preset of Engage or reverse ETL',
         "Segment batches here, 5000 at most; see `batch`, which is off unless it is",
-        "no subscriptions in the file: its automatic presets will run, if any",
+        "no subscriptions in the file: its automatic presets run",
         "Identify Calls",
     ],
 )
@@ -165,7 +176,7 @@ def test_tokens_and_partner_secrets_are_asked_for(
     installed: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {"acme": known()["linkedin-conversions"]}
-    monkeypatch.setattr("gateway.actions.known.known", lambda: facts)
+    monkeypatch.setattr("gateway.actions.translate.known", lambda: facts)
     acme, text = table(installed(), one())
     keys = {"refresh_token", "client_id", "client_secret"}
     assert acme["oauth"] == {key: f"${{ACME_{key.upper()}}}" for key in keys}
@@ -187,13 +198,27 @@ def test_the_answer_about_one_destination_is_taken_and_bare_objects_too(
     assert [each["action"] for each in acme["actions"]] == ["track"]
 
 
+def left(installed: Installed, text: str) -> str:
+    """What is said of the only destination, which has no table."""
+    written = translate.translated(exported.read(text, "a.json"), installed)
+    assert (written.made, len(written.left)) == ([], 1)
+    whole = translate.whole(written)
+    assert tomllib.loads(whole) == {}
+    return whole.splitlines()[-1]
+
+
 def test_one_whose_subscriptions_are_all_left_out_runs_no_presets(
     installed: Put,
 ) -> None:
     given = {"actionSlug": "identify", "modelId": "m"}
-    acme, text = table(installed(), one(subscriptions=[given]))
-    assert acme["enabled"] is False
-    assert "off, for nothing that Segment has for it runs here" in comments(text)
+    said = left(installed(), one(subscriptions=[given, given]))
+    assert said == '# "Acme" (Acme (Actions)): not here: it is fed by reverse ETL'
+
+
+def test_one_that_would_have_nothing_to_do_is_left_out(installed: Put) -> None:
+    metadata = {"id": "a" * 24, "name": "Acme Lists"}
+    said = left(installed(), one(metadata=metadata))
+    assert "not here: no subscriptions of it are in the file; its actions are" in said
 
 
 @pytest.mark.parametrize(
@@ -242,11 +267,12 @@ def test_every_destination_with_its_presets_comes_back_as_toml() -> None:
     found = exported.read("\n".join(map(json.dumps, documents)), "a.json")
     written = translate.translated(found, package)
     tables = tomllib.loads(translate.whole(written))["destinations"]
-    assert len(tables) == 195
-    assert len(written.left) == 19
-    assert sum(len(each.get("actions", ())) for each in tables.values()) == sum(
-        len(each.automatic)
-        for each in package
-        if known()[each.directory].cannot is None
-    )
+    running = [each for each in package if known()[each.directory].cannot is None]
+    presets = [len(each.automatic) for each in running if each.automatic]
+    assert len(tables) == len(presets) > 90
+    assert len(written.left) == 214 - len(tables)
+    actions = [len(each.get("actions", ())) for each in tables.values()]
+    assert sum(actions) == sum(presets)
+    names = " ".join(written.secrets)
+    assert re.fullmatch(r"([A-Z_][A-Z0-9_]* ?)+", names)
     assert BULLETS not in translate.whole(written)

@@ -71,9 +71,29 @@ def test_of_the_configuration_only_its_place_counts(
     assert find(here) is None
 
 
-def test_nobody_else_may_read_the_data_folder_that_it_makes(done: Path) -> None:
-    for folder in (done.parent, done.parent.parent):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+def test_whoever_runs_the_gateway_reads_it_and_lists_no_other_data(done: Path) -> None:
+    modes = [done, done.parent, done.parent.parent]
+    found = [stat.S_IMODE(each.stat().st_mode) for each in modes]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert found == [0o777 & ~umask, 0o777 & ~umask, 0o711 & ~umask]
+
+
+def test_a_folder_that_cannot_be_written_or_read_is_named(
+    machine: Machine, here: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.node()
+    machine.npm()
+    (here / "data").write_text("a file")
+    assert main(["actions", "install"]) == 1
+    assert f"{place(here)}: cannot be written: " in capsys.readouterr().err
+
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    with pytest.raises(ConfigError, match=f"{place(here)}: cannot be read: Permission"):
+        find(here)
 
 
 def test_what_is_installed_needs_neither_npm_nor_node(

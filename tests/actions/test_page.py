@@ -1,5 +1,6 @@
 """What `gateway destinations` says of action destinations, installed or not."""
 
+import dataclasses
 import json
 import tomllib
 from collections.abc import Callable
@@ -143,6 +144,28 @@ def test_what_is_pasted_names_what_is_needed(installed: Put) -> None:
             }
         }
     }
+
+
+def test_what_is_offered_is_a_name_that_the_environment_may_have() -> None:
+    assert page.variable("1plusx", "client_id") == "_1PLUSX_CLIENT_ID"
+    assert page.variable("mixpanel", "apiSecret") == "MIXPANEL_API_SECRET"
+    assert page.variable("a-b", "c.d") == "A_B_C_D"
+
+
+def test_what_is_offered_is_a_choice_even_where_the_default_is_none(
+    installed: Put,
+) -> None:
+    acme = installed().look_up("acme")
+    odd = dataclasses.replace(acme.settings["region"], default="DEFAULT", required=True)
+    table = page.pasted(dataclasses.replace(acme, settings={"region": odd}), None)
+    assert table[2] == 'settings = { region = "EU \U0001f1ea\U0001f1fa" }'
+
+
+def test_a_default_that_is_empty_fills_nothing_in(installed: Put) -> None:
+    acme = installed().look_up("acme")
+    port = dataclasses.replace(acme.settings["port"], default="", required=True)
+    table = page.pasted(dataclasses.replace(acme, settings={"port": port}), None)
+    assert table[2] == 'settings = { port = "${ACME_PORT}" }'
 
 
 @pytest.mark.parametrize(

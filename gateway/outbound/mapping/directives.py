@@ -39,14 +39,17 @@ def build(mapping: Mapping[str, Json], *, place: str = "mapping") -> Run:
     """What maps an event; ConfigError with every mistake, each with its place.
 
     The callable raises Unmappable for an event that has the wrong kind of value
-    where the mapping computes a path, a template or a separator.
+    where the mapping computes a path, a template or the input of ``@transform``.
     """
     if flaws := lint(mapping, place=place):
         raise ConfigError(*map(str, flaws))
     run = _build(_rooted(mapping), keep=False)
 
     def mapped(event: Json) -> Json:
-        made = run(event)
+        try:
+            made = run(event)
+        except RecursionError:  # a text of the event may decode to any depth
+            raise Unmappable("nested too deeply") from None
         return None if made is MISSING else made
 
     return mapped

@@ -84,7 +84,8 @@ def _token(token: Token, after: str) -> Token:
         return _path(token, after, ended=ended)
     if token.kind == "number" and not ended:
         raise Unread(f"{token.text}{after} is no number", token.at)
-    if token.text in {"!=", "<=", ">="} and not ended:
+    spaced = token.kind == "text" or token.text in {"!=", "<=", ">="}
+    if spaced and not ended and after != "\r":
         raise Unread(f"a space is needed after {token.text}", token.end)
     if token.text == "!" and not after.isalpha():
         raise Unread("! stands only right before contains or match", token.at)

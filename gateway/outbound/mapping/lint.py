@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 from gateway.event import Json
 from gateway.mistakes import meant, shown
 from gateway.outbound.mapping.coerce import kind_of, truthy
+from gateway.outbound.mapping.path import utf16
 from gateway.outbound.mapping.template import named
 
 RESERVED = "__segment_internal_"
@@ -52,7 +53,10 @@ def lint(mapping: Json, *, place: str = "mapping", package: bool = False) -> lis
     """
     if not isinstance(mapping, Mapping):
         return [Flaw(place, f"{kind_of(mapping)} is not a table")]
-    return list(_root(mapping, place, package=package))
+    try:
+        return list(_root(mapping, place, package=package))
+    except RecursionError:
+        return [Flaw(place, "nested too deeply")]
 
 
 def _root(mapping: Mapping[str, Json], place: str, *, package: bool) -> Flaws:
@@ -173,7 +177,7 @@ def _one_of(names: Collection[str]) -> Check:
 def _short(least: int, value: Json, place: str) -> Flaws:
     if not isinstance(value, str):
         yield Flaw(place, f"{kind_of(value)} is not a text")
-    elif not least <= len(value.encode("utf-16-le")) // 2 <= PATTERN_MAX:
+    elif not least <= len(utf16(value)) <= PATTERN_MAX:
         yield Flaw(place, f"must have {least} to {PATTERN_MAX} characters")
 
 
@@ -256,7 +260,7 @@ def _liquid(value: Json, place: str) -> Flaws:
     if not isinstance(value, str):
         yield Flaw(place, f"{kind_of(value)} is not a text")
         return
-    if len(value.encode("utf-16-le")) // 2 > LIQUID_MAX:
+    if len(utf16(value)) > LIQUID_MAX:
         yield Flaw(place, f"more than {LIQUID_MAX} characters")
     for tag in sorted(NO_TAGS.intersection(re.findall(r"\{%-?\s*(\w+)", value))):
         yield Flaw(place, f"the tag {tag} is switched off")

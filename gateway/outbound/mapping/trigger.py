@@ -1,7 +1,7 @@
 """A trigger: does an event call for an action? Compiled once, asked of each event."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.event import EVENT_TYPES, EventType, Json
 from gateway.outbound.mapping import fql
@@ -12,10 +12,18 @@ Holds: TypeAlias = Callable[[dict[str, Json]], bool]
 ALL: frozenset[EventType] = frozenset(EVENT_TYPES)
 
 
+class _Part(NamedTuple):
+    """A condition or several; ``parts`` are those of which each must hold."""
+
+    text: str
+    holds: Holds
+    parts: "tuple[_Part, ...]"
+
+
 class Trigger:
     """Says of an event whether it holds; ``text`` is how it was written."""
 
-    __slots__ = ("_holds", "_tree", "text", "types")
+    __slots__ = ("_holds", "_whole", "text", "types")
 
     text: str
     types: frozenset[EventType] | None
@@ -23,9 +31,10 @@ class Trigger:
 
     def __init__(self, text: str, *, place: str) -> None:
         self.text = text
-        self._tree = fql.tree(text, place=place)
-        self._holds = _compiled(self._tree)
-        types = _types(self._tree)
+        tree = fql.tree(text, place=place)
+        self._whole = _compiled(tree)
+        self._holds = self._whole.holds
+        types = _types(tree)
         self.types = None if types == ALL else types
 
     def __call__(self, event: dict[str, Json]) -> bool:
@@ -33,22 +42,21 @@ class Trigger:
         return self._holds(event)
 
     def because(self, event: dict[str, Json]) -> str | None:
-        """The condition that said no, readable; None when the trigger holds."""
-        if self._holds(event):
+        """The first condition that said no, readable; None when the trigger holds.
+
+        Of an `or` it is the whole: each of its parts said no.
+        """
+        part = self._whole
+        if part.holds(event):
             return None
-        return f"trigger: {_culprit(self._tree, event)} is false"
+        while part.parts:
+            part = next(each for each in part.parts if not each.holds(event))
+        return f"trigger: {part.text} is false"
 
 
 def parse(text: str, *, place: str = "trigger") -> Trigger:
     """The trigger of a text; ConfigError names ``place``, the column and the remedy."""
     return Trigger(text, place=place)
-
-
-def _culprit(tree: Tree, event: dict[str, Json]) -> str:
-    """The first part that must hold and does not; of an `or`, all of it."""
-    while isinstance(tree, Group) and tree.word == "and":
-        tree = next(each for each in tree.parts if not _compiled(each)(event))
-    return tree.text
 
 
 def _types(tree: Tree) -> frozenset[EventType]:
@@ -63,14 +71,15 @@ def _types(tree: Tree) -> frozenset[EventType]:
     return frozenset(each for each in ALL if (each == tree.value) is equal)
 
 
-def _compiled(tree: Tree) -> Holds:
+def _compiled(tree: Tree) -> _Part:
     if isinstance(tree, Condition):
-        return _condition(tree)
-    parts = [_compiled(each) for each in tree.parts]
-    holds = parts.pop()
-    for part in reversed(parts):
-        holds = _both(part, holds) if tree.word == "and" else _either(part, holds)
-    return holds
+        return _Part(tree.text, _condition(tree), ())
+    parts = tuple(map(_compiled, tree.parts))
+    join = _both if tree.word == "and" else _either
+    *others, holds = [each.holds for each in parts]
+    for other in reversed(others):
+        holds = join(other, holds)
+    return _Part(tree.text, holds, parts if tree.word == "and" else ())
 
 
 def _both(one: Holds, two: Holds) -> Holds:

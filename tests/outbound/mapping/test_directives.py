@@ -40,6 +40,7 @@ def path(text: str) -> dict[str, str]:
     return {"@path": f"$.traits.{text}"}
 
 
+DECODED = {"@json": {"mode": "decode", "value": path("raw")}}
 CASES: dict[str, list[tuple[Any, Any]]] = {
     "plain": [
         ("text", "text"),
@@ -146,6 +147,10 @@ CASES: dict[str, list[tuple[Any, Any]]] = {
         (
             {"@replace": {"pattern": "k", "ignorecase": True, "value": "\u212ak"}},
             "\u212a",
+        ),
+        (
+            {"@replace": {"pattern": "\u017f", "ignorecase": True, "value": "s\u017f"}},
+            "s",
         ),
         ({"@replace": {"pattern": "a", "value": path("gone")}}, ""),
         ({"@replace": {"pattern": "a", "value": path("tags")}}, ""),
@@ -267,6 +272,34 @@ CASES: dict[str, list[tuple[Any, Any]]] = {
             {"n": "ACME"},
         ),
     ],
+    "what is missing from what @transform applied": [
+        (
+            {
+                "@merge": {
+                    "direction": "right",
+                    "objects": [
+                        {"a": 1},
+                        {
+                            "@transform": {
+                                "apply": {"a": path("gone")},
+                                "mapping": {"@path": "$."},
+                            }
+                        },
+                    ],
+                }
+            },
+            {"a": 1},
+        ),
+        (
+            {
+                "@transform": {
+                    "apply": {"list": [path("gone")]},
+                    "mapping": {"x": {"@path": "$.list[0]"}},
+                }
+            },
+            {},
+        ),
+    ],
     "@excludeWhenNull": [
         ({"@excludeWhenNull": path("none")}, "GONE"),
         (
@@ -340,6 +373,20 @@ def test_an_event_that_the_mapping_has_no_value_for_is_told_without_its_values(
     with pytest.raises(Unmappable) as caught:
         value(node)
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"@flatten": {"separator": ".", "value": DECODED}},
+        {"@json": {"mode": "encode", "value": DECODED}},
+        {"@template": {"@json": {"mode": "encode", "value": DECODED}}},
+    ],
+)
+def test_an_event_that_decodes_without_a_floor_is_not_mapped(given: Any) -> None:
+    run = build({"field": given})
+    with pytest.raises(Unmappable, match="nested too deeply"):
+        run({"traits": {"raw": "[" * 1_000 + "]" * 1_000}})
 
 
 def test_a_mapping_with_mistakes_is_not_built_and_all_are_told() -> None:

@@ -13,7 +13,7 @@ PLACE = "destinations.crm.actions[0].trigger"
     [
         'type = "track"',
         'type="track"',
-        'type ="track"and event= "x"',
+        'type ="track" and event= "x"',
         "type = track or type = page",  # presets of Segment's have it
         'type = "track" AND event = "x"',  # so have others
         '(type = "track")',
@@ -63,6 +63,10 @@ def test_what_the_grammar_reads(text: str) -> None:
         ('type = "track" | type = "page"', "write or"),
         ('(type = "track"', "this parenthesis is not closed (column 1)"),
         ('type = "track")', "a closing parenthesis too many (column 15)"),
+        (
+            'type = "track"and event = "a"',
+            'a space is needed after "track" (column 15)',
+        ),
         ('type == "track"', "= stands where a single = is needed"),
         ("type", "the end stands where one of = != < <= > >= is needed"),
         ("type =", "the end stands where a value is needed"),

@@ -44,8 +44,8 @@ def test_a_sound_mapping_has_no_flaws() -> None:
         ({"@if": {"then": 1}}, "needs exists or blank, and not both"),
         ({"@if": {"exists": {"@path": "a"}, "blank": 1}}, "and not both"),
         ({"@if": {"exists": ""}}, "m.x.@if.exists: '' is as good as nothing here"),
-        ({"@if": {"exists": 1, "esle": 1}}, "m.x.@if.esle: unknown key"),
-        ({"@if": {"exists": 1, "esle": 1}}, "did you mean else?"),
+        ({"@if": {"exists": 1, "elze": 1}}, "m.x.@if.elze: unknown key"),
+        ({"@if": {"exists": 1, "elze": 1}}, "did you mean else?"),
         ({"@if": {"exists": 1, "then": {"@a": 1}}}, "m.x.@if.then: unknown directive"),
         ({"@case": {"value": "a"}}, "operator is missing"),
         ({"@case": {"operator": "Lower"}}, "'Lower' is not one of lower, upper"),
@@ -109,12 +109,19 @@ def test_a_value_that_its_directive_does_not_take_is_one_flaw() -> None:
 
 
 def test_all_flaws_are_told_at_once() -> None:
-    node = {"a": {"@path": 1}, "b": {"@case": {"operator": "x", "valu": "y"}}}
+    node = {"a": {"@path": 1}, "b": {"@case": {"operator": "x", "worth": "y"}}}
     assert len(found(node)) == 3
 
 
 def test_a_mapping_that_is_no_table_is_told() -> None:
     assert [str(each) for each in lint(["a"])] == ["mapping: a list is not a table"]
+
+
+def test_a_mapping_without_a_floor_is_told() -> None:
+    node: Any = 1
+    for _ in range(5_000):
+        node = {"@literal": node}
+    assert found(node) == ["m: nested too deeply"]
 
 
 @pytest.mark.parametrize(
