@@ -48,9 +48,8 @@ class Conversation:
         request = request_of(frame)
         answer: Response | NoResponse
         if self.last is not None and _ends(self.last[1]):
-            return answer_of(
-                NoResponse("PutOffError")
-            )  # the last answer stays the last
+            # Not heard: what it is judged by stays the answer before.
+            return answer_of(NoResponse("PutOffError"))
         if len(self.heard) >= REQUESTS_MAX:
             answer = NoResponse("TooManyRequestsError")
         elif not self._may_go(request.url):
