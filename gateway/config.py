@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.errors import ConfigError
-from gateway.event import EVENT_TYPES, ClockSkew, SourceKind
+from gateway.event import EVENT_TYPES, ClockSkew, InvalidTraits, SourceKind
 from gateway.mistakes import Mistakes, Text
 from gateway.places import lines_of
 from gateway.values import (
@@ -114,6 +114,7 @@ class Source:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     origins: tuple[str, ...] = ("*",)
     on_invalid: Literal["reject", "accept"] = "reject"
+    invalid_traits: InvalidTraits = "reject"
     clock_skew: ClockSkew = "ahead"
     rate: int | None = None
     schema: Path | None = None

@@ -18,6 +18,7 @@ Normalized = NewType("Normalized", dict[str, Any])
 EventType = Literal["identify", "track", "page", "screen", "group", "alias", "person"]
 SourceKind = Literal["browser", "mobile", "server", "track_api"]
 ClockSkew = Literal["ahead", "segment", "off"]
+InvalidTraits = Literal["reject", "keep"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 PIPELINE_TYPES = EVENT_TYPES[:-1]
 """All but ``person``, which only the Track API sends."""
@@ -55,6 +56,7 @@ class Origin(NamedTuple):
     ip: str | None = None
     user_agent: str | None = None
     clock_skew: ClockSkew = "ahead"
+    invalid_traits: InvalidTraits = "reject"
 
 
 class Event(NamedTuple):

@@ -17,7 +17,7 @@ from gateway.event import Json
 from gateway.inbound.admit import Admitted
 from gateway.inbound.check import reference_errors
 from gateway.inbound.doors import file
-from gateway.inbound.intake import Judged, Refused, judge, written
+from gateway.inbound.intake import Judged, Part, Refused, judge, written
 from gateway.inbound.receipt import Receipt
 from gateway.notices import Notice
 from gateway.parts import Parts, Previews, previewing
@@ -68,37 +68,37 @@ class _Teller:
     async def tell(self) -> list[dict[str, Json]]:
         """What becomes of each; MessageError when all of it is refused together."""
         told: list[dict[str, Json]] = []
-        for index, sent in enumerate(self._given.sent):
-            received = {"received": _shown(sent)}
-            judged = self._judged(index, sent)
+        for index, part in enumerate(self._given.parts):
+            received = {"received": _shown(part.sent)}
+            judged = self._judged(index, part)
             if isinstance(judged, Refused):
-                told.append(received | self._refused(judged))
+                told.append(received | self._refused(judged, part))
             else:
                 stages = [await self._stages(each) for each in judged.admitted]
                 told += [received | each for each in stages]
         self._receipt.check_that_it_fits()
         return told
 
-    def _judged(self, index: int, sent: Json) -> Judged:
-        given, receipt = self._given, self._receipt
-        spare = f"{SPARE_ID}-{index}" if given.door.as_sent and index else SPARE_ID
+    def _judged(self, index: int, part: Part) -> Judged:
+        (sent, text, door), receipt = part, self._receipt
+        spare = f"{SPARE_ID}-{index}" if door.as_sent and index else SPARE_ID
         origin, rules = (
             file.origin(self._source, spare, time.time_ns() // 1_000_000),
             self._parts.rules,
         )
-        judged = judge(sent, given.text, origin, given.door, rules, receipt)
+        judged = judge(sent, text, origin, door, rules, receipt)
         if isinstance(judged, Refused):
-            kept, source = written(sent, given.text), self._source
+            kept, source = written(sent, text), self._source
             receipt.set_aside(index, spare, judged.refusal, kept, source, origin)
         else:
             receipt.take(judged)
         return judged
 
-    def _refused(self, judged: Refused) -> dict[str, Json]:
+    def _refused(self, judged: Refused, part: Part) -> dict[str, Json]:
         """Why; and what the reference says, if the check refused it."""
         errors = [fault._asdict() for fault in judged.refusal.faults]
         told: dict[str, Json] = {"check": {"ok": False, "errors": errors}}
-        if judged.raw is not None and not self._given.door.as_sent:
+        if judged.raw is not None and not part.door.as_sent:
             reference = reference_errors(judged.raw)
             told["reference"] = [fault._asdict() for fault in reference]
         return told

@@ -26,19 +26,24 @@ class Text:
     name: str = "built-in default"
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Place -> line."""
-    _filled: set[str] = field(default_factory=set, repr=False)
-    """Places whose value is from the environment."""
+    _filled: dict[str, set[str]] = field(default_factory=dict, repr=False)
+    """Place -> what the environment gave there."""
     _given: dict[str, str] = field(default_factory=dict, repr=False)
     """What the environment gave -> the ``${NAME}`` that stands there."""
 
     def fill(self, place: str, name: str, value: str) -> None:
         """The environment gave this value: no error shows it, but its name."""
-        self._filled.add(place)
+        self._filled.setdefault(place, set()).add(value)
         self._given[value] = name
 
     def is_filled(self, place: str) -> bool:
         """Whether the environment gave the value, or one of the list it is in."""
         return re.sub(r"\[\d+\]$", "", place) in self._filled
+
+    def given_within(self, place: str) -> frozenset[str]:
+        """What the environment gave at this place and within."""
+        values = (each for at, each in self._filled.items() if _within(at, place))
+        return frozenset().union(*values)
 
     def without_given(self, text: str) -> str:
         """A mistake's text, with names for what the environment gave."""
@@ -47,16 +52,6 @@ class Text:
             if len(value) >= OUTSIDE_MIN:
                 rest = rest.replace(value, name)
         return place + colon + rest
-
-    def given_in(self, value: Any) -> list[str]:
-        """What the environment gave of a value, and of all that it holds."""
-        if isinstance(value, Mapping):
-            value = list(value.values())
-        if isinstance(value, list):
-            return [given for each in value for given in self.given_in(each)]
-        if not isinstance(value, str):
-            return []
-        return [given for given in self._given if given and given in value]
 
     def line_of(self, place: str) -> int | None:
         """The line of a place, or of the nearest table around it."""

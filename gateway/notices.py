@@ -22,11 +22,14 @@ NoticeCode = Literal[
     "both_spellings",
     "clock_corrected",
     "clock_not_corrected",
+    "empty_array",
+    "invalid_trait",
     "origin_refused",
     "plan_violation",
     "refused",
     "suspicious_identifier",
     "unknown_integration",
+    "unreadable_sent_at",
     "unreadable_trait",
     # what destinations do
     "actions_crashed",
@@ -79,6 +82,11 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "clock_corrected": "A sender's clock is ahead; the event's time was corrected.",
         "clock_not_corrected": "A sender's clock is so wrong that no time could be "
         "corrected with it; the event's time stayed as it was sent.",
+        "empty_array": "A message had an empty array where an object is meant, as PHP "
+        "writes it; it was read as `{}`. The name is the place.",
+        "invalid_trait": "A message was admitted with the value of a reserved trait "
+        'that is none (`invalid_traits = "keep"`); it is passed on as it is. The '
+        "name is the place.",
         "origin_refused": "A page sent from an origin that is not in its source's "
         "`origins`: 401, which a page cannot report. The name is the origin; the first "
         "20 of a source are named.",
@@ -90,7 +98,10 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "they have none (`undefined`, `null`, `[object Object]`, a UUID of zeros): all "
         "such senders become one person. The name is the field.",
         "unknown_integration": "A message's `integrations` names no destination of "
-        "this gateway.",
+        "this gateway. Ten names of a source are told in a minute, the rest count as "
+        "`(others)`; so it is with `plan_violation` and `empty_array`.",
+        "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
+        "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",
         "actions_crashed": "An event ended the Node process of an `actions:` "
         "destination three times; it is a dead letter (`bug`), the others go on.",
@@ -189,7 +200,12 @@ def unheard(notice: Notice) -> None:
     del notice
 
 
-NAMES_MAX = 10_000  # senders choose integration names: bounded, the rest counts as one
+NAMES_MAX = 10  # of one code and source between two flushes; the rest count as one
+OTHERS = "(others)"
+# Of these a sender chooses the name. All other names are few, or bounded where made.
+OPEN: frozenset[NoticeCode] = frozenset(
+    {"unknown_integration", "plan_violation", "empty_array"}
+)
 
 
 class Notices:
@@ -199,15 +215,19 @@ class Notices:
         self.counts: Counter[str] = Counter()
         self._stream = stream or sys.stderr
         self._unwritten: Counter[tuple[NoticeCode, str, str]] = Counter()
+        self._named: Counter[tuple[NoticeCode, str]] = Counter()
 
     def post(self, where: str, notice: Notice, times: int = 1) -> None:
         """Count a notice of a source or destination; the next flush writes it."""
         self.counts[notice.code] += times
         unwritten, key = self._unwritten, (notice[0], where, notice[1])
         count = unwritten.get(key, 0)
-        if not count and len(unwritten) >= NAMES_MAX:
-            key = (notice.code, where, "(others)")
-            count = unwritten[key]
+        if not count and notice[0] in OPEN and notice[1] != OTHERS:
+            if self._named[key[:2]] >= NAMES_MAX:
+                key = (notice[0], where, OTHERS)
+                count = unwritten.get(key, 0)
+            else:
+                self._named[key[:2]] += 1
         unwritten[key] = count + times
 
     def say(self, code: NoticeCode, /, **fields: Any) -> None:
@@ -218,6 +238,7 @@ class Notices:
     def flush(self) -> None:
         """Write a line for each kind of notice since the last flush."""
         unwritten, self._unwritten = self._unwritten, Counter()
+        self._named.clear()
         for (code, where, name), count in unwritten.items():
             self._write(code, {"where": where, "name": name, "count": count})
 

@@ -20,7 +20,7 @@ ISO = re.compile(
 )
 LOOSE = re.compile(
     r"(\d{4}-\d\d-\d\d)"
-    r"(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)? ?(Z|[+-]\d\d:?\d\d)?)?",
+    r"(?:[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)? ?(Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
 # Shorter ones are years and calendar dates (1990, 19900102), not seconds.
@@ -217,10 +217,13 @@ def _changed(values: Values, changes: Mapping[str, tuple[str, Json] | None]) -> 
 def spell(body: Values, spelling: Spelling) -> Values:
     """The event's body with its reserved traits in a destination's spelling (P102).
 
-    The same object when nothing changes, so that its bytes can be used again.
+    The same object when nothing changes, so that its bytes can be used again. Outside
+    pipelines no name is reserved: there ``created_at`` and ``createdAt`` are two.
     """
     traits = body.get("traits")
     if body.get("type") not in ("identify", "group") or not isinstance(traits, dict):
+        return body
+    if "origin" in body and spelling != "as_sent":
         return body
     changed = traits
     for place in ("", *NESTED):

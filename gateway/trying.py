@@ -72,8 +72,8 @@ def _admitted(parts: Parts, data: bytes, source: Source, stamp: Stamp) -> bytes:
     except MessageError as error:
         raise ConfigError(f"the message would be refused: {error}") from error
     events: list[Event] = []
-    for sent in given.sent:
-        judged = judge(sent, given.text, origin, given.door, parts.rules, Total())
+    for message, known, door in given.parts:
+        judged = judge(message, known, origin, door, parts.rules, Total())
         if isinstance(judged, Refused):
             raise _refused(judged.refusal)
         events += [admitted.event for admitted in judged.admitted]

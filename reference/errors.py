@@ -29,6 +29,7 @@ FAULTS = {
     "integer_range": "a whole number beyond 64 bits",
     "nul": "the character U+0000",
     "surrogate": "half of a surrogate pair",
+    "invalid_json": "a part of a damaged body that is no message: it is kept alone",
     "internal": "the gateway failed on this message; its place is in the logs",
 }
 KEYWORDS = {

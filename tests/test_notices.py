@@ -57,3 +57,24 @@ def test_what_is_said_is_a_line_at_once_with_its_fields() -> None:
     line = json.loads(stream.getvalue())
     assert line["notice"] == "breaker_open"
     assert (line["destination"], line["cause"]) == ("crm", "auth")
+
+
+def test_s15_of_names_that_senders_choose_ten_are_told_and_all_are_counted() -> None:
+    stream = io.StringIO()
+    told = Notices(stream)
+    for _ in range(2):  # a minute each
+        for number in range(5_000):
+            told.post("web", Notice("unknown_integration", f"n{number}"), times=2)
+            told.post("app", Notice("plan_violation", f"/properties/{number}"))
+            told.post("web", Notice("unknown_integration", "n1"))
+        told.flush()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(lines) == 2 * (11 + 11)
+    named = [line for line in lines[:22] if line["where"] == "web"]
+    assert {each["name"] for each in named} == {
+        "(others)",
+        *(f"n{number}" for number in range(10)),
+    }
+    counts = {each["name"]: each["count"] for each in named}
+    assert (counts["n0"], counts["n1"], counts["(others)"]) == (2, 5_002, 9_980)
+    assert told.counts["unknown_integration"] == 2 * 15_000

@@ -340,3 +340,22 @@ def test_spelling_does_not_change_the_event(spelling):
     before = repr(EVENT)
     spell(EVENT, spelling)
     assert repr(EVENT) == before
+
+
+ATTRIBUTES = {
+    "firstName": "camel",
+    "first_name": "snake",
+    "createdAt": 1,
+    "created_at": 2,
+    "company": {"employee_count": 420, "employeeCount": 7},
+    "address": {"postalCode": "c", "postal_code": "s"},
+}
+
+
+@pytest.mark.parametrize("kind", ["identify", "group"])
+@pytest.mark.parametrize("origin", ["track", "csv", "sync", "ui"])
+@pytest.mark.parametrize("spelling", ["camelCase", "snake_case", "as_sent"])
+def test_c2_outside_pipelines_a_spelling_touches_nothing(spelling, origin, kind):
+    for traits in (ATTRIBUTES, *({name: value} for name, value in ATTRIBUTES.items())):
+        body = {"type": kind, "origin": origin, "identifiers": {}, "traits": traits}
+        assert spell(body, spelling) is body

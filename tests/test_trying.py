@@ -92,6 +92,39 @@ async def test_a_refusal_shows_the_exchange_and_no_secret(
     assert len(asked) == 1
 
 
+async def test_s15_nothing_of_the_configuration_s_secrets_is_shown(
+    here: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what a header says, nor what the environment gave, but for a URL's host."""
+    async with Fake(Answer(422, b"not v4lue at T0/B0/x1y2, z9z9z9")) as crm:
+        given = {"PART": "T0/B0/x1y2", "HOST": crm.url.split("/")[2], "PASS": "z9z9z9"}
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        configure(here, crm.url)
+        settings = """{ url = "http://${HOST}/services/${PART}", secret = "${PASS}",
+            headers = { X-Hook = "v4lue", X-Shared-Pass = "${PASS}" } }"""
+        text = (here / "gateway.toml").read_text()
+        old = f'{{ url = "{crm.url}", secret = "hush-hush" }}'
+        assert old in text
+        (here / "gateway.toml").write_text(
+            text.replace(old, " ".join(settings.split()))
+        )
+        file = write(here, MESSAGE)
+        said = []
+        for more in (["send", "--to", "crm", "--yes"], ["explain", "--json"]):
+            await asyncio.to_thread(main, [*more, file])
+            said.append(capsys.readouterr().out)
+    shown = json.loads(said[0])
+    assert shown["request"]["url"] == f"http://{given['HOST']}/services/***"
+    assert shown["request"]["headers"]["X-Hook"] == "***"
+    assert shown["response"]["body"] == "not *** at ***, ***"
+    assert crm.asked[0].headers["X-Shared-Pass"] == "z9z9z9"
+    for text in said:
+        assert f"http://{given['HOST']}/services/***" in text
+        for secret in ("v4lue", "T0/B0", "x1y2", "z9z9z9"):
+            assert secret not in text
+
+
 async def test_an_event_and_a_line_of_gateway_read_are_sent_as_they_are(
     here: Path, capsys: Any
 ) -> None:

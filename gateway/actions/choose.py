@@ -11,11 +11,12 @@ from typing import Any
 
 from gateway.actions.definitions import Action, Definition, Preset
 from gateway.actions.known import known
-from gateway.actions.overlay import corrections
+from gateway.actions.overlay import corrected
 from gateway.actions.settings import Chosen, OnInvalid, nothing
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, meant, unknown
+from gateway.outbound.contract import NOTHING
 from gateway.outbound.mapping import Trigger, build, doubts, lint, parse
 from gateway.outbound.wants import KEYS as WANTS_KEYS
 from gateway.outbound.wants import Wants, is_on, text, wants
@@ -126,13 +127,15 @@ class Choosing:
 
     def _of_preset(self, preset: Preset) -> Base:
         action = self._definition.actions[preset.action]
-        mapping = {**self._defaults(action), **preset.mapping}
-        fixed = corrections(self._definition.directory, action.slug)
-        return Base(preset.name, action, preset.trigger, {**mapping, **fixed})
+        mapping = self._defaults(action, preset.mapping)
+        return Base(preset.name, action, preset.trigger, mapping)
 
-    def _defaults(self, action: Action) -> dict[str, Json]:
-        fixed = corrections(self._definition.directory, action.slug)
-        return {**action.defaults, **fixed}
+    def _defaults(
+        self, action: Action, more: Mapping[str, Json] = NOTHING
+    ) -> dict[str, Json]:
+        """The package's mapping, corrected."""
+        mapping = {**action.defaults, **more}
+        return corrected(mapping, self._definition.directory, action.slug)
 
     def _chosen(
         self, base: Base, table: Mapping[str, Any], place: str

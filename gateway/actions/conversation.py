@@ -9,8 +9,16 @@ from gateway.actions.frames import Frame
 from gateway.actions.transfer import answer_of, request_of
 from gateway.event import Json
 from gateway.notices import Notice
-from gateway.outbound.contract import Exchange
-from gateway.outbound.http import NoResponse, Request, Response, Send, exchange, shown
+from gateway.outbound.contract import Exchange, Retry
+from gateway.outbound.http import (
+    NoResponse,
+    Request,
+    Response,
+    Send,
+    by_status,
+    exchange,
+    shown,
+)
 from gateway.outbound.mask import masked_url
 from gateway.web import is_url
 
@@ -42,6 +50,9 @@ class Conversation:
         if not is_url(request.url):
             return answer_of(NoResponse("InvalidURL"))  # nobody to write of
         answer: Response | NoResponse
+        if self.last is not None and _ends(self.last[1]):
+            # Not heard: what it is judged by stays the answer before.
+            return answer_of(NoResponse("PutOffError"))
         if len(self.heard) >= REQUESTS_MAX:
             answer = NoResponse("TooManyRequestsError")
         elif not self._may_go(request.url):
@@ -75,6 +86,14 @@ class Conversation:
         return [first, *later] if first else []
 
 
+def _ends(answer: Response | NoResponse) -> bool:
+    """Whether all is to be tried again later, whatever the code makes of the answer.
+
+    One that takes a look-up that failed for "not found" would make everybody twice.
+    """
+    return isinstance(answer, NoResponse) or isinstance(by_status(answer), Retry)
+
+
 def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
     request, answer = heard
     said = answer.reason if isinstance(answer, NoResponse) else answer.status
@@ -83,14 +102,14 @@ def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
 
 
 def allows(hosts: Iterable[str], host: str) -> bool:
-    """Whether a host is one of these, beside one (``api-eu.`` for ``api.``), or above.
+    """Whether a host is one of these, below or above one, or beside one (``api-eu.``).
 
     A ``*`` stands for what is of the settings: a region, an account.
     """
     beside = host.partition(".")[2]
     for each in hosts:
         above = each.partition(".")[2]
-        if host == each or fnmatchcase(host, each):
+        if host == each or host.endswith(f".{each}") or fnmatchcase(host, each):
             return True
         if "." in above and fnmatchcase(host, above):
             return True

@@ -8,7 +8,7 @@ for. Names are those of the package, texts too.
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +256,7 @@ def definition(directory: str, raw: Mapping[str, Any]) -> Definition:
         slug=raw.get("slug", directory),
         description=raw.get("description", ""),
         scheme=raw.get("scheme", "none"),
-        settings=_fields(raw.get("settings", {})),
+        settings=_settings(raw.get("settings", {})),
         refreshes=raw.get("refreshes", False),
         tests=raw.get("tests", False),
         audience=raw.get("audience", False),
@@ -281,6 +281,17 @@ def _action(slug: str, raw: Mapping[str, Any]) -> Action:
         sync_mode=None if mode is None else _field("sync_mode", mode),
         hooks=tuple(raw["hooks"]),
     )
+
+
+def _settings(raw: Mapping[str, Any]) -> Mapping[str, Field]:
+    """A default that is none of the choices would be refused: it is no default."""
+    return {key: _choosing(each) for key, each in _fields(raw).items()}
+
+
+def _choosing(field: Field) -> Field:
+    known = [each.value for each in field.choices]
+    is_refused = bool(known) and field.default not in known
+    return replace(field, default=None) if is_refused else field
 
 
 def _fields(raw: Mapping[str, Any]) -> Mapping[str, Field]:

@@ -5,6 +5,7 @@ of the configuration. An action is a call to the sidecar; the requests it makes 
 back here, and leave through the gateway's own sender.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from gateway.actions.judge import (
     verdict_of,
     verdicts_of,
 )
-from gateway.actions.passing import Key, Passing, Seen, grouped
+from gateway.actions.passing import Finished, Key, Passing, Seen, grouped
 from gateway.actions.runner import Runner, Unable
 from gateway.actions.secrets import forms
 from gateway.actions.settings import Chosen, Settings
@@ -46,6 +47,12 @@ FINISHED_MAX = 10_000  # events with actions that need not be repeated
 UNAUTHORIZED = 401
 
 
+class NoProcess(str):
+    """Why a refresh could not even be tried: that says nothing of the credentials."""
+
+    __slots__ = ()
+
+
 class Actions:
     """A ``Destination`` whose requests a sidecar makes up."""
 
@@ -66,7 +73,7 @@ class Actions:
         self._tell = tell
         self._secrets = settings.secrets
         self._hidden = tokens.secrets
-        self._finished: dict[Key, dict[str, Verdict]] = {}
+        self._finished: dict[Key, Finished] = {}
 
     @property
     def takes(self) -> Takes:
@@ -76,6 +83,16 @@ class Actions:
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """One verdict per event; nothing of an event that is done is done again."""
         passing = [self._begun(delivery) for delivery in deliveries]
+        try:
+            await self._all(passing)
+        except asyncio.CancelledError:  # their time is up
+            for each in passing:
+                self._remember(each)
+            raise
+        return [self._ended(each) for each in passing]
+
+    async def _all(self, passing: Sequence[Passing]) -> None:
+        """Each action, in its turn, for those that want it."""
         for number, action in enumerate(self._settings.actions):
             wanted = [each for each in passing if each.is_for(action)]
             if action.batch is None:
@@ -86,23 +103,25 @@ class Actions:
                 verdicts = await in_parts(group, partial(self._together, number))
                 for each, verdict in zip(group, verdicts, strict=True):
                     each.note(action, verdict)
-        return [self._ended(each) for each in passing]
 
     def _begun(self, delivery: Delivery) -> Passing:
         event = delivery.event
         key = (event.source, event.message_id, delivery.replay)
         seen = view(delivery, self._settings.names)
-        return Passing(key, seen, self._finished.pop(key, {}))
+        return Passing(key, seen, self._finished.pop(key, Finished()))
 
     def _ended(self, passing: Passing) -> Verdict:
-        """Its verdict; what is done is left out when the event is tried again."""
         if passing.retry is None:
             return combined(passing.done) if passing.done else Skipped("trigger")
+        self._remember(passing)
+        return passing.retry
+
+    def _remember(self, passing: Passing) -> None:
+        """What is done is left out when the event is tried again."""
         if passing.done:
-            self._finished[passing.key] = passing.done
+            self._finished[passing.key] = Finished(passing.done, passing.told)
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
-        return passing.retry
 
     def _conversation(self) -> Conversation:
         return Conversation(self._send, self._settings.hosts, self._tell)
@@ -110,9 +129,9 @@ class Actions:
     async def _alone(self, number: int, passing: Passing) -> Verdict:
         """One action for one event."""
         talk = self._conversation()
-        verdict, passing.told = await self._act(
-            number, passing.seen, passing.told, talk
-        )
+        verdict, told = await self._act(number, passing.seen, passing.told, talk)
+        if not isinstance(verdict, Retry):
+            passing.told = told
         return verdict
 
     async def _act(
@@ -170,8 +189,7 @@ class Actions:
     ) -> dict[str, Any] | Retry | Rejected:
         done = await self._runner.run("call", call, talk.fetch)
         if isinstance(done, Unable):
-            why = masked(done.reason, self._secrets)[:REASON_CHARS]
-            return Retry(f"sidecar: {why}", away=True)
+            return self._away(done.reason)
         if isinstance(done, str):
             name = self._settings.actions[call["action"]].name
             return Rejected("bug", f"{name}: the process died")
@@ -184,15 +202,21 @@ class Actions:
             self._secrets = (*self._settings.secrets, *forms(self._hidden))
 
     def _locked_out(self, why: str) -> Retry:
+        if isinstance(why, NoProcess):
+            return self._away(why)
         reason = masked(why, self._secrets)[:REASON_CHARS]
         return Retry(f"refresh: {reason}", status=UNAUTHORIZED, auth=True)
+
+    def _away(self, why: str) -> Retry:
+        reason = masked(why, self._secrets)[:REASON_CHARS]
+        return Retry(f"sidecar: {reason}", away=True)
 
     async def _refresh(self, auth: Mapping[str, Json]) -> Mapping[str, Json] | str:
         """New tokens, or why there are none; what is said for that is never kept."""
         talk = self._conversation()
         done = await self._runner.run("refresh", {"auth": auth}, talk.fetch)
         if isinstance(done, Unable):
-            return done.reason
+            return NoProcess(done.reason)
         if isinstance(done, str):
             return "the process died"
         if (error := done.get("error")) is not None:

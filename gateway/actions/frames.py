@@ -56,10 +56,9 @@ class Frames(asyncio.Protocol):
     def _take(self, line: bytes) -> None:
         try:
             ((name, frame),) = orjson.loads(line).items()
-        except (ValueError, AttributeError):
+            self._hear(name, frame)
+        except (ValueError, AttributeError, KeyError, TypeError):
             self.close()  # what speaks there is no sidecar any more
-            return
-        self._hear(name, frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end is gone."""

@@ -35,6 +35,27 @@ def overlay() -> Mapping[str, Mapping[str, Correction]]:
     }
 
 
-def corrections(directory: str, action: str) -> Mapping[str, Json]:
-    """The fields of an action that are mapped otherwise here."""
-    return overlay().get(directory, {}).get(action, NONE).mapping
+def corrections(directory: str, action: str) -> Correction:
+    """The fields of an action that are mapped otherwise here, if there are some."""
+    return overlay().get(directory, {}).get(action, NONE)
+
+
+def corrected(
+    mapping: Mapping[str, Json], directory: str, action: str
+) -> dict[str, Json]:
+    """A default mapping with our corrections: by field, also inside of a table."""
+    found = dict(mapping)
+    for key, fixed in corrections(directory, action).mapping.items():
+        had = found.get(key)
+        inside = _is_table(had) and _is_table(fixed)
+        found[key] = {**_table(had), **_table(fixed)} if inside else fixed
+    return found
+
+
+def _is_table(value: Json) -> bool:
+    """Whether it names fields; a directive is a value."""
+    return bool(_table(value)) and not any(key[0] == "@" for key in _table(value))
+
+
+def _table(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

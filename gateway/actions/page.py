@@ -13,6 +13,7 @@ import orjson
 from gateway.actions import toml
 from gateway.actions.definitions import Action, Definition, Field
 from gateway.actions.known import OAUTH, Known
+from gateway.actions.overlay import corrections
 from gateway.event import Json
 
 WIDTH = 88
@@ -36,7 +37,7 @@ def of(definition: Definition, known: Known | None) -> str:
     lines += ["", *pasted(definition, known), *_settings(definition)]
     lines += [*_presets(definition)]
     for action in definition.actions.values():
-        lines += ["", *_action(action)]
+        lines += ["", *_action(definition.directory, action)]
     return "\n".join(lines)
 
 
@@ -103,10 +104,11 @@ def _first_action(definition: Definition) -> list[str]:
     if action.sync_mode is not None and action.sync_mode.choices:
         mode = action.sync_mode.default or action.sync_mode.choices[0].value
         lines.append(f"sync_mode = {toml.value(mode)}")
+    ours = corrections(definition.directory, action.slug).mapping
     missing = [
         each.key
         for each in action.fields.values()
-        if each.required is True and each.default in EMPTY
+        if each.required is True and each.default in EMPTY and each.key not in ours
     ]
     if missing:
         pairs = (f'{toml.key(each)} = "..."' for each in missing)
@@ -153,7 +155,7 @@ def _presets(definition: Definition) -> Iterator[str]:
             yield f"  {each.name}: {each.action}, when {each.trigger}"
 
 
-def _action(action: Action) -> Iterator[str]:
+def _action(directory: str, action: Action) -> Iterator[str]:
     yield f"Action {action.slug}: {action.title}"
     yield from _wrapped(action.description, 2)
     yield f"  trigger: {action.trigger or 'none: write one'}"
@@ -164,6 +166,9 @@ def _action(action: Action) -> Iterator[str]:
         yield "  batch: possible"
     if action.hooks:
         yield f"  hooks: {', '.join(action.hooks)}"
+    if (ours := corrections(directory, action.slug)).mapping:
+        yield from _wrapped(f"mapped by the gateway: {', '.join(ours.mapping)}", 2)
+        yield from _wrapped(ours.why, 6)
     for each in action.fields.values():
         if not each.hidden:
             yield from _field(each, told=False)

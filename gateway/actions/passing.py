@@ -1,6 +1,7 @@
 """An event on its way through the actions that want it, alone or among others."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import orjson
@@ -14,25 +15,34 @@ Seen: TypeAlias = dict[str, Json]
 Key: TypeAlias = tuple[str, str, str | None]
 
 
+@dataclass(slots=True)
+class Finished:
+    """What the actions that are done said of one event, and tell the next one."""
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    told: Mapping[str, Json] = field(default_factory=dict)
+
+
 class Passing:
     """What one event is to the actions, and what became of it so far."""
 
     __slots__ = ("done", "key", "retry", "seen", "told")
 
-    def __init__(self, key: Key, seen: Seen, done: dict[str, Verdict]) -> None:
+    def __init__(self, key: Key, seen: Seen, before: Finished) -> None:
         self.key = key
         self.seen = seen
-        self.done = done
+        self.done = before.verdicts
         """Action -> its last word."""
         self.retry: Retry | None = None
         """Why it must be tried again; no further action is, until then."""
-        self.told: Mapping[str, Json] = {}
+        self.told = before.told
+        """What the actions that are done tell the next one."""
 
     def is_for(self, action: Chosen) -> bool:
         """Whether the action wants it, and has not had it."""
         if self.retry is not None or action.name in self.done:
             return False
-        return action.wants.because(self.seen) is None
+        return action.wants(self.seen)
 
     def note(self, action: Chosen, verdict: Verdict) -> None:
         """What became of it there."""

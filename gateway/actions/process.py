@@ -19,8 +19,10 @@ from gateway.event import Json
 
 SCRIPT = Path(__file__).with_name("sidecar.js")
 READY_S = 30.0  # a process that is not ready by then is none
-PING_S = 2.0
-SILENT_S = 10.0  # no pong for so long while it works: its loop is blocked
+PING_S = 1.0
+SILENT_S = 5.0
+"""No pong for so long: its loop is blocked. Short enough for an event that blocks it to
+be found out within the time of one attempt."""
 IDLE_S = 600.0  # with nothing to do for so long it is stopped, until the next event
 EXIT_S = 5.0  # it is asked to end, and killed when it has not by then
 TAIL_BYTES = 4_096
@@ -93,6 +95,7 @@ class Sidecar(asyncio.SubprocessProtocol):
         self._silent_since: float | None = None
         self._idle_since = 0.0
         self.calls: dict[int, Call] = {}
+        self._ending = False
         self.alive = True
         self.printed = b""
         self.memory: Mapping[str, int] = {}
@@ -119,19 +122,28 @@ class Sidecar(asyncio.SubprocessProtocol):
             return f"{launch.node} cannot be run: {type(error).__name__}"
         finally:
             theirs.close()
-        await loop.create_connection(lambda: self._frames, sock=ours)
-        self._frames.say("init", init)
         try:
-            async with asyncio.timeout(READY_S):
-                refused = await self._ready
-        except TimeoutError:
-            refused = f"not ready within {READY_S:.0f} s"
+            refused = await self._begun(ours, init)
+        except asyncio.CancelledError:
+            self.kill()  # nobody knows of it yet
+            self._frames.close()
+            raise
         if refused is not None:
             await self.close()
             return refused
         self._idle_since = loop.time()
         self._timer = loop.call_later(PING_S, self._tend)
         return None
+
+    async def _begun(self, ours: socket.socket, init: Frame) -> str | None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self._frames, sock=ours)
+        self._frames.say("init", init)
+        try:
+            async with asyncio.timeout(READY_S):
+                return await asyncio.shield(self._ready)
+        except TimeoutError:
+            return f"not ready within {READY_S:.0f} s"
 
     @property
     def pid(self) -> int | None:
@@ -172,15 +184,15 @@ class Sidecar(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(PING_S, self._tend)
         now_s = loop.time()
-        if not self.calls:
-            self._silent_since = None
-            if now_s - self._idle_since > IDLE_S:
-                self._frames.close()
-        elif self._silent_since is None:
+        if self._silent_since is not None:
+            if now_s - self._silent_since > SILENT_S:
+                self.kill()  # whoever has called may have lost patience already
+        elif self.calls:
             self._silent_since = now_s
             self._frames.say("ping", {})
-        elif now_s - self._silent_since > SILENT_S:
-            self.kill()
+        elif now_s - self._idle_since > IDLE_S:
+            self._ending = True
+            self._frames.close()
 
     def _over(self) -> None:
         """The socket is closed: the process died, or is about to."""
@@ -189,6 +201,8 @@ class Sidecar(asyncio.SubprocessProtocol):
         self.alive = False
         if self._timer is not None:
             self._timer.cancel()
+        if not self._ending:
+            self.kill()  # it may have closed its socket only
         if not self._ready.done():
             self._ready.set_result("it ended before it was ready")
         self._lost(self)
@@ -206,6 +220,12 @@ class Sidecar(asyncio.SubprocessProtocol):
         """It is gone."""
         self._exited.set()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, and all that it printed was read."""
+        del exc
+        if self._process is not None:
+            self._process.close()
+
     def kill(self) -> None:
         """End it now."""
         if self._process is not None:
@@ -214,6 +234,7 @@ class Sidecar(asyncio.SubprocessProtocol):
 
     async def close(self) -> None:
         """End it, at once if it does not end by itself; and wait until it is gone."""
+        self._ending = True
         self._frames.close()
         if self._process is None:
             return

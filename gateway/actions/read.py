@@ -6,7 +6,7 @@ No Node is needed: what each destination is was written down at the install
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -143,6 +143,11 @@ def _known_hosts(directory: str) -> frozenset[str]:
     return frozenset() if found is None else frozenset(found.hosts)
 
 
+def _addresses(given: Iterable[str]) -> set[str]:
+    """Those of the values that say where to send: a host is no secret."""
+    return {each for each in given if HOST.fullmatch(each.strip())}
+
+
 def _hosts(found: Mapping[str, Json]) -> frozenset[str]:
     """Hosts that stand in the settings: the operator's own."""
     texts = [each for each in found.values() if isinstance(each, str)]
@@ -162,7 +167,9 @@ def with_tables(
     env = _environment(definition, tables.env, f"{place}.env", mistakes)
     choosing = Choosing(definition, f"{place}.actions", mistakes)
     actions = choosing.all(tables.actions)
-    secrets = (*settings.secrets, *forms([*oauth.values(), *env.values()]))
+    given = mistakes.text.given_within(place)
+    more = [*oauth.values(), *env.values(), *given.difference(_addresses(given))]
+    secrets = (*settings.secrets, *forms(more))
     hosts = settings.hosts.union(*(_hosts(_flat(each.mapping)) for each in actions))
     return replace(
         settings,

@@ -77,15 +77,17 @@ class Runner:
             said = await self._once(name, frame, fetch)
             if isinstance(said, str):
                 async with self._alone:
-                    said = await self._again(name, frame, fetch)
+                    alone = int(said == "died alone")
+                    said = await self._again(name, frame, fetch, alone)
             return said
         finally:
             self._open.discard(turn)
             self._cleared(turn)
 
-    async def _again(self, name: str, frame: Mapping[str, Json], fetch: Fetch) -> Said:
+    async def _again(
+        self, name: str, frame: Mapping[str, Json], fetch: Fetch, alone: int
+    ) -> Said:
         """As often as it takes to know whether it is this one that ends processes."""
-        alone = 0
         while alone < ALONE_MAX:
             said = await self._once(name, frame, fetch)
             if said == "died alone":

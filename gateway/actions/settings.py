@@ -11,6 +11,10 @@ from gateway.event import EventType, Json
 class Wants(Protocol):
     """Whether an action is to have an event."""
 
+    def __call__(self, event: dict[str, Json]) -> bool:
+        """True when it is."""
+        ...
+
     def because(self, event: dict[str, Json]) -> str | None:
         """What says no, readable; None when nothing does."""
         ...

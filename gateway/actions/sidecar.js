@@ -19,7 +19,7 @@
 */
 const { AsyncLocalStorage } = require("node:async_hooks");
 const { isUtf8 } = require("node:buffer");
-const { createRequire } = require("node:module");
+const { createRequire, syncBuiltinESMExports } = require("node:module");
 const net = require("node:net");
 const path = require("node:path");
 
@@ -31,7 +31,7 @@ const PAYLOAD_CHARS_MAX = 16 * 1024;
 
 const gateway = new net.Socket({ fd: Number(FD) });
 const underWay = new AsyncLocalStorage(); // whose call a request belongs to
-const calls = new Map(); // id -> AbortController
+const calls = new Map(); // id -> {id, controller, open: its fetches}
 const fetches = new Map(); // id -> what waits for its answer
 let lastFetch = 0;
 let noise = 0; // rejections that nobody awaited
@@ -46,25 +46,34 @@ function say(frame) {
 }
 
 /* Everything that could reach out, but for the gateway's socket, throws. */
-function closeNetwork() {
-  const closed = (name) =>
-    function () {
-      throw new Error(`${name}: only the gateway sends requests`);
-    };
-  net.Socket.prototype.connect = closed("net");
-  net.Server.prototype.listen = closed("net");
-  const dns = require("node:dns");
-  for (const each of [dns, dns.promises, dns.Resolver.prototype]) {
-    for (const name of Object.getOwnPropertyNames(each)) {
-      if (typeof each[name] === "function" && /^(lookup|resolve|reverse)/.test(name)) {
-        each[name] = closed("dns");
-      }
+function close() {
+  const shut = (object, label, names) => {
+    for (const name of names) {
+      if (typeof object[name] !== "function") continue;
+      object[name] = function () {
+        throw new Error(`${label}: only the gateway sends requests`);
+      };
     }
+  };
+  const dns = require("node:dns");
+  const dgram = require("node:dgram");
+  shut(net, "net", ["_createServerHandle"]);
+  shut(net.Socket.prototype, "net", ["connect"]);
+  shut(net.Server.prototype, "net", ["listen"]);
+  shut(dgram, "dgram", ["createSocket", "_createSocketHandle"]);
+  shut(dgram.Socket.prototype, "dgram", ["bind", "connect", "send", "sendto"]);
+  for (const each of [dns, dns.promises, dns.Resolver.prototype, dns.promises.Resolver.prototype]) {
+    shut(each, "dns", everyName(each).filter((name) => /^(lookup|resolve|reverse)/.test(name)));
   }
-  require("node:dgram").createSocket = closed("dgram");
-  for (const name of ["fetch", "WebSocket", "EventSource"]) {
-    if (name in globalThis) globalThis[name] = closed(name);
-  }
+  shut(globalThis, "fetch", ["fetch", "WebSocket", "EventSource"]);
+  shut(process, "process", ["kill", "_kill", "_debugProcess", "_debugEnd"]); // the gateway's, too
+  syncBuiltinESMExports(); // `import` sees the same
+}
+
+function everyName(object) {
+  const above = Object.getPrototypeOf(object);
+  const inherited = above === null || above === Object.prototype ? [] : everyName(above);
+  return [...Object.getOwnPropertyNames(object), ...inherited];
 }
 
 /* In the place of node-fetch, where all requests of the package end. */
@@ -76,11 +85,12 @@ async function fetchByGateway(url, options) {
   }
   const headers = { accept: "*/*", ...Object.fromEntries(request.headers) };
   const call = underWay.getStore();
-  if (call === undefined) throw new nodeFetch.FetchError("nobody's request", "system");
+  if (!calls.has(call?.id)) throw new nodeFetch.FetchError("nobody's request", "system");
   const { signal } = request;
   return new Promise((resolve, reject) => {
     const id = ++lastFetch;
     const aborted = () => {
+      call.open.delete(id);
       fetches.delete(id);
       const error = new Error("The user aborted a request.");
       error.name = "AbortError";
@@ -88,8 +98,14 @@ async function fetchByGateway(url, options) {
     };
     if (signal?.aborted) return aborted();
     signal?.addEventListener("abort", aborted, { once: true });
-    fetches.set(id, { url: request.url, resolve, reject });
-    say({ fetch: { id, call, method: request.method, url: request.url, headers, ...bytes(body) } });
+    // A signal made of others is kept, with all it knows, for as long as somebody listens.
+    const forget = () => {
+      call.open.delete(id);
+      signal?.removeEventListener("abort", aborted);
+    };
+    call.open.add(id);
+    fetches.set(id, { url: request.url, resolve, reject, forget });
+    say({ fetch: { id, call: call.id, method: request.method, url: request.url, headers, ...bytes(body) } });
   });
 }
 
@@ -102,6 +118,7 @@ function answered(frame) {
   const waiting = fetches.get(frame.id);
   if (waiting === undefined) return;
   fetches.delete(frame.id);
+  waiting.forget();
   if (frame.error !== undefined) {
     const error = { code: frame.error, message: frame.error };
     waiting.reject(new nodeFetch.FetchError(`no answer: ${frame.error}`, "system", error));
@@ -281,14 +298,16 @@ function payload(frame) {
 async function take(frame, work) {
   const { id } = frame;
   const controller = new AbortController();
-  calls.set(id, controller);
+  const call = { id, controller, open: new Set() };
+  calls.set(id, call);
   try {
-    const said = await underWay.run(id, () => work(frame, controller.signal));
+    const said = await underWay.run(call, () => work(frame, controller.signal));
     say({ done: { id, ...said } });
   } catch (error) {
     say({ done: { id, error: failure(error), payload: payload(frame) } });
   } finally {
     calls.delete(id);
+    if (call.open.size > 0) controller.abort(); // it did not wait for its own requests
   }
 }
 
@@ -304,7 +323,7 @@ const heard = {
   refresh: (frame) => take(frame, refresh),
   test: (frame) => take(frame, test),
   answer: answered,
-  cancel: ({ id }) => calls.get(id)?.abort(),
+  cancel: ({ id }) => calls.get(id)?.controller.abort(),
   ping() {
     const { rss, heapUsed } = process.memoryUsage();
     say({ pong: { rss, heap: heapUsed, noise } });
@@ -336,4 +355,4 @@ process.on("unhandledRejection", () => {
   noise += 1; // of a promise that its author forgot; its call goes on without it
 });
 
-closeNetwork();
+close();

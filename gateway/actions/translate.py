@@ -18,7 +18,8 @@ from gateway.actions.page import OAUTH_KEYS, variable
 from gateway.event import Json
 
 HIDDEN = re.compile(r"[\u2022\u25cf]{3}|^\*{4,}\S{0,4}$")  # what is shown of secrets
-SYNC_MODE = "__segment_internal_sync_mode"
+RESERVED = "__segment_internal_"  # what is no field, and means something
+SYNC_MODE = f"{RESERVED}sync_mode"
 OF_SEGMENT = frozenset({"dynamicAuthSettings"})
 BATCHING = frozenset({"enable_batching", "batch_size", "batch_bytes", "batch_keys"})
 NAME_MAX = 50
@@ -288,6 +289,11 @@ class _One:
                 "see `batch`, which is off unless it is set"
             )
         changed = dict(_changed(action, given))
+        known = {*action.fields, *action.hooks}
+        for key in [each for each in changed if each not in known]:
+            if not key.startswith(RESERVED):
+                del changed[key]
+                self.written.say(f"{key}: left out: {action.slug} has no such field")
         if changed:
             self._put(f"[destinations.{self.name}.actions.mapping]")
         for key, value in changed.items():

@@ -12,7 +12,7 @@ from gateway.inbound.check import Plan, check, planned
 from gateway.inbound.normalize import normalize
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.resolve import resolve
-from gateway.inbound.route import Route, Routes, route
+from gateway.inbound.route import Route, Routes, route, route_outside
 from gateway.notices import Notice
 
 Said: TypeAlias = tuple[Notice, ...]
@@ -44,7 +44,7 @@ def admit(
     raw: Raw, origin: Origin, routes: Routes, plan: Plan | None = None
 ) -> Admitted | Refusal:
     """What becomes of one message; only the check can refuse it."""
-    checked = check(raw, plan)
+    checked = check(raw, plan, origin.invalid_traits)
     if isinstance(checked, Refusal):
         return checked
     message, flagged = checked
@@ -67,5 +67,5 @@ def admit_outside(
         return checked
     message, flagged = checked
     event, dated = resolve(Normalized(message), origin)
-    decided, unknown = route(event, routes)
+    decided, unknown = route_outside(event, routes)
     return _admitted((event, decided, flagged, (), dated, unknown))

@@ -6,6 +6,7 @@ What each SDK makes of a status is measured (CLIENTS §2); the choices follow fr
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,7 +29,9 @@ PREFLIGHT_SECONDS = 86_400
 ECHO_MAX = 2_048  # characters of a request's header that come back in its answer
 RETRY_SECONDS = 1  # small: some SDKs sleep this long in their caller's thread
 RETRY_SECONDS_MAX = 30
+CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # U+007F to U+009F, in UTF-8
 STRICT_MODE = istr("X-Strict-Mode")
+STRICT = frozenset({"1", "true", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +162,16 @@ def preflight() -> Answer:
 
 
 def document(value: Any) -> Answer:
-    """A JSON document: settings, a schema, the OpenAPI description."""
-    return Answer(status=200, body=orjson.dumps(value))
+    """A JSON document: settings, a schema, the OpenAPI description.
+
+    Tools read them as YAML, which has no control characters: those are escaped.
+    """
+    body = CONTROL.sub(_escaped, orjson.dumps(value))
+    return Answer(status=200, body=body)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
 
 
 NOTHING = "there is nothing at this path; see /openapi.json"
@@ -260,7 +271,8 @@ def rejected(index: int, message_id: str | None, refusal: Refusal) -> Rejected:
 
 def is_strict(headers: Headers) -> bool:
     """Whether the sender wants a 400 for a request of which a part is refused."""
-    return headers.get(STRICT_MODE) == "1"
+    given = headers.get(STRICT_MODE)
+    return given is not None and given.strip().lower() in STRICT
 
 
 def judged(

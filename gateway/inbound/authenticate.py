@@ -115,10 +115,16 @@ def _basic(credentials: str) -> str:
     padded = credentials.translate(STANDARD_ALPHABET).rstrip("=")
     padded += "=" * (-len(padded) % 4)
     try:
-        return base64.b64decode(padded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pair = base64.b64decode(padded, validate=True)
+    except (binascii.Error, ValueError):
         message = "the Basic credentials are not base64 of KEY:"
         raise AuthError("unknown_write_key", message) from None
+    try:
+        return pair.decode()
+    except (
+        UnicodeDecodeError
+    ):  # older clients write Latin-1; a password may be anything
+        return pair.decode("latin-1")
 
 
 WRITE_KEYS = Scheme(

@@ -17,16 +17,25 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jsonschema_rs
 
 from gateway.errors import ConfigError
-from gateway.event import Checked, Json, Raw
+from gateway.event import Checked, InvalidTraits, Json, Raw
 from gateway.inbound.decode import KINDS, TYPES
 from gateway.inbound.excerpt import excerpt
+from gateway.inbound.meant import (
+    POINTER_MAX,
+    Violation,
+    is_of_a_trait,
+    notice,
+    put,
+    timed,
+    wants_object,
+    with_objects,
+)
 from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, escaped, pointer
 from gateway.notices import Notice
 from gateway.traits import canonical
 
 BASE = "https://gateway.invalid/schemas/"  # only so that references have a place
 FAULTS_SEEN = 50  # more than are told, since some say the same
-POINTER_MAX = 100  # characters of a pointer in a notice
 IDENTIFIERS = frozenset({"/userId", "/anonymousId"})
 TRACK_API = "track-api"
 
@@ -63,15 +72,6 @@ def _compiled(schema: Json, name: str) -> jsonschema_rs.Draft202012Validator:
 VALIDATORS = {name: _compiled(SCHEMAS[name], name) for name in TYPES}
 
 
-class Violation(NamedTuple):
-    """What either validator says, in one form; ``schema`` holds the ``keyword``."""
-
-    keyword: str
-    schema: Mapping[str, Json]
-    path: Sequence[str | int]
-    instance: Json
-
-
 class Promise(NamedTuple):
     """A schema of a tracking plan, compiled, and its text to explain with."""
 
@@ -92,14 +92,48 @@ class Plan:
     events: Mapping[str, Promise] = field(default_factory=dict)
 
 
-def check(raw: Raw, plan: Plan | None = None) -> Checks | Refusal:
+def check(
+    raw: Raw, plan: Plan | None = None, invalid_traits: InvalidTraits = "reject"
+) -> Checks | Refusal:
     """The message, found good; or what is wrong with it, ten faults at most."""
-    kind = raw["type"]
-    if not VALIDATORS[kind].is_valid(raw):
-        return Refusal.of(_told(_violations(VALIDATORS[kind], raw), kind))
+    if VALIDATORS[raw["type"]].is_valid(raw):
+        return (Checked(raw), ()) if plan is None else planned(raw, plan)
+    return _read_again(raw, plan, invalid_traits)
+
+
+def _read_again(
+    raw: Raw, plan: Plan | None, invalid_traits: InvalidTraits
+) -> Checks | Refusal:
+    """What the schemas refuse as it stands, judged as it is meant."""
+    kind, read = raw["type"], timed(raw)
+    validator = VALIDATORS[kind]
+    if read is not raw and validator.is_valid(read):
+        return (Checked(read), ()) if plan is None else planned(read, plan)
+    found = list(islice(_violations(validator, read), FAULTS_SEEN))
+    read, notices = with_objects(read, found)
+    if notices:
+        found = list(islice(_violations(validator, read), FAULTS_SEEN))
+    if found and invalid_traits == "keep":
+        traits = {tuple(each.path) for each in found if is_of_a_trait(each)}
+        others = _without(read, traits)
+        found = list(islice(_violations(validator, others), FAULTS_SEEN))
+        notices += tuple(notice("invalid_trait", path) for path in sorted(traits))
+    if found:
+        return Refusal.of(_told(found, kind))
     if plan is None:
-        return Checked(raw), ()
-    return planned(raw, plan)
+        return Checked(read), notices
+    checked = planned(read, plan)
+    if isinstance(checked, Refusal):
+        return checked
+    return checked[0], notices + checked[1]
+
+
+def _without(raw: Raw, paths: Iterable[Sequence[str | int]]) -> Raw:
+    """The rest of it must be good; null is what any trait may be."""
+    value: Json = raw
+    for path in paths:
+        value = put(value, path, None)
+    return Raw(value)
 
 
 def planned(raw: Raw, plan: Plan) -> Checks | Refusal:
@@ -124,6 +158,18 @@ def check_part(value: Json, name: str) -> Refusal | None:
     return Refusal.of(_told(_violations(validator, value), name))
 
 
+def read_part(value: Json, name: str) -> Json | Refusal:
+    """The same for a body that is to be read: with empty arrays as objects (PHP)."""
+    refused = check_part(value, name)
+    if refused is None:
+        return value
+    read = value
+    for each in islice(_violations(_part(name), value), FAULTS_SEEN):
+        if wants_object(each):
+            read = put(read, each.path, {})
+    return refused if read is value else check_part(read, name) or read
+
+
 @cache
 def _part(name: str) -> jsonschema_rs.Draft202012Validator:
     """Compiled when it is first asked for: a start has no time for all of them."""
@@ -133,16 +179,15 @@ def _part(name: str) -> jsonschema_rs.Draft202012Validator:
 def reference_errors(raw: Raw) -> list[Fault]:
     """The same by the reference implementation: slow, for explaining and for tests."""
     kind = raw["type"]
-    found = (
-        Violation(
-            str(error.validator),
-            error.schema,
-            list(error.absolute_path),
-            error.instance,
-        )
-        for error in reference(kind).iter_errors(raw)
-    )
-    return _told(found, kind)
+    raw = timed(raw)
+    read, _ = with_objects(raw, _reference_violations(raw))
+    return _told(_reference_violations(read), kind)
+
+
+def _reference_violations(raw: Raw) -> Iterator[Violation]:
+    for error in reference(raw["type"]).iter_errors(raw):
+        path = list(error.absolute_path)
+        yield Violation(str(error.validator), error.schema, path, error.instance)
 
 
 def load_plan(path: Path, violation: Literal["reject", "flag"] = "reject") -> Plan:

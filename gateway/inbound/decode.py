@@ -18,6 +18,8 @@ from gateway.errors import MessageError
 from gateway.event import PIPELINE_TYPES, EventType, Json, Raw
 from gateway.inbound.fit import INTEGER_END, brackets, cut_deep, flaws, weigh
 from gateway.inbound.refusal import Fault, Refusal
+from gateway.notices import Notice
+from gateway.traits import read_date
 
 BOM = b"\xef\xbb\xbf"
 INTEGER_DIGITS = 19  # the shortest run of digits that may leave the 64-bit integers
@@ -65,22 +67,25 @@ class Decoded(NamedTuple):
 class Batch:
     """What a batch says for each of its messages; ``faults`` if that is no use.
 
-    ``size`` is what all of it takes as compact JSON, in bytes.
+    ``size`` is what all of it takes as compact JSON, in bytes. ``unread`` is a
+    ``sentAt`` that is no time: it is not needed. ``notices``: what there is to say.
     """
 
     context: Mapping[str, Json] | None = None
     integrations: Mapping[str, Json] | None = None
-    timestamp: str | None = None
-    sent_at: str | None = None
+    timestamp: Json = None
+    sent_at: Json = None
     faults: tuple[Fault, ...] = ()
     size: int = 0
+    unread: Json = None
+    notices: tuple[Notice, ...] = ()
 
     def as_sent(self) -> dict[str, Json]:
         """For the record of a refused message, so that it can be admitted later."""
         return {
             "context": self.context,
             "integrations": self.integrations,
-            "sentAt": self.sent_at,
+            "sentAt": self.unread if self.sent_at is None else self.sent_at,
             "timestamp": self.timestamp,
         }
 
@@ -110,8 +115,7 @@ def decode(
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value, suspect = _read_slowly(body, known=known), True
-    messages = value.get("batch") if batch and isinstance(value, dict) else None
-    if isinstance(messages, list):
+    if batch and isinstance(messages := _listed(value), list):
         crowded = len(messages) > limits.nesting or brackets(body) > limits.nesting
         return Decoded(value, suspect, crowded)
     if len(body) > limits.message_bytes or brackets(body) <= limits.nesting:
@@ -188,31 +192,53 @@ def _shallow(body: bytes, depth_max: int) -> str:
     return b"".join(kept).decode()
 
 
+def _listed(value: Json) -> Json:
+    """Where the messages of a batch stand: in its `batch`, or at the top of it all."""
+    return value.get("batch") if isinstance(value, dict) else value
+
+
+def is_batch(value: Json) -> bool:
+    """Whether a file is one; a body at `/v1/batch` has to be."""
+    return isinstance(value, list) or (isinstance(value, dict) and "batch" in value)
+
+
+def is_alone(value: Json) -> bool:
+    """Whether it may be a message, and is no batch."""
+    return isinstance(value, dict) and "batch" not in value
+
+
 def is_whole_batch(value: Json) -> bool:
     """Whether it is a batch; a message may have a field of that name."""
-    return isinstance(value, dict) and "batch" in value and "type" not in value
+    return is_batch(value) and "type" not in value
 
 
 def messages_of(value: Json, limits: Limits) -> list[Json]:
     """The messages of a batch, none of them looked at."""
-    if not isinstance(value, dict) or not isinstance(value.get("batch"), list):
+    messages = _listed(value)
+    if not isinstance(messages, list):
         text = "expected an object with an array `batch` of messages"
         raise MessageError("invalid_message", text)
-    messages: list[Json] = value["batch"]
     if not messages:
         raise MessageError("invalid_message", "`batch` is empty")
     if len(messages) > limits.batch_messages:
-        text = f"{len(messages)} messages in a batch, more than {limits.batch_messages}"
-        raise MessageError("too_many_messages", text)
+        raise too_many(len(messages), limits)
     return messages
 
 
-def shared(value: Mapping[str, Json], limits: Limits, *, suspect: bool = True) -> Batch:
-    """What a batch says for each of its messages.
+def too_many(count: int, limits: Limits) -> MessageError:
+    """A batch of more messages than one may have."""
+    text = f"{count} messages in a batch, more than {limits.batch_messages}"
+    return MessageError("too_many_messages", text)
+
+
+def shared(value: Json, limits: Limits, *, suspect: bool = True) -> Batch:
+    """What a batch says for each of its messages; a list of them says nothing.
 
     It becomes a part of every event, so what is larger than an event may be is too
     large for the request as a whole. ``suspect`` False: ``flaws`` need not look.
     """
+    if isinstance(value, list):
+        return NO_BATCH
     said: dict[str, Any] = {
         name: value[name] for name in SHARED if value.get(name) is not None
     }
@@ -223,10 +249,20 @@ def shared(value: Mapping[str, Json], limits: Limits, *, suspect: bool = True) -
         text = f"{size} bytes, more than {limits.event_bytes}: no event may be as large"
         raise MessageError("too_large", f"{', '.join(said)} of the batch: {text}")
     faults = flaws(said, limits.nesting) if suspect or deep else []
+    notices, unread = list[Notice](), None
+    for name in ("context", "integrations"):
+        if name in said and said[name] == []:  # PHP's empty object
+            notices.append(Notice("empty_array", f"/{name}"))
+            del said[name]
+    if "sentAt" in said and read_date(said["sentAt"]) is None:
+        notices.append(Notice("unreadable_sent_at"))
+        unread = said.pop("sentAt")
+        faults = [each for each in faults if not each.pointer.startswith("/sentAt")]
     for name, each in said.items():
-        wanted = dict if name in ("context", "integrations") else str
-        if type(each) is not wanted:
-            text = f"of the batch: must be {KINDS[wanted]}, not {KINDS[type(each)]}"
+        wanted = dict if name in ("context", "integrations") else (str, int, float)
+        if not isinstance(each, wanted) or each is True or each is False:
+            what = "an object" if wanted is dict else "a time"
+            text = f"of the batch: must be {what}, not {KINDS[type(each)]}"
             faults.append(Fault(f"/{name}", text, "type"))
     return Batch(
         context=said.get("context"),
@@ -235,6 +271,8 @@ def shared(value: Mapping[str, Json], limits: Limits, *, suspect: bool = True) -
         sent_at=said.get("sentAt"),
         faults=tuple(faults),
         size=size,
+        unread=unread,
+        notices=tuple(notices),
     )
 
 
@@ -246,11 +284,11 @@ def prepare(
     P010, P011: the type is the endpoint's. ``context.traits`` serve an identify
     without ``traits``. Names that only the gateway may write are taken out (P018).
     """
+    if batch.faults:
+        return Refusal.of(batch.faults)
     if not isinstance(message, dict):
         text = f"a message must be an object, not {KINDS[type(message)]}"
         return Refusal((Fault("", text, "type"),))
-    if batch.faults:
-        return Refusal.of(batch.faults)
     fill = _from_batch(message, batch) if batch is not NO_BATCH else {}
     given = message.get("type")
     if given is None and endpoint_type is not None:
@@ -275,7 +313,7 @@ def _from_batch(message: dict[str, Json], batch: Batch) -> dict[str, Json]:
     for name, common in shared:
         if common:
             own = message.get(name)
-            if own is None:
+            if own is None or own == []:  # the latter is PHP's empty object
                 fill[name] = common
             elif isinstance(own, dict):
                 fill[name] = {**common, **own}

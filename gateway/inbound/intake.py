@@ -86,6 +86,14 @@ def among(body: bytes, decoded: Decoded, limits: Limits) -> Text:
     return Text(None, decoded.suspect, small, decoded.crowded, first)
 
 
+class Part(NamedTuple):
+    """One of the messages of a request, and how it becomes events."""
+
+    sent: Json
+    text: Text
+    door: Door
+
+
 class Total:
     """What a request adds up to, in bytes: a limit is about all of its messages.
 

@@ -65,6 +65,11 @@ def _without_absent(checked: Checked) -> dict[str, Json]:
     }
 
 
+def _is_text(value: Json) -> bool:
+    """Whether it is the text of a name: with ``invalid_traits`` it may be anything."""
+    return isinstance(value, str) and bool(value.strip())
+
+
 def _complete(body: dict[str, Json]) -> None:
     """What follows from the rest: a full name (P087-P089), an email (P064).
 
@@ -74,7 +79,7 @@ def _complete(body: dict[str, Json]) -> None:
     filled: dict[str, Json] = {}
     if traits.get("name") is None:
         first, last = traits.get("firstName"), traits.get("lastName")
-        if first and first.strip() and last and last.strip():
+        if _is_text(first) and _is_text(last):
             filled["name"] = f"{first} {last}"
     user_id = body.get("userId", "")
     if "@" in user_id and not traits.get("email") and is_email(user_id):

@@ -41,6 +41,7 @@ class Post:
             sender_ip(self.remote, self.headers, self._proxies),
             _readable(self.headers.get(hdrs.USER_AGENT)),
             source.clock_skew,
+            source.invalid_traits,
         )
         return origin
 

@@ -86,6 +86,14 @@ class Receipt(Total):
             if checked or normalized or resolved or routed:
                 for notice in (*checked, *normalized, *resolved, *routed):
                     self._remark(event.source, notice)
+        if self._batch.notices:
+            for notice in self._batch.notices:
+                self._remark(taken.admitted[0].event.source, notice)
+
+    def share(self, batch: Batch) -> None:
+        """From here on its messages have another batch: one body may hold several."""
+        if batch is not self._batch:
+            self._batch, self._batch_kept = batch, None
 
     def set_aside(
         self,

@@ -14,10 +14,12 @@ import orjson
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event, EventType, Json
 from gateway.integrations import names_of, wish
-from gateway.notices import Notice
+from gateway.notices import NAMES_MAX, OTHERS, Notice
 from gateway.topics import to
 
-Reason: TypeAlias = Literal["disabled", "type", "integrations", "integrations_all"]
+Reason: TypeAlias = Literal[
+    "disabled", "type", "integrations", "integrations_all", "cio_id"
+]
 ALL = "all"
 # What SDKs call their own way here; it is neither on nor off.
 SDK_NAMES = frozenset({"customer.io data pipelines", "segment.io"})
@@ -102,8 +104,10 @@ class Routes:
         """A notice for each name that is nobody's here (a misspelling, maybe)."""
         if folded.keys() <= self._known:
             return ()
-        names = [name for name in folded if name not in self._known]
-        return tuple(Notice("unknown_integration", name[:NAME_MAX]) for name in names)
+        names = [name[:NAME_MAX] for name in folded if name not in self._known]
+        if len(names) > NAMES_MAX:
+            names[NAMES_MAX:] = [OTHERS]
+        return tuple(Notice("unknown_integration", name) for name in names)
 
 
 def route(event: Event, routes: Routes) -> tuple[Route, tuple[Notice, ...]]:
@@ -118,6 +122,24 @@ def route(event: Event, routes: Routes) -> tuple[Route, tuple[Notice, ...]]:
         )
     except TypeError:  # options: an object is no key
         return _decide(event.type, said, routes)
+
+
+def route_outside(event: Event, routes: Routes) -> Decision:
+    """The same for an event from outside pipelines, whose ``identifiers`` are explicit.
+
+    Whose cio_id it is, and whether it is anybody's, only those know who keep people:
+    they take the type ``person``. If there are such, an identify by a cio_id goes to
+    nobody else, or an email in it would make a new person of nobody there.
+    """
+    decided = route(event, routes)
+    if event.type != "identify" or "cio_id" not in event.body["identifiers"]:
+        return decided
+    usual, (found, notices) = routes.usual("person").to, decided
+    others: dict[str, Reason] = {n: "cio_id" for n in found.to if n not in usual}
+    if not usual or not others:
+        return decided
+    to = tuple(name for name in found.to if name in usual)
+    return Route(to=to, no={**found.no, **others}), notices
 
 
 def _decide(kind: str, said: Mapping[str, Json], routes: Routes) -> Decision:

@@ -89,10 +89,9 @@ def _checked(
     deliveries: Sequence[Delivery], verdicts: Sequence[Verdict]
 ) -> Sequence[Verdict]:
     """One verdict for each; an error for what is none, as a module of yours may say."""
-    answers = [verdict for _, verdict in zip(deliveries, verdicts, strict=True)]
-    if not VERDICTS.issuperset(map(type, answers)):
-        raise TypeError("no verdict")
-    return answers
+    if len(verdicts) != len(deliveries) or not VERDICTS.issuperset(map(type, verdicts)):
+        raise TypeError("not a verdict for each event")
+    return verdicts
 
 
 async def one_by_one(

@@ -9,17 +9,18 @@ is what others are answered. Four rules follow.
 
 Nobody's failure stops another. It opens only when nobody is served in between: 401, 403
 or 407 for two keys (for the first one, if nobody was served yet), 10 failed requests or
-20 rejections in a row over 3 keys or more. The first success of anyone, probe or not,
-closes it. Who failed beside a success fails alone: until that key is served again, it
-does not count. Our own bugs never do.
+20 rejections in a row over 3 keys or more. Where 3 failed, one failure is enough when
+an event of anybody would be given up for its age. The first success of anyone, probe or
+not, closes it. Who failed beside a success fails alone: until that key is served again,
+it does not count. Our own bugs never do.
 
 A probe can always take somebody new. While it is open, keys that have not failed are
 tried at once, then slower and slower: 20 in the first second, 66 in ten, each time from
-another end of what is held; in the end one every tenth of ``probe_every`` (after a 401,
-403, 407 or a Retry-After: one every ``probe_every``). While nobody is new, those who
-have failed and are due for a retry go at that pace, too; who comes then need not wait
-for them. And every ``probe_every``, or when Retry-After lets it, 5 minutes later at
-most, one is probed who is not due: one at a time, the least recently tried first.
+another end of what is held; in the end one every tenth of ``probe_every`` (after two in
+a row of 401, 403, 407 or Retry-After: one every ``probe_every``). Those who have failed
+and are due for a retry go at that pace, too, beside them: after an outage they may be
+all there are. And every ``probe_every``, or when Retry-After lets it, 5 minutes later
+at most, one is probed who is not due: one at a time, the least recently tried first.
 
 While it is open nothing is given up: a rejection is not believed either, it waits for
 the time when somebody is served. Nor does anything age, but for the first
@@ -38,6 +39,7 @@ FAILING_KEYS = 3  # one person, or two, stop no destination
 REFUSED_KEYS = 2  # 401, 403, 407
 PROBE_WAIT_MAX_S = 300.0  # what a Retry-After may hold a probe back
 KEYS_MAX = 10_000  # keys remembered as failing: as many as a worker holds events
+ASKED = 2  # answers in a row that ask for patience: one may be about its person
 PACE = 20  # between two new keys passes this part of the time it has been open
 SHORTEST, LONGEST = 200, 10  # but these parts of ``probe_every`` at least, at most
 
@@ -69,7 +71,7 @@ class Breaker:
         self._alone: dict[object, None] = {}  # failed while others were served
         self._opened_s = 0.0
         self._open_before_s = 0.0
-        self._asked_to_wait = False
+        self._asked_to_wait = 0  # by so many probes in a row
         self.cause: Cause | None = None
         """Why it is open, by the last probe; None while it is closed."""
         self.probe_at_s: float | None = None
@@ -77,7 +79,7 @@ class Breaker:
         self.new_at_s: float | None = None
         """When one that has not failed may be; None: closed, or away for everybody."""
         self.due_at_s = 0.0
-        """When one that is due may be, but no sooner than one that has not failed."""
+        """When one that is due may be."""
         self.tried = 0
         """Keys that had not failed and did, since it was opened."""
 
@@ -96,11 +98,11 @@ class Breaker:
 
         Of each time the first ``probe_every`` is not among them.
         """
+        if self.cause is None:
+            return self._open_before_s
         return self._open_before_s + self._this_time_s(now_s)
 
     def _this_time_s(self, now_s: float) -> float:
-        if self.closed:
-            return 0.0
         return max(0.0, now_s - self._opened_s - self._probe_every_s)
 
     def may_probe(
@@ -110,8 +112,8 @@ class Breaker:
 
         ``due_s`` is when the next of the others is due by its own time.
         """
-        if self.new_at_s is not None and now_s >= self.new_at_s:
-            if new:
+        if self.new_at_s is not None:
+            if new and now_s >= self.new_at_s:
                 return "new"
             if now_s >= max(due_s, self.due_at_s):
                 return "due"
@@ -206,7 +208,7 @@ class Breaker:
             if probe is not None:
                 self.cause = cause
                 self._probed(probe, now_s, after_s)
-        elif counted or away:
+        elif counted or away or too_old:
             self._failures += 1
             _note(self._failing, counted, self._failing_keys)
             if auth:
@@ -237,14 +239,15 @@ class Breaker:
         self.probe_at_s = now_s + max(self._probe_every_s, after_s)
         self.new_at_s = None if cause == "away" else now_s
         self.due_at_s = now_s
-        self._asked_to_wait = after_s > 0.0
+        self._asked_to_wait = ASKED if cause == "auth" or after_s > 0.0 else 0
 
     def _probed(self, probe: Probe, now_s: float, after_s: float) -> None:
         """Still nobody was served: when the next may go."""
         if probe == "failed":
             self.probe_at_s = now_s + max(self._probe_every_s, after_s)
         self.tried += probe == "new"
-        self._asked_to_wait = after_s > 0.0
+        asked = self.cause == "auth" or after_s > 0.0
+        self._asked_to_wait = self._asked_to_wait + 1 if asked else 0
         if self.cause == "away":
             self.new_at_s = None
         elif self.new_at_s is None:
@@ -252,7 +255,7 @@ class Breaker:
 
     def _pause_s(self, now_s: float) -> float:
         """Between two probes of keys that have not failed: longer and longer."""
-        patient = self.cause == "auth" or self._asked_to_wait
+        patient = self._asked_to_wait >= ASKED
         longest_s = self._probe_every_s / (1 if patient else LONGEST)
         growing_s = (now_s - self._opened_s) / PACE
         return min(max(growing_s, self._probe_every_s / SHORTEST), longest_s)

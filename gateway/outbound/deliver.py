@@ -100,7 +100,7 @@ class Senders:
                 return held.take_newest(now_s, since_s=since_s), None
             return held.take(now_s), None
         probe = held.may_probe()
-        if probe is None:
+        if probe is None or (newest and probe == "due"):
             return [], None
         if newest and probe == "new":
             batch = held.take_newest(now_s, since_s=since_s)
@@ -214,12 +214,12 @@ class Senders:
         """
         delivery, now_s = self._delivery, answered.now_s
         left_s = self._left_s(pending, now_s)
-        probed = answered.probe is not None
-        if left_s <= 0 and self._breaker.closed and not probed:
+        closed, company = self._breaker.closed, answered.company
+        soon = company or (answered.probe is not None and closed)
+        if left_s <= 0 and closed and not soon:
             self._end(pending, given_up("max_age", verdict))
             return
-        soon = answered.company or (probed and self._breaker.closed)
-        longest_s = delivery.probe_every_s if answered.company else left_s
+        longest_s = delivery.probe_every_s if company else left_s
         pending.failed(verdict)
         due_s = now_s + delay_s(
             1 if soon else pending.attempts,

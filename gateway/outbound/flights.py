@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.outbound.bells import happens
 
 KEPT = 4  # the part of the senders that is kept for who came last
+NEVER = float("-inf")
 SLOW_FOR_S = 60.0  # so long after a request hung some are kept for who came last
 
 
@@ -23,7 +24,7 @@ class Flights:
         self._now = now
         self._count = 0
         self._kept = 0  # those of them that are kept for who came last
-        self._slow_until_s = float("-inf")
+        self._slow_until_s = NEVER
         self._landed = asyncio.Event()
 
     @property
@@ -38,7 +39,12 @@ class Flights:
 
     def keeps_the_next(self) -> bool:
         """Whether the next sender is kept for those who came last."""
-        return self._count - self._kept >= self._steady and self.is_slow()
+        return self.is_slow() and self._count - self._kept >= self._steady
+
+    @property
+    def hung_lately(self) -> bool:
+        """A request hung and failed less than a minute ago."""
+        return self._slow_until_s > NEVER and self._now() < self._slow_until_s
 
     def is_slow(self) -> bool:
         """Requests hung and failed of late, and most senders are under way.
@@ -46,7 +52,7 @@ class Flights:
         Some may hang for one person's sake: the few that are left are kept for those
         who came last, wherever they stand.
         """
-        return self._count >= self._steady and self._now() < self._slow_until_s
+        return self.hung_lately and self._count >= self._steady
 
     def take_off(self, *, kept: bool) -> None:
         """A sender has taken a batch."""

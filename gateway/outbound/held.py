@@ -189,6 +189,8 @@ class Held:
             return 0 if self._lanes.count else 1
         if not self._lanes.new:
             return min(AHEAD_EVENTS, self._free(spare=0))
+        if self._flights.hung_lately:
+            return min(AHEAD_EVENTS, self._free())  # probes in vain take their time
         ahead = AHEAD_EVENTS + PROBE_EVENTS * self._breaker.tried
         ahead += self._opened_with - self._events
         return min(AHEAD_EVENTS, ahead, self._free())
@@ -218,7 +220,8 @@ class Held:
         """
         lanes, closed = self._lanes, self._breaker.closed
         return (
-            self.is_full()
+            lanes.blocked > 0
+            and self.is_full()
             and not (lanes.batches if closed else lanes.new)
             and not self.settling
             and lanes.blocked * 2 >= self._events
@@ -270,6 +273,6 @@ class Held:
         if breaker.probe_at_s is not None:
             times.append(breaker.probe_at_s)
         if breaker.new_at_s is not None:
-            due_s = max(breaker.due_at_s, self._lanes.next_suspect_s())
-            times.append(max(breaker.new_at_s, 0.0 if self._lanes.new else due_s))
+            times.append(max(breaker.due_at_s, self._lanes.next_suspect_s()))
+            times += [breaker.new_at_s] if self._lanes.new else []
         return min(times)

@@ -15,6 +15,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterator,
     Mapping,
     Sequence,
@@ -40,7 +41,7 @@ from gateway.outbound.contract import NOTHING, Delivery, Destination, Takes
 from gateway.outbound.declared import Setting, described
 from gateway.outbound.gate import Step
 from gateway.outbound.http import NoResponse, Request, Send
-from gateway.outbound.mask import masked
+from gateway.outbound.mask import masked, secrets_of
 from gateway.outbound.shape import Mapped, Reading, Shape
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
@@ -60,9 +61,10 @@ def setting(
 ) -> Any:
     """A declared setting of a destination: a field with its documentation.
 
-    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. ``url`` is
-    one that requests go to: `gateway check` finds what can never be reached. ``unit``
-    is "size" (bytes) or "duration" (seconds), as everywhere in the configuration.
+    ``secret`` is never shown; ``secret="path"`` is a URL whose host may be. What stands
+    there by ``${NAME}`` is secret in any case. ``url`` is one that requests go to:
+    `gateway check` finds what can never be reached. ``unit`` is "size" (bytes) or
+    "duration" (seconds), as everywhere in the configuration.
     """
     metadata = {"doc": doc, "example": example, "secret": secret, "url": url}
     if unit is not None:
@@ -239,6 +241,7 @@ class Kind(Generic[S]):
             name=name,
             folder=folder,
             shape=shape,
+            given=mistakes.text.given_within(f"destinations.{name}"),
         )
 
     @property
@@ -267,6 +270,8 @@ class Configured(Generic[S]):
     takes: Takes
     name: str
     folder: Path
+    given: Collection[str] = field(default=(), repr=False)
+    """What the environment gave of it: never shown."""
     shape: Shape | None = None
 
     @property
@@ -318,7 +323,7 @@ class Configured(Generic[S]):
         """What one event becomes here, of types that need nobody to tell it."""
         if self.kind.shown is not None:
             own = self.kind.shown(delivery, self.settings, self._context(_refuse))
-            secrets = self._mapped_secrets
+            secrets = secrets_of(self.settings, self.given)
             return {
                 key: masked(each, secrets) if isinstance(each, str) else each
                 for key, each in own.items()
@@ -326,10 +331,6 @@ class Configured(Generic[S]):
         if self.kind.talk is None:
             return {}
         return self._talking(_refuse).preview(delivery)
-
-    @property
-    def _mapped_secrets(self) -> tuple[str, ...]:
-        return () if self.shape is None else self.shape.secrets
 
     def _talking(self, send: Send) -> Talking[S]:
         kind = self.kind
@@ -340,7 +341,7 @@ class Configured(Generic[S]):
             takes=self.takes,
             send=send,
             logins=kind.login,
-            secrets=self._mapped_secrets,
+            given=self.given,
         )
 
     def _context(self, send: Send, tell: Callable[[Notice], None] = unheard) -> Context:

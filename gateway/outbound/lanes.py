@@ -27,7 +27,7 @@ from gateway.log.contract import Record
 from gateway.outbound.lane import Lane, Pending, one_lane
 
 CROWDED = 1_000  # events of one key that are worth a notice
-LOOKED_AT = 64  # lanes, to find one that may be probed
+LOOKED_AT = 256  # lanes, to find one that may be probed
 
 
 class Lanes:
@@ -60,8 +60,9 @@ class Lanes:
         self._blocked: dict[object, Lane] = {}  # in the order of their first failure
         self._suspects: dict[object, Lane] = {}  # failed since somebody was served
         self._pressed: dict[object, Lane] = {}  # of which events were given up
+        self._failed_by = ""
         self._turn = 0
-        self._probes = 0
+        self._probes = self._due_probes = 0  # how often: they take turns
         self.count = 0
         """Events held, those in flight included."""
         self.blocked = 0
@@ -137,10 +138,7 @@ class Lanes:
         if again and self._trying < self._again_max:
             self._again_is_next = not self._again_is_next
             if self._again_is_next or not ready:
-                lane = again.popleft()
-                self._trying += 1
-                lane.again = True
-                self._fly(lane, taken, self._batch[1], now_s)
+                self._try_again(again.popleft(), taken, now_s)
                 return taken
         if not ready:
             return taken
@@ -152,6 +150,11 @@ class Lanes:
             new.popleft()
             room = self._fly(lane, taken, room, now_s)
         return taken
+
+    def _try_again(self, lane: Lane, taken: list[Pending], now_s: float) -> None:
+        self._trying += 1
+        lane.again = True
+        self._fly(lane, taken, self._batch[1], now_s)
 
     def _fly(self, lane: Lane, taken: list[Pending], room: int, now_s: float) -> int:
         for pending in lane.events:
@@ -199,20 +202,22 @@ class Lanes:
     def take_suspect(self, now_s: float) -> list[Pending]:
         """A probe of one that has failed and whose own time has come.
 
-        Every other time of one whose credentials were not refused: when the destination
-        was away it may be back, and those who are always refused are not the ones.
+        Every other time of one who failed otherwise than the last who did: after an
+        outage those are served who failed by it, not those who always fail their way.
         """
         taken: list[Pending] = []
         due = [lane for lane in self._some_suspects() if _due_s(lane) <= now_s]
         if due:
-            self._probes += 1
-            picky = self._probes % 2 == 1
-            lane = min(due, key=lambda each: (picky and _refused(each), _due_s(each)))
+            self._due_probes += 1
+            last = self._failed_by if self._due_probes % 2 else None
+            lane = min(due, key=lambda each: (_reason(each) == last, _due_s(each)))
             lane.due_s = None
-            self._fly(lane, taken, self._batch[1], now_s)
+            self._try_again(lane, taken, now_s)
         return taken
 
     def _some_suspects(self) -> Iterator[Lane]:
+        if self._trying >= self._again_max:
+            return iter(())
         return filter(_waits, islice(self._suspects.values(), LOOKED_AT))
 
     def take_stalest(self, now_s: float) -> list[Pending]:
@@ -259,6 +264,7 @@ class Lanes:
         for pending in batch:
             lane = self._lanes[self._lane_of(pending.record)]
             lane.flying -= 1
+            self._failed_by = "" if pending.last is None else pending.last.reason
             lane.due_s = due_s if lane.due_s is None else max(due_s, lane.due_s)
             if not lane.failed:
                 lane.failed = True
@@ -389,6 +395,6 @@ def _due_s(lane: Lane) -> float:
     return lane.due_s or 0.0
 
 
-def _refused(lane: Lane) -> bool:
+def _reason(lane: Lane) -> str:
     last = lane.events[0].last
-    return last is not None and last.auth
+    return "" if last is None else last.reason

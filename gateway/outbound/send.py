@@ -29,6 +29,8 @@ HEADERS: Mapping[str, str] = {
     hdrs.ACCEPT_ENCODING: "identity",
     hdrs.USER_AGENT: f"gateway/{__version__}",
 }
+MADE_UP = (hdrs.CONTENT_TYPE,)
+"""What aiohttp would say of a body, were there none or no word about it."""
 
 
 class Detour(NamedTuple):
@@ -118,6 +120,7 @@ class AiohttpSend:
                 _as_written(url),
                 proxy=proxy,
                 data=request.body,
+                skip_auto_headers=MADE_UP,
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=self._timeout,

@@ -26,6 +26,7 @@ from gateway.outbound.retry import pause_s
 
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
+SAID_CHARS = 8_192  # of what a destination says of an event
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
 _time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
@@ -85,7 +86,7 @@ def entries_of(
         "destination": destination,
         "personKey": record.key.decode(errors="replace"),
         "kind": outcome.kind,
-        "reason": outcome.reason,
+        "reason": outcome.reason and outcome.reason[:SAID_CHARS],
         "attempts": attempts.made,
         "firstAttemptAt": _at(attempts.first_ms),
         "at": _time(at_ms),
@@ -129,8 +130,8 @@ def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
     exchange = outcome.exchange
     letter = {
         "event": _event(record.value),
-        "reason": outcome.reason,
-        "detail": outcome.detail,
+        "reason": outcome.reason and outcome.reason[:SAID_CHARS],
+        "detail": outcome.detail[:SAID_CHARS],
         "attempts": attempts.made,
         "firstAttemptAt": _at(attempts.first_ms),
         "lastAttemptAt": _at(attempts.last_ms),

@@ -61,10 +61,8 @@ class Table(NamedTuple):
 class Shape:
     """Shapes events; its answer is that of a step of the gate."""
 
-    def __init__(self, tables: Sequence[Table], secrets: Sequence[str] = ()) -> None:
+    def __init__(self, tables: Sequence[Table]) -> None:
         self._tables = tuple(tables)
-        self.secrets = tuple(secrets)
-        """What mappings have from the environment: it is shown to nobody."""
         self.types: frozenset[EventType] = frozenset().union(
             *(each.wants.types for each in tables)
         )
@@ -135,9 +133,7 @@ class Reading:
             with self._mistakes.catching():
                 made = self._one(table, number, f"{place}[{number}]")
                 found += [] if made is None else [made]
-        given = self._mistakes.text.given_in
-        secrets = {each for table in found for each in given(table.mapping)}
-        return Shape(found, sorted(secrets)) if tables else None
+        return Shape(found) if tables else None
 
     def _one(self, table: Mapping[str, Any], number: int, place: str) -> Table | None:
         keys = (

@@ -16,7 +16,7 @@ an access token until it expires, and writes down the last exchange for dead let
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -40,7 +40,7 @@ from gateway.outbound.http import (
     exchange,
     shown,
 )
-from gateway.outbound.mask import secrets_of
+from gateway.outbound.mask import masked, secrets_of
 
 S = TypeVar("S")
 REQUESTS_MAX = 10  # of one conversation: a talk that goes on and on is a bug
@@ -119,14 +119,13 @@ class Talking(Generic[S]):
         takes: Takes,
         send: Send,
         logins: Logins[S] | None = None,
-        secrets: Sequence[str] = (),
+        given: Collection[str] = (),
     ) -> None:
         self._talks = talks
         self._settings = settings
         self._takes = takes
         self._send = send
-        known = (*secrets_of(settings), *secrets)
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
+        self._secrets = secrets_of(settings, given)
         self._door = None if logins is None else _Door(logins, settings, send)
 
     @property
@@ -143,7 +142,7 @@ class Talking(Generic[S]):
         if self._door is not None:
             given = await self._door.access()
             if isinstance(given, Retry):
-                return given
+                return replace(given, reason=masked(given.reason, self._secrets))
             access = given
         heard = await self._hear(self._talks(deliveries, self._settings, access))
         if self._door is not None and _is_locked_out(heard.said):
@@ -187,9 +186,16 @@ class Talking(Generic[S]):
         if isinstance(verdict, (Delivered, Skipped)) or verdict.exchange is not None:
             return verdict
         request = heard.last if alone else self._own_request(delivery)
+        said = self._without_secrets(verdict)
         if request is None or heard.answer is None:
-            return verdict
-        return replace(verdict, exchange=exchange(request, heard.answer, self._secrets))
+            return said
+        return replace(said, exchange=exchange(request, heard.answer, self._secrets))
+
+    def _without_secrets(self, verdict: Retry | Rejected) -> Retry | Rejected:
+        """It may quote what came back, which may quote what was sent."""
+        if isinstance(verdict, Rejected):
+            return replace(verdict, detail=masked(verdict.detail, self._secrets))
+        return replace(verdict, reason=masked(verdict.reason, self._secrets))
 
     def _own_request(self, delivery: Delivery) -> Request | None:
         return first_request(self._talks([delivery], self._settings, NO_ACCESS))

@@ -41,8 +41,17 @@ class Wants:
             self.types = self.types if each is None else self.types & each
 
     def __call__(self, event: dict[str, Json]) -> bool:
-        """True when it is to have it."""
-        return self.because(event) is None
+        """True when it is to have it; asked for each event."""
+        if event.get("type") not in self.types:
+            return False
+        if self._trigger is not None and not self._trigger(event):
+            return False
+        return self._emails_pass(event) and (
+            self._when is None or self._when.passes(event)
+        )
+
+    def _emails_pass(self, event: dict[str, Json]) -> bool:
+        return self._emails or not is_email(event.get("userId", ""))
 
     def because(self, event: dict[str, Json]) -> str | None:
         """What says no, readable; None when nothing does."""
@@ -50,7 +59,7 @@ class Wants:
             return "types"
         if self._trigger is not None and not self._trigger(event):
             return self._trigger.because(event)
-        if not self._emails and is_email(event.get("userId", "")):
+        if not self._emails_pass(event):
             return "email_as_user_id"
         if self._when is not None and not self._when.passes(event):
             return "when"

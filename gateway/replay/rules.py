@@ -8,7 +8,7 @@ import orjson
 from gateway.config import Config
 from gateway.event import Event, Json
 from gateway.inbound.doors.readmit import Readmission
-from gateway.inbound.route import route
+from gateway.inbound.route import route, route_outside
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
@@ -39,7 +39,8 @@ def rules_of(
 
 
 def _is_routed(event: Event, parts: Parts, destination: str | None) -> bool:
-    decided, _ = route(event, parts.rules.routes)
+    judged = route_outside if "origin" in event.body else route
+    decided, _ = judged(event, parts.rules.routes)
     return destination in decided.to
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from gateway.event import Json, iso
 from gateway.traits import read_date
+from gateway.workspace.elsewhere import Found
 from gateway.workspace.known import as_shown
 from gateway.workspace.people import Device, Person
 
@@ -96,10 +97,8 @@ def activity(row: Row[Any], person: Person) -> dict[str, Json]:
     return shown
 
 
-def decision(row: Row[Any] | None) -> dict[str, Json]:
-    """What became of an event; ``pending`` until it is applied."""
-    if row is None:
-        return {"decision": "pending", "failed_attribute_changes": []}
+def decision(row: Row[Any]) -> dict[str, Json]:
+    """What was decided on an event."""
     return {
         "decision": row.decision,
         "failed_attribute_changes": orjson.loads(row.failed),
@@ -108,6 +107,19 @@ def decision(row: Row[Any] | None) -> dict[str, Json]:
         "source": row.source,
         "at": iso(row.at * 1_000),
     }
+
+
+def undecided(found: Found) -> dict[str, Json]:
+    """Of a message that was not applied; ``errors`` are those of a refused one."""
+    shown: dict[str, Json] = {
+        "decision": found.decision,
+        "failed_attribute_changes": [],
+        "reason": found.reason,
+        "cio_id": None,
+        "source": found.source,
+        "at": found.at,
+    }
+    return {**shown, "errors": list(found.errors)} if found.errors else shown
 
 
 def suppressed(row: Row[Any]) -> dict[str, Json]:

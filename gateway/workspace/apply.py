@@ -5,7 +5,6 @@ that excludes every other worker: one that lost its partition finds its events a
 and changes nothing.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +16,9 @@ from gateway.workspace.load import applied, load
 from gateway.workspace.request import Request
 from gateway.workspace.rules import decide
 from gateway.workspace.settings import Workspace
+from gateway.workspace.turns import Turns
 from gateway.workspace.write import put, write
 
-EVERY = 100  # events until the loop may do something else
 NUMBER_BITS, PARTITION_BITS = 6, 6
 LOCK = 7_355_609
 
@@ -56,9 +55,9 @@ async def apply(
     before = await applied(connection, requests)
     known = await load(connection, requests)
     concerned = known.concerned()
-    for number, each in enumerate(new, 1):
-        if number % EVERY == 0:
-            await asyncio.sleep(0)
+    turns = Turns()
+    for each in new:
+        await turns.give()
         request = each.request
         key = request.message_id, request.source, request.replay or ""
         if key not in before:

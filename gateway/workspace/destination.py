@@ -7,19 +7,19 @@ exception about one event's rows undoes the batch; the worker then sends its eve
 by one and gives up the one at fault.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from gateway.errors import LogError
 from gateway.event import SourceKind
 from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
-from gateway.workspace.apply import EVERY, Placed, apply
+from gateway.workspace.apply import Placed, apply
 from gateway.workspace.kind import TAKES
 from gateway.workspace.publish import Publisher
 from gateway.workspace.request import read
 from gateway.workspace.settings import Workspace
 from gateway.workspace.store import Store, StoreError
+from gateway.workspace.turns import Turns
 
 CatchUp = Callable[[], Coroutine[None, None, None]]
 
@@ -86,11 +86,10 @@ class People:
         return [Delivered()] * len(deliveries)
 
     async def _apply(self, deliveries: Sequence[Delivery]) -> None:
-        placed: list[Placed] = []
+        placed, turns = list[Placed](), Turns()
         for delivery in deliveries:
             placed.append(self._placed(delivery))
-            if len(placed) % EVERY == 0:
-                await asyncio.sleep(0)
+            await turns.give()
         async with self._store.writing() as connection:
             if await apply(connection, placed, self._settings):
                 self._unpublished = True

@@ -66,7 +66,7 @@ def merge(request: Request, asks: Merge, concerned: Concerned) -> Decision:
         return Decision(result="ignored", reason="unknown_person")
     if primary.cio_id == secondary.cio_id:
         return Decision(result="ignored", reason="same_person")
-    person = blend.joined(primary, secondary)
+    person, failed = blend.joined(primary, secondary)
     changed = blend.change(primary, person)
     names = {
         "id": secondary.id,
@@ -79,5 +79,10 @@ def merge(request: Request, asks: Merge, concerned: Concerned) -> Decision:
         person=person.cio_id,
         people=(person,),
         gone=(Gone(person=secondary, into=person.cio_id),),
-        activities=(told,) if changed is None else (told, changed),
+        failed=failed,
+        activities=(
+            told,
+            *([] if changed is None else [changed]),
+            *blend.failures(failed, person.cio_id),
+        ),
     )

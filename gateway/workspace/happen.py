@@ -22,9 +22,16 @@ LAST_STATUS: Mapping[str, str] = {
     "bounced": "bounced",
     "suppressed": "suppressed",
 }
-METRICS = frozenset(LAST_STATUS).union(
-    ("attempted", "deferred", "dropped", "failed", "undeliverable", "unsubscribed")
+BY_EMAIL = frozenset(  # they are told of emails alone
+    {"human_clicked", "human_opened", "machine_clicked", "prefetch_clicked"}
+    | {"prefetch_opened", "spammed", "topic_unsubscribed"}
 )
+METRICS = BY_EMAIL.union(
+    LAST_STATUS,
+    ("attempted", "created", "deferred", "drafted", "dropped", "failed"),
+    ("subscribed", "undeliverable", "unsubscribed"),
+)
+"""The vendor's words; the Track API refuses others (``schemas/track-api.json``)."""
 
 
 def _who(request: Request, concerned: Concerned) -> Person | Decision | None:
@@ -91,24 +98,27 @@ def put_device(request: Request, asks: PutDevice, concerned: Concerned) -> Decis
         owner = known.owner
     status, attributes = _attributes(asks.attributes)
     before = {} if known is None else known.attributes
+    blended = blend.updated(before, attributes)
     device = Device(
         token=asks.token,
         owner=owner,
         platform=platform,
         last_used=request.received_at if asks.last_used is None else asks.last_used,
         last_status=status or ("" if known is None else known.last_status),
-        attributes=blend.updated(before, attributes),
+        attributes=blended.attributes,
     )
     activity = Activity("device_change", _told(device), owner=owner)
     if person is None:
-        return _unowned(request, activity, (device,))
+        unowned = _unowned(request, activity, (device,))
+        return replace(unowned, failed=blended.failed)
     seen = blend.seen(person, request.seen_at)
     return Decision(
         result="updated",
         person=person.cio_id,
         people=() if seen is person else (seen,),
+        failed=blended.failed,
         devices=(device,),
-        activities=(activity,),
+        activities=(activity, *blend.failures(blended.failed, person.cio_id)),
     )
 
 
@@ -178,6 +188,8 @@ def report(request: Request, asks: Report, concerned: Concerned) -> Decision:
     person = _who(request, concerned)
     if isinstance(person, Decision):
         return person
+    if person is None and asks.email is not None:
+        person = concerned.people.get(asks.email.key)
     device = concerned.devices.get(asks.recipient or "")
     owner = device.owner if person is None and device is not None else None
     owner = owner if person is None else person.cio_id
@@ -188,6 +200,8 @@ def report(request: Request, asks: Report, concerned: Concerned) -> Decision:
     if owner is None and not moved:
         return Decision(result="ignored", reason="unknown_person")
     way = "in_app" if asks.recipient is None else "push"
+    if asks.email is not None or (device is None and asks.metric in BY_EMAIL):
+        way = "email"
     activity = Activity(f"{asks.metric}_{way}", asks.data, owner=owner)
     return Decision(
         result="updated",

@@ -98,17 +98,24 @@ def _nobody_named(
     )
     owner = concerned.people.get(Identifier("cio_id", known.owner or ""))
     if owner is None:
-        traits = blend.updated(known.traits, asks.attributes)
+        traits, failed = blend.updated(known.traits, asks.attributes)
         kept = Anonymous(anonymous_id=anonymous_id, traits=traits)
-        return Decision(result="updated", reason="kept_anonymous", anonymous=(kept,))
-    attributes = blend.filled(owner.attributes, asks.attributes)
+        return Decision(
+            result="updated",
+            reason="kept_anonymous",
+            anonymous=(kept,),
+            failed=failed,
+        )
+    attributes, failed = blend.filled(owner.attributes, asks.attributes)
     person = replace(owner, attributes=attributes)
-    changed = blend.change(owner, person)
+    changed = blend.change(owner, person, asks.attributes)
+    activities = blend.failures(failed, owner.cio_id)
     return Decision(
         result="updated",
         person=owner.cio_id,
         people=(person,) if changed else (),
-        activities=(changed,) if changed else (),
+        failed=failed,
+        activities=(*([changed] if changed else []), *activities),
     )
 
 
@@ -148,7 +155,8 @@ class Draft:
             and all(owner.cio_id != gone.person.cio_id for gone in self.gone)
         )
         if taken and owner is not None and self._may_merge(owner):
-            self.person = blend.joined(self.person, owner)
+            self.person, failed = blend.joined(self.person, owner)
+            self.failed += failed
             self.gone.append(Gone(person=owner, into=self.person.cio_id))
             return
         reason = "belongs_to_other_person" if taken else self._refusal(kind, current)
@@ -201,23 +209,27 @@ class Draft:
         """Everything that changes."""
         request, old = self.request, self.old
         cio_id, anonymous_id = self.person.cio_id, request.anonymous_id
-        attributes = blend.updated(self.person.attributes, self.asks.attributes)
+        attributes, failed = blend.updated(self.person.attributes, self.asks.attributes)
+        self.failed += failed
+        names = dict.fromkeys(self.asks.attributes)
         anonymous: tuple[Anonymous, ...] = ()
         if anonymous_id is not None and self.settings.anonymous_traits == "keep":
             known = self.concerned.anonymous.get(anonymous_id)
             if known is not None and known.owner is None:
-                attributes = blend.filled(attributes, known.traits)
+                attributes, failed = blend.filled(attributes, known.traits)
+                self.failed += failed
+                names |= dict.fromkeys(known.traits)
             mine = Anonymous(anonymous_id=anonymous_id, owner=cio_id)
             anonymous = () if known == mine else (mine,)
         self.person = replace(self.person, attributes=attributes)
         device, device_activities = self._device()
-        changed = blend.change(old, self.person)
+        changed = blend.change(old, self.person, None if self.gone else names)
         self.person = blend.seen(self.person, request.seen_at)
         activities = [
             *([Activity("profile_create", {}, owner=cio_id)] if old is None else []),
             *[_merged(each) for each in self.gone],
             *([changed] if changed is not None else []),
-            *[_failed(each, cio_id) for each in self.failed],
+            *blend.failures(self.failed, cio_id),
             *device_activities,
         ]
         return Decision(
@@ -248,7 +260,3 @@ def _merged(gone: Gone) -> Activity:
 
 def _names(person: Person) -> dict[str, str | None]:
     return {"id": person.id, "email": person.email, "cio_id": person.cio_id}
-
-
-def _failed(failed: Failed, cio_id: str) -> Activity:
-    return Activity("failed_attribute_change", failed._asdict(), owner=cio_id)

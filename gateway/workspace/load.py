@@ -23,6 +23,7 @@ from gateway.workspace.request import (
     Report,
     Request,
 )
+from gateway.workspace.turns import Turns
 
 KEYS_MAX = 1_000  # values in one query: both stores take far more
 
@@ -62,6 +63,8 @@ def keys_of(request: Request) -> Iterator[Identifier]:
                 yield each.key
         case Merge(secondary=secondary) if secondary is not None:
             yield secondary.key
+        case Report() as report if report.email is not None:
+            yield report.email.key
         case _:
             pass
 
@@ -105,8 +108,10 @@ async def _load_people(
     values: dict[str, list[str]] = {kind: [] for kind in columns}
     for kind, value in named:
         values[kind].append(value)
+    turns = Turns()
     for kind, column in columns.items():
         for row in await rows(connection, _PERSON, column, values[kind]):
+            await turns.give()
             if row.cio_id not in known.had:
                 known.remember(person_of(row))
 

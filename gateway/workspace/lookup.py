@@ -4,16 +4,22 @@ Shapes, paging and errors as Customer.io's App API; ``/v1/decisions`` and
 ``/v1/suppressed`` are ours. Bearer ``workspace.api_token``.
 """
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
+from sqlalchemy import Row
 
 from gateway.admin.port import Mount
-from gateway.event import Json
+from gateway.errors import LogError
+from gateway.event import Json, iso
+from gateway.log.contract import EventLog
 from gateway.workspace import answers, find
+from gateway.workspace.elsewhere import Found, Unseen, look
 from gateway.workspace.filters import FilterError, compiled
 from gateway.workspace.people import KINDS, Person
 from gateway.workspace.store import Store, StoreError
@@ -36,7 +42,7 @@ class Problem(Exception):  # noqa: N818 -- an answer, not a failure
 
 
 def _answering(handler: Handler) -> Callable[["Lookup", web.Request], Answer]:
-    """Problems and an absent store as errors of the API's shape."""
+    """Problems, an absent store or log as errors of the API's shape."""
 
     @wraps(handler)
     async def answer(self: "Lookup", request: web.Request) -> web.Response:
@@ -44,8 +50,9 @@ def _answering(handler: Handler) -> Callable[["Lookup", web.Request], Answer]:
             return await handler(self, request)
         except Problem as problem:
             return _problem(problem.status, str(problem))
-        except StoreError as error:
-            response = _problem(503, f"the store cannot be read: {error}")
+        except (StoreError, LogError) as error:
+            what = "store" if isinstance(error, StoreError) else "log"
+            response = _problem(503, f"the {what} cannot be read: {error}")
             response.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
             return response
 
@@ -53,11 +60,19 @@ def _answering(handler: Handler) -> Callable[["Lookup", web.Request], Answer]:
 
 
 class Lookup:
-    """The handlers; ``mount`` goes to the admin port."""
+    """The handlers; ``mount`` goes to the admin port.
 
-    def __init__(self, store: Store, *, api_token: str | None) -> None:
+    ``log`` has what the store never got; ``workspace`` is the destination's name in it.
+    """
+
+    def __init__(
+        self, store: Store, *, log: EventLog, workspace: str, api_token: str | None
+    ) -> None:
         self._store = store
+        self._log = log
+        self._workspace = workspace
         self._token = api_token
+        self._looking = asyncio.Lock()  # one reads the log; the others wait
 
     def mount(self) -> Mount:
         """The API's paths, behind ``workspace.api_token``."""
@@ -176,13 +191,24 @@ class Lookup:
 
     @_answering
     async def _decision(self, request: web.Request) -> web.Response:
+        message_id = request.match_info["message_id"]
+        source = request.query.get("source")
+        if row := await self._decided(message_id, source):
+            return _json(answers.decision(row))
+        async with self._looking:
+            now_ms = time.time_ns() // 1_000_000
+            found = await look(self._log, self._workspace, message_id, source, now_ms)
+        if isinstance(found, Found) and found.decision != "pending":
+            return _json(answers.undecided(found))
+        if row := await self._decided(message_id, source):  # in the meantime
+            return _json(answers.decision(row))
+        if isinstance(found, Unseen):
+            raise Problem(404, _unseen(found))
+        return _json(answers.undecided(found))
+
+    async def _decided(self, message_id: str, source: str | None) -> Row[Any] | None:
         async with self._store.reading() as connection:
-            row = await find.decision(
-                connection,
-                request.match_info["message_id"],
-                request.query.get("source"),
-            )
-        return _json(answers.decision(row))
+            return await find.decision(connection, message_id, source)
 
     @_answering
     async def _suppressed(self, request: web.Request) -> web.Response:
@@ -193,6 +219,13 @@ class Lookup:
         shown = [answers.suppressed(row) for row in found[:limit]]
         more = shown[-1]["identifier"] if len(found) > limit else None
         return _json(answers.page("suppressed", shown, more))
+
+
+def _unseen(found: Unseen) -> str:
+    said = "the store has decided on no message with this id"
+    if found.since_ms is None:
+        return f"{said}, and the log has too much to be searched for it"
+    return f"{said}, and the log has got none since {iso(found.since_ms)}"
 
 
 async def _person(connection: Any, request: web.Request) -> Person:
@@ -237,4 +270,6 @@ def _json(value: Json, *, status: int = 200) -> web.Response:
 
 
 def _problem(status: int, detail: str) -> web.Response:
-    return _json({"errors": [{"detail": detail, "status": status}]}, status=status)
+    """``errors`` as the App API's; ``meta.error`` is what a client library shows."""
+    errors = [{"detail": detail, "status": status}]
+    return _json({"errors": errors, "meta": {"error": detail}}, status=status)

@@ -22,7 +22,7 @@ receivedAt, source, context ...) with these fields beside:
 ios or android, lastUsed: unix seconds if given} with ``properties`` as its attributes |
 | track "Device Deleted" | without ``context.device.token`` |
 | track "Report Delivery Event" | ``properties`` {metric, deliveryId, recipient: the \
-token, if it was a push} |
+token of a push, the address of an email} |
 | person, ``action: "delete"`` | the person is deleted |
 | person, ``action: "suppress"`` or ``"unsuppress"`` | deleted and blocked; unblocked |
 | person, ``action: "merge"``, ``secondary`` {kind: value} | secondary goes up in \
@@ -32,7 +32,8 @@ an activity only; one event a person |
 | person, ``action: "unsubscribe"``, ``deliveryId`` | the attribute unsubscribed, if a \
 person is named |
 | group, ``action``, ``groupId``, ``traits`` | kept as an activity only, \
-``delete_relationship`` or ``add_relationship`` |
+``delete_relationship`` or ``add_relationship``; with ``action: "event"``, ``event`` \
+and ``properties``: ``object_event`` |
 
 A payload's ``id``, ``email`` and ``cio_id`` move from ``traits`` to ``identifiers``,
 numbers as strings, when they are texts or numbers, not empty, and ``identifiers`` has
@@ -56,7 +57,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from gateway import traits
 from gateway.email import is_email
@@ -118,11 +119,18 @@ class DeleteDevice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a message to a person; ``recipient`` is a token, for a push."""
+    """What became of a message; ``recipient``: a push's token, an email's address."""
 
     metric: str
     recipient: str | None
     data: Mapping[str, Json]
+
+    @property
+    def email(self) -> Identifier | None:
+        """Who got it, if it was an email."""
+        if self.recipient is None or not is_email(self.recipient):
+            return None
+        return Identifier("email", self.recipient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +190,7 @@ def read(
     body = event.body
     origin = body.get("origin")
     named = list(_explicit(body, kinds) if origin else _implicit(body, kinds))
-    context = body.get("context") or {}
+    context = _object(body, "context")
     anonymous_id = body.get("anonymousId")
     path = named[0] if named else None
     if path is not None and is_long(path.value):
@@ -217,6 +225,12 @@ def short(key: str) -> str:
     return f"{key[:KEY_MAX]}~{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
+def _object(body: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    """A field that holds an object; the check judges not every field of every type."""
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _unix(text: Json) -> int | None:
     try:
         return int(datetime.fromisoformat(text).timestamp())
@@ -233,7 +247,7 @@ def identifier(value: str, kinds: frozenset[str]) -> Identifier:
 
 def _explicit(body: Mapping[str, Json], kinds: frozenset[str]) -> Iterator[Identifier]:
     """``identifiers``, the path's first; D17: with ids only, a path is an id."""
-    named = (body.get("identifiers") or {}).items()
+    named = _object(body, "identifiers").items()
     for place, (kind, value) in enumerate(named):
         if kind == "cio_id":
             yield Identifier(kind, value.removeprefix(CIO_PREFIX))
@@ -243,8 +257,8 @@ def _explicit(body: Mapping[str, Json], kinds: frozenset[str]) -> Iterator[Ident
 
 def _implicit(body: Mapping[str, Json], kinds: frozenset[str]) -> Iterator[Identifier]:
     """A pipelines event's userId, else its email (D24, D25)."""
-    known = body["type"] == "identify" and (body.get("traits") or {})
-    email = known.get("email") if isinstance(known, dict) else None
+    traits_of = _object(body, "traits") if body["type"] == "identify" else {}
+    email = traits_of.get("email")
     if user_id := body.get("userId"):
         yield identifier(user_id, kinds)
     elif email and isinstance(email, str) and "email" in kinds:
@@ -264,16 +278,21 @@ def _asks(
         case "track":
             return _track(body, source_kind)
         case "page" | "screen":
-            name = body.get("name") or (body.get("properties") or {}).get("url")
-            return Happened(event.type, name, body.get("properties") or {})
+            data = _object(body, "properties")
+            names = body.get("name"), data.get("url")
+            named = (each for each in names if each and isinstance(each, str))
+            return Happened(event.type, next(named, None), data)
         case "person":
             return _person(body, source_kind)
         case "group":
-            data = {"groupId": body.get("groupId"), "traits": body.get("traits") or {}}
+            about = {"groupId": body.get("groupId"), "traits": _object(body, "traits")}
             action = body.get("action")
+            if action == "event" and isinstance(body.get("event"), str):
+                about["properties"] = _object(body, "properties")
+                return Happened("object_event", body["event"], about)
             ends = action == "delete_relationships"
             kind = "delete_relationship" if ends else "add_relationship"
-            return Happened(kind, action, data)
+            return Happened(kind, action if isinstance(action, str) else None, about)
         case "alias":
             return Nothing("alias")
 
@@ -283,7 +302,7 @@ def _identify(
 ) -> Identify:
     origin = body.get("origin")
     spelled = traits.spell(dict(body), "as_sent" if origin else "snake_case")
-    attributes = dict(spelled.get("traits") or {})
+    attributes = dict(_object(spelled, "traits"))
     wrong = [Failed(*each, "too_long") for each in given if is_long(each.value)]
     given = [each for each in given if not is_long(each.value)]
     for kind in KINDS:
@@ -315,10 +334,10 @@ def _identify(
 
 
 def _track(body: Mapping[str, Json], source_kind: SourceKind | None) -> Asks:
-    name, data = body.get("event"), body.get("properties") or {}
+    name, data = body.get("event"), _object(body, "properties")
     if name == "Device Created or Updated":
         token, platform = _token(body)
-        device = (body.get("context") or {}).get("device") or {}
+        device = _object(_object(body, "context"), "device")
         given = device.get("lastUsed", data.get("last_used"))
         kept = {k: v for k, v in data.items() if k not in ("device", "last_used")}
         return PutDevice(token, platform, _seconds(given), kept)
@@ -339,12 +358,11 @@ def _track(body: Mapping[str, Json], source_kind: SourceKind | None) -> Asks:
 
 def _token(body: Mapping[str, Json]) -> tuple[str | None, str | None]:
     """The device's token and platform; old SDKs repeat them in the properties."""
-    context = (body.get("context") or {}).get("device")
-    repeated = (body.get("properties") or {}).get("device")
-    found: dict[str, Any] = {}
+    context = _object(_object(body, "context"), "device")
+    repeated = _object(_object(body, "properties"), "device")
+    found: dict[str, str] = {}
     for device in (repeated, context):
-        if isinstance(device, dict):
-            found |= {k: v for k, v in device.items() if isinstance(v, str) and v}
+        found |= {k: v for k, v in device.items() if isinstance(v, str) and v}
     platform = found.get("type")
     return found.get("token"), platform.lower() if platform else None
 

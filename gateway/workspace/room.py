@@ -32,7 +32,12 @@ class Room:
         self._publisher = Publisher(self._store, shared.log.append)
         kinds = shared.config.source_kinds
         self.people = People(self._store, self._publisher, settings, kinds)
-        self.lookup = Lookup(self._store, api_token=settings.api_token)
+        self.lookup = Lookup(
+            self._store,
+            log=shared.log,
+            workspace=self.name,
+            api_token=settings.api_token,
+        )
         self._gate = Gate(
             destination,
             self.people.takes,

@@ -1,6 +1,6 @@
 """Writes what a batch has changed to the store: moved rows first, many at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +13,7 @@ from gateway.event import Json
 from gateway.workspace import tables
 from gateway.workspace.known import Decided, Known, Told
 from gateway.workspace.people import Device, Person, fold
+from gateway.workspace.turns import Turns
 
 Rows = Sequence[Mapping[str, Any]]
 SOURCE: BindParameter[str] = bindparam("of")
@@ -72,7 +73,7 @@ async def write(connection: AsyncConnection, known: Known) -> None:
     ]
     await put(connection, tables.anonymous, traits)
     await _write_suppressed(connection, known)
-    await _insert(connection, tables.activities, list(_activities(known.told)))
+    await _insert(connection, tables.activities, await _activities(known.told))
     decided = [_decision(each) for each in known.decided]
     await _insert(connection, tables.decisions, decided)
 
@@ -113,7 +114,9 @@ async def put(connection: AsyncConnection, table: Table, rows: Rows) -> None:
 async def _write_people(connection: AsyncConnection, known: Known) -> None:
     """First let go of identifiers, so that others may have them; then the rows."""
     gone, freed, added, renamed, changed = [], [], [], [], []
+    turns = Turns()
     for cio_id, person in known.changed_people.items():
+        await turns.give()
         old = known.had.get(cio_id)
         if person is None:
             if old is not None:
@@ -198,18 +201,23 @@ async def _write_suppressed(connection: AsyncConnection, known: Known) -> None:
     await put(connection, tables.suppressed, rows)
 
 
-def _activities(told: Sequence[Told]) -> Iterator[dict[str, Any]]:
+async def _activities(told: Sequence[Told]) -> list[dict[str, Any]]:
+    made, turns = list[dict[str, Any]](), Turns()
     for each in told:
-        yield {
-            "seq": each.seq,
-            "cio_id": each.owner,
-            "anonymous_id": each.anonymous_id,
-            "type": each.activity.type,
-            "name": each.activity.name,
-            "at": each.at,
-            "message_id": each.message_id,
-            "data": text(each.activity.data),
-        }
+        await turns.give()
+        made.append(
+            {
+                "seq": each.seq,
+                "cio_id": each.owner,
+                "anonymous_id": each.anonymous_id,
+                "type": each.activity.type,
+                "name": each.activity.name,
+                "at": each.at,
+                "message_id": each.message_id,
+                "data": text(each.activity.data),
+            }
+        )
+    return made
 
 
 def _decision(decided: Decided) -> dict[str, Any]:

@@ -21,6 +21,9 @@ AT = "2026-03-01T10:00:00.000Z"
 class All:
     """Wants everything."""
 
+    def __call__(self, event: dict[str, Any]) -> bool:
+        return True
+
     def because(self, event: dict[str, Any]) -> str | None:
         return None
 

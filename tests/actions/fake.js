@@ -55,13 +55,9 @@ const deeds = {
     statsContext.tags.push("one more");
     return say(request, statsContext.tags);
   },
-  mapping(request, { rawMapping }) {
-    rawMapping.more = [...(rawMapping.more ?? []), "one more"];
-    return say(request, rawMapping.more);
-  },
   auth: (request, { auth }) => say(request, auth),
   async reach(request, { payload }) {
-    return say(request, await require("./reach").all(payload.said));
+    return say(request, { it: await require("./reach").all(payload.said.it) });
   },
   invalid() {
     throw Object.assign(new Error("of Ada"), { status: 400, code: "BAD", name: "PayloadValidationError" });

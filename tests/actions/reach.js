@@ -59,6 +59,12 @@ const ways = {
   },
   "dgram.createSocket": ({ port }) => datagram(require("dgram").createSocket("udp4"), port),
   "dgram.Socket": ({ port }) => datagram(new (require("dgram").Socket)("udp4"), port),
+  "dgram.Socket without dns": ({ port }) => {
+    const lookup = (host, family, done) => done(null, host, 4);
+    return datagram(new (require("dgram").Socket)({ type: "udp4", lookup }), port);
+  },
+  "dgram._createSocketHandle": () => require("dgram")._createSocketHandle("127.0.0.1", 0, "udp4"),
+  "net._createServerHandle": () => require("net")._createServerHandle("127.0.0.1", 0, 4),
   "dgram of import": async ({ port }) => datagram((await import("dgram")).createSocket("udp4"), port),
   "read /etc/passwd": () => require("fs").readFileSync("/etc/passwd"),
   "read the configuration": ({ file }) => require("fs").promises.readFile(file),
@@ -84,6 +90,8 @@ const ways = {
   "process.binding": () => process.binding("tcp_wrap"),
   "process.dlopen": ({ file }) => process.dlopen({ exports: {} }, file),
   "process.kill": () => process.kill(process.ppid, 0),
+  "process._kill": () => process._kill(process.ppid, 0),
+  "process._debugProcess": () => process._debugProcess(process.pid),
   inspector: () => {
     require("inspector").open(0, "127.0.0.1");
     return "open";

@@ -158,16 +158,20 @@ def test_types_trigger_and_when_each_may_say_no(
     assert chosen.types == types
     assert chosen.wants.because(passes) is None
     assert chosen.wants.because(event("alias")) == reason
+    assert chosen.wants(passes)
+    assert not chosen.wants(event("alias"))
 
 
 def test_a_filter_says_no_last() -> None:
     (chosen,) = acting([{**IDENTIFY, "when": "traits.plan == 'pro'"}]).chosen
     assert chosen.wants.because(event(traits={"plan": "free"})) == "when"
+    assert not chosen.wants(event(traits={"plan": "free"}))
 
 
 def test_calls_whose_user_id_is_an_email_can_be_left_out() -> None:
     (chosen,) = acting([{**IDENTIFY, "email_as_user_id": False}]).chosen
     assert chosen.wants.because(event(userId="a@b.test")) == "email_as_user_id"
+    assert not chosen.wants(event(userId="a@b.test"))
     assert chosen.wants.because(event(userId="a1")) is None
     anonymous = {"type": "identify", "anonymousId": "a@b.test"}
     assert chosen.wants.because(anonymous) is None
@@ -189,8 +193,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         ": give action = SLUG, or preset = NAME",
     ),
     "action": (
-        {"action": "identfy"},
-        ".action: 'identfy' is not one of identify, track; did you mean identify?",
+        {"action": "identifying"},
+        ".action: 'identifying' is not one of identify, track; did you mean identify?",
     ),
     "no text": ({"action": ["identify"]}, ".action: ['identify'] is not one of"),
     "preset": (
@@ -201,7 +205,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"preset": "Acme Browser Plugin"},
         ".preset: 'Acme Browser Plugin' is not one of Identify Calls, Journey",
     ),
-    "key": ({**IDENTIFY, "triger": "x"}, ".triger: unknown key; known are: action,"),
+    "key": (
+        {**IDENTIFY, "triggers": "x"},
+        ".triggers: unknown key; known are: action,",
+    ),
     "batch": ({**IDENTIFY, "batch": 0}, ".batch: is not a whole number above 0"),
     "large batch": ({**IDENTIFY, "batch": 1_001}, ".batch: more than 1000"),
     "no batches": (

@@ -118,9 +118,7 @@ async def test_the_51st_request_of_one_action_is_refused() -> None:
 async def test_what_is_kept_is_the_last_exchange_with_the_earlier_ones_in_short() -> (
     None
 ):
-    vendor = Vendor(
-        Response(status=404), NoResponse("TimeoutError"), Response(status=500)
-    )
+    vendor = Vendor(*(Response(status=each) for each in (404, 409, 500)))
     talk = vendor.talk()
     for number in range(3):
         await talk.fetch(fetching(f"https://api.a.test/{number}?token=t0ken", "body"))
@@ -130,7 +128,7 @@ async def test_what_is_kept_is_the_last_exchange_with_the_earlier_ones_in_short(
     assert kept.request["url"] == url.format(2)
     assert kept.request["earlier"] == [
         {"method": "POST", "url": url.format(0), "answer": 404},
-        {"method": "POST", "url": url.format(1), "answer": "TimeoutError"},
+        {"method": "POST", "url": url.format(1), "answer": 409},
     ]
     assert kept.response is not None
     assert kept.response["status"] == 500

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.actions.definitions import Choice, Installed, find, place
+from gateway.actions.definitions import Choice, Installed, definition, find, place
 from gateway.errors import ConfigError
 
 Put = Callable[[], Installed]
@@ -66,6 +66,16 @@ def test_a_field_says_all_that_a_configuration_needs(installed: Put) -> None:
     assert fields["tags"].properties["name"].type == "string"
     size = fields["batch_size"]
     assert (size.minimum, size.maximum, size.hidden) == (1, 1000, True)
+
+
+@pytest.mark.parametrize(("default", "kept"), [("ANY", None), ("EU", "EU")])
+def test_a_settings_default_is_one_of_its_choices_or_none(
+    default: str, kept: str | None
+) -> None:
+    region = {"type": "string", "required": True, "choices": ["US", "EU"]}
+    raw = {"id": "1", "fails": None, "settings": {"region": region}}
+    region["default"] = default
+    assert definition("acme", raw).settings["region"].default == kept
 
 
 def test_an_action_says_its_default_mapping_and_sync_modes(installed: Put) -> None:

@@ -89,9 +89,9 @@ def test_a_wrong_choice_is_told_with_all_and_the_nearest() -> None:
 
 
 def test_an_unknown_setting_is_told_with_the_nearest() -> None:
-    error = read({**KEY, "regoin": "EU"}).error
+    error = read({**KEY, "regions": "EU"}).error
     text = "unknown key; known are: apiKey, region, port; did you mean region?"
-    assert error == f"{SETTINGS}.regoin: {text}"
+    assert error == f"{SETTINGS}.regions: {text}"
 
 
 def test_a_missing_setting_is_told_with_its_label() -> None:
@@ -105,9 +105,9 @@ def test_no_error_shows_a_value() -> None:
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     tables = [{"action": "nope"}]
-    made = read({"regoin": "EU", "port": "x"}, tables, oauth={"token": "x"})
+    made = read({"regions": "EU", "port": "x"}, tables, oauth={"token": "x"})
     assert [each.partition(": ")[0] for each in made.errors] == [
-        f"{SETTINGS}.regoin",
+        f"{SETTINGS}.regions",
         f"{SETTINGS}.apiKey",
         f"{SETTINGS}.port",
         f"{OAUTH}.token",

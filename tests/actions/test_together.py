@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.actions.destination import Actions
-from gateway.actions.passing import Passing, grouped
+from gateway.actions.passing import Finished, Passing, grouped
 from gateway.actions.settings import Chosen, Settings
 from gateway.actions.tokens import Tokens
 from gateway.event import Event, Json
@@ -29,6 +29,9 @@ HOST = "api.example.com"
 
 
 class Everything:
+    def __call__(self, event: dict[str, Any]) -> bool:
+        return self.because(event) is None
+
     def because(self, event: dict[str, Json]) -> str | None:
         return None
 
@@ -38,6 +41,9 @@ class Only:
 
     def __init__(self, user: str) -> None:
         self.user = user
+
+    def __call__(self, event: dict[str, Any]) -> bool:
+        return self.because(event) is None
 
     def because(self, event: dict[str, Json]) -> str | None:
         return None if event["userId"] == self.user else "userId"
@@ -169,7 +175,9 @@ def test_only_what_is_read_of_the_first_event_alone_keeps_events_apart() -> None
     alike = build({"list_id": {"@path": "$.traits.list"}})
     action = chosen(batch=10, alike=alike)
     passing = [
-        Passing((name, name, None), {"userId": name, "traits": {"list": which}}, {})
+        Passing(
+            (name, name, None), {"userId": name, "traits": {"list": which}}, Finished()
+        )
         for name, which in [("a", 1), ("b", 2), ("c", 1), ("d", "1")]
     ]
     groups = [
@@ -188,7 +196,7 @@ def test_whom_the_mapping_does_not_fit_goes_alone() -> None:
 
     action = chosen(batch=10, alike=alike)
     passing = [
-        Passing((str(n), "m", None), seen, {})
+        Passing((str(n), "m", None), seen, Finished())
         for n, seen in enumerate([{"userId": "a"}, odd, {"userId": "c"}])
     ]
     groups = [

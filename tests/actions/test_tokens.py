@@ -12,12 +12,13 @@ import pytest
 
 from gateway.actions.destination import Actions
 from gateway.actions.kind import takes
-from gateway.actions.runner import Fetch, Runner, Said, Unable
+from gateway.actions.runner import Fetch, Said, Unable
 from gateway.actions.tokens import Refresh, Tokens
 from gateway.event import Json
 from gateway.notices import unheard
 from gateway.outbound.contract import Delivered, Retry, Verdict
 from gateway.outbound.http import Request, Response
+from tests.actions.asked import FETCH, Asked
 from tests.actions.events import action, delivery, settings
 
 APP = {"refresh_token": "first", "client_id": "id", "client_secret": "secret"}
@@ -195,23 +196,6 @@ def test_only_what_can_be_renewed_is(
     assert make(given, refreshes=refreshes).renewable == renewable
 
 
-class Asked(Runner):
-    """A runner without a process: says what the test says."""
-
-    def __init__(self, said: Callable[[str, Mapping[str, Any], Fetch], Any]) -> None:
-        self._said = said
-
-    async def run(self, name: str, frame: Mapping[str, Json], fetch: Fetch) -> Said:
-        said: Said = await self._said(name, frame, fetch)
-        return said
-
-    async def close(self) -> None:
-        pass
-
-
-FETCH = {"id": 1, "method": "POST", "url": "https://a.test/", "headers": {}}
-
-
 async def delivered(
     tokens: Tokens,
     refreshed: Said,
@@ -274,7 +258,6 @@ FAILED: list[Said] = [
     {"error": {"class": "IntegrationError", "code": "invalid_grant", "status": 400}},
     {"tokens": {}},
     "died",
-    Unable("not ready within 30 s"),
 ]
 
 
@@ -288,6 +271,13 @@ async def test_a_refresh_that_fails_condemns_no_event(
     assert isinstance(verdict, Retry)
     assert verdict.auth
     assert verdict.reason.startswith("refresh: ")
+
+
+async def test_without_a_process_to_refresh_with_nobody_is_locked_out(
+    make: Make,
+) -> None:
+    verdicts, _ = await delivered(make(), Unable("not ready within 30 s"), {})
+    assert verdicts == [Retry("sidecar: not ready within 30 s", away=True)]
 
 
 async def test_a_refresh_goes_on_when_who_waits_for_it_is_stopped(

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config import Limits
+from gateway.inbound.check import SCHEMAS
 from gateway.log import Span
 from tests.inbound.house import GOOD, running
 
@@ -125,6 +127,14 @@ async def test_n002_strict_mode_is_400_and_keeps_the_good(house):
     assert "1 are kept" in body["message"]
     assert body["errors"][0]["pointer"].startswith("/batch/1")
     assert len(await house.events()) == 1
+
+
+@pytest.mark.parametrize("value", ["1", "true", "True", " TRUE ", "yes", "on"])
+async def test_f16_strict_mode_is_asked_for_in_every_way(house, value):
+    batch = {"batch": [GOOD, {}]}
+    assert (await house.post("/v1/batch", batch, X_Strict_Mode=value))[0] == 400
+    for off in ("", "0", "false", "no", "off"):
+        assert (await house.post("/v1/batch", batch, X_Strict_Mode=off))[0] == 200
 
 
 async def test_on_invalid_accept_beats_strict_mode_but_not_401(house):
@@ -276,6 +286,36 @@ async def test_openapi_and_schemas_are_published(house):
             assert answer.status == 200
             schema = json.loads(await answer.read())
         assert schema["$schema"].endswith("2020-12/schema")
+
+
+async def test_s19_what_is_published_can_be_read_as_yaml(house):
+    """YAML has no control characters, and most tools for OpenAPI read YAML."""
+    paths = ["/openapi.json", *(f"/schemas/{name}.json" for name in SCHEMAS)]
+    for path in paths:
+        async with house.session.get(house.url + path) as answer:
+            body = await answer.read()
+        assert all(each >= 0x20 for each in body)
+        assert not {chr(each) for each in range(0x7F, 0xA0)} & set(body.decode())
+        if path != "/openapi.json":
+            name = path.removeprefix("/schemas/").removesuffix(".json")
+            assert json.loads(body) == SCHEMAS[name]
+    for file in (Path(__file__).parents[2] / "schemas").glob("*.json"):
+        assert file.read_text(encoding="utf-8").isascii()
+
+
+async def test_s19_what_may_be_missing_says_so_in_the_description(house):
+    async with house.session.get(house.url + "/openapi.json") as answer:
+        paths = json.loads(await answer.read())["paths"]
+    missing = [
+        path
+        for path in paths
+        if "404" in paths[path].get("get", {}).get("responses", {})
+    ]
+    assert missing == ["/v1/projects/{writeKey}/settings", "/schemas/{name}.json"]
+    for path in ("/v1/projects/nobody/settings", "/schemas/nothing.json"):
+        async with house.session.get(house.url + path) as answer:
+            assert answer.status == 404
+            assert json.loads(await answer.read())["code"] == "not_found"
 
 
 def sized(size: int, **fields: Any) -> dict[str, Any]:

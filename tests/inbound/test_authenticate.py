@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config import Source
 from gateway.errors import AuthError
-from gateway.inbound.authenticate import Keys
+from gateway.inbound.authenticate import SITE_KEYS, Keys
 
 SOURCES = {
     "web": Source(name="web", write_keys=("dev", "old-dev")),
@@ -41,6 +41,26 @@ def basic(user: str, *, urlsafe: bool = False, pad: bool = True) -> str:
 )
 def test_a_header_names_its_source(keys, header):
     assert keys.in_header(header).name == "web"
+
+
+@pytest.mark.parametrize("password", ["pässword", "€", "\x80"])
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "cp1252", "utf-16"])
+def test_f16_the_password_may_be_anything_in_any_charset(password, charset):
+    pair = b"dev:" + password.encode(charset, "replace")
+    header = "Basic " + base64.b64encode(pair).decode()
+    assert Keys(SOURCES).in_header(header) is SOURCES["web"]
+
+
+def test_f16_a_pair_in_latin_1_is_the_pair_it_says():
+    track = Source(name="t", kind="track_api", site_id="s", api_keys=("kéy",))
+    keys = Keys({"t": track}, SITE_KEYS)
+    for charset in ("utf-8", "latin-1"):
+        pair = base64.b64encode("s:kéy".encode(charset)).decode()
+        found = keys.in_header(f"Basic {pair}")
+        assert found is track
+    wrong = base64.b64encode(b"s:k\xe8y").decode()
+    with pytest.raises(AuthError):
+        keys.in_header(f"Basic {wrong}")
 
 
 @pytest.mark.parametrize("urlsafe", [False, True])

@@ -24,12 +24,12 @@ def test_p001_traits_are_not_required():
 
 
 @pytest.mark.parametrize("kind", ["identify", "group"])
-@pytest.mark.parametrize("wrong", [[], "plan", 1, True])
+@pytest.mark.parametrize("wrong", [[{}], "plan", 1, True])
 def test_p014_traits_that_are_no_object_are_refused(kind, wrong):
     assert verdict(message(kind, traits=wrong)) == {("/traits", "type")}
 
 
-@pytest.mark.parametrize("wrong", [[], "all", 1, True])
+@pytest.mark.parametrize("wrong", [["all"], "all", 1, True])
 def test_p015_integrations_that_are_no_object_are_refused(wrong):
     assert verdict(identify(integrations=wrong)) == {("/integrations", "type")}
 
@@ -81,14 +81,13 @@ def test_p017_iso_date_times_are_valid(name, value):
     [
         "",
         "yesterday",
-        "2024-02-29",
-        "2024-02-29T12:34:56",
-        "2024-02-29 12:34:56Z",
-        "2024-02-29t12:34:56z",
-        "2024-02-29T12:34Z",
+        "02/29/2024",
+        "1990",
+        "2024-02-29T12",
+        "2024-02-30",
+        "2024-02-29T12:34:56 CET",
         "2024-02-29T12:34:56.Z",
         "2024-02-29T12:34:56.0123456789Z",
-        "2024-02-29T12:34:56+0100",
         "2024-02-29T12:34:56+24:00",
         "2024-02-30T00:00:00Z",
         "2023-02-29T00:00:00Z",
@@ -106,8 +105,8 @@ def test_p017_any_other_string_is_no_date_time(name, value):
     assert verdict(identify(**{name: value})) == {(f"/{name}", "format")}
 
 
-@pytest.mark.parametrize("wrong", [1709210096, True, {}])
-def test_p017_a_number_is_no_date_time(wrong):
+@pytest.mark.parametrize("wrong", [1990, 20240229, 1e300, True, {}, [], [1]])
+def test_p017_what_is_neither_text_nor_unix_time_is_no_time(wrong):
     assert verdict(identify(timestamp=wrong)) == {("/timestamp", "type")}
 
 
@@ -207,7 +206,7 @@ def test_p037_keywords_are_an_array_of_strings():
     assert verdict(raw) == {("/context/page/keywords/1", "type")}
 
 
-@pytest.mark.parametrize("context", ["web", [], 1])
+@pytest.mark.parametrize("context", ["web", [1], 1])
 def test_p002_a_context_that_is_no_object_is_refused(context):
     assert verdict(identify(context=context)) == {("/context", "type")}
 
@@ -298,7 +297,7 @@ def test_the_name_of_a_page_may_be_absent_null_or_empty(kind, name):
 def test_properties_are_an_object(kind):
     accepts(message(kind, properties={"createdAt": True, "email": 5}))
     accepts(message(kind, properties=None))
-    assert verdict(message(kind, properties=[])) == {("/properties", "type")}
+    assert verdict(message(kind, properties=[1])) == {("/properties", "type")}
 
 
 def test_at_most_ten_faults_are_told():

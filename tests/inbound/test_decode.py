@@ -30,14 +30,31 @@ def refused(body, encoding=None, limit=1_000):
     return error.value.code, str(error.value)
 
 
-@pytest.mark.parametrize(
-    "encoding", [None, "", "identity", "gzip", " GZIP ", "deflate"]
-)
-def test_a_plain_body_stays_as_it_is(encoding):
-    assert inflate(TEXT, encoding, 1_000) == TEXT
+NO_COMPRESSION = ["utf-8", "UTF8", "none", "identity", "binary", "base64", "x" * 5_000]
+LABELS = [None, "", *NO_COMPRESSION, "gzip", " GZIP ", "x-gzip", "deflate"]
+LABELS += [
+    "gzip, identity",
+    "identity,gzip",
+    "deflate, utf-8",
+    "br",
+    "zstd",
+    "br, gzip",
+]
 
 
-@pytest.mark.parametrize("encoding", [None, "identity", "gzip", "x-gzip", "deflate"])
+@pytest.mark.parametrize("encoding", LABELS)
+@pytest.mark.parametrize("before", [b"", b" ", b"\r\n\t ", b"\xef\xbb\xbf"])
+def test_f14_a_plain_body_stays_as_it_is_whatever_its_label(before, encoding):
+    assert inflate(before + TEXT, encoding, 1_000) == before + TEXT
+    assert inflate(before + b"[%s]" % TEXT, encoding, 1_000) == before + b"[%s]" % TEXT
+
+
+@pytest.mark.parametrize("encoding", [None, *NO_COMPRESSION, "gzip, utf-8"])
+def test_f14_what_is_no_json_stays_as_it_is_without_compression(encoding):
+    assert inflate(b"email=a%40b", encoding, 1_000) == b"email=a%40b"
+
+
+@pytest.mark.parametrize("encoding", LABELS)
 def test_gzip_is_known_by_its_bytes(encoding):
     assert inflate(gzip.compress(TEXT), encoding, 1_000) == TEXT
 
@@ -46,6 +63,14 @@ def test_gzip_of_several_members_and_with_padding():
     body = gzip.compress(TEXT[:5]) + gzip.compress(TEXT[5:]) + b"\0" * 8
     assert inflate(body, "gzip", 1_000) == TEXT
     assert inflate(gzip.compress(b"") + gzip.compress(TEXT), "gzip", 1_000) == TEXT
+
+
+@pytest.mark.parametrize("behind", [b"\n", b"\r\n", b" \0\t\n" * 9])
+def test_f14_gzip_with_white_space_behind_it(behind):
+    assert inflate(gzip.compress(TEXT) + behind, "gzip", 1_000) == TEXT
+    twice = gzip.compress(TEXT) + behind + gzip.compress(TEXT) + behind
+    assert inflate(twice, None, 1_000) == TEXT * 2
+    assert refused(gzip.compress(TEXT) + behind + b"x")[0] == "invalid_json"
 
 
 def test_gzip_of_very_many_members_is_not_followed():
@@ -59,14 +84,23 @@ def test_gzip_of_very_many_members_is_not_followed():
 def test_deflate_with_and_without_its_header(window):
     packer = zlib.compressobj(wbits=window)
     body = packer.compress(TEXT) + packer.flush()
-    assert inflate(body, "deflate", 1_000) == TEXT
+    for label in ("deflate", "deflate, identity", "Deflate"):
+        assert inflate(body, label, 1_000) == TEXT
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 5_000])
-def test_another_encoding_is_refused(encoding):
-    code, text = refused(TEXT, encoding)
+@pytest.mark.parametrize("encoding", ["br", "zstd", "BR ", "identity, zstd"])
+@pytest.mark.parametrize(
+    "body",
+    [b"\x0b\x09\x80" + TEXT + b"\x03", b"[\x13\x80\xf8", b"\x28\xb5\x2f\xfd\x24"],
+)
+def test_f14_another_compression_is_refused_and_told_what_is_read(encoding, body):
+    code, text = refused(body, encoding)
     assert code == "invalid_message"
-    assert len(text) < 200
+    assert "send gzip, deflate or none" in text
+
+
+def test_f14_a_body_that_is_neither_deflate_nor_json_is_damaged():
+    assert refused(b"x" + TEXT, "deflate")[0] == "invalid_json"
 
 
 def test_a_large_body_is_refused_with_size_and_limit():

@@ -14,7 +14,7 @@ from gateway.config import Config, parse
 from gateway.errors import ConfigError
 from gateway.explain import SPARE_ID, explain
 from gateway.inbound.decode import Batch
-from gateway.inbound.doors.pipelines import Message
+from gateway.inbound.doors.message import Message
 from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.intake import Refused, Text, Total, judge
 from gateway.parts import check

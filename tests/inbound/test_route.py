@@ -197,3 +197,9 @@ def route_of(text):
     value = json.loads(text)
     for one in value.get("batch", [value]):
         yield from route(event(one.get("integrations")), THREE)[1]
+
+
+def test_s15_a_message_with_very_many_unknown_names_tells_ten():
+    said = {f"name-{number}": True for number in range(2_000)}
+    names = [name for _, name in notices(said)]
+    assert names == [*(f"name-{number}" for number in range(10)), "(others)"]

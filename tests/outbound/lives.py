@@ -79,8 +79,9 @@ class Life:
         for number in range(bad):
             how = chance.choice(some)
             hanging += how == "hang"
-            if how == "hang" and hanging > self.senders // 4 and self.senders < MANY:
-                continue  # nobody is kept for others
+            kept = 2 * self.senders if self.senders >= MANY else self.senders // 4
+            if how == "hang" and hanging > kept:
+                continue
             key = f"{'filter' if how == 'filter' else 'bad'}{number}"
             heals_s = chance.choice([1e12, 1e12, 1_000.0 + chance.uniform(0, 90)])
             world.people[key] = Person(key, how, heals_s)
@@ -143,8 +144,10 @@ def everything_ended(life: Life) -> None:
 def _served_from(life: Life, at_s: float) -> float:
     """From when on who came then can be served: the end of outages and restarts."""
     for start_s, end_s, how in life.world.outages:
-        waits_s = PROBE_S if how in PATIENT else life.world.timeout_s
-        from_s = end_s + ASKED_S.get(how, waits_s)
+        hows = {how, *(person.how for person in life.world.people.values())}
+        patient = hows & {*PATIENT, *ASKED_S}  # then probes are seldom
+        waits_s = life.world.timeout_s + (PROBE_S if patient else 0.0)
+        from_s = end_s + ASKED_S.get(how, 0.0) + waits_s
         if start_s - SOON_S <= at_s < from_s:
             at_s = from_s
     for restart_s in life.restarts_s:
@@ -156,7 +159,7 @@ def _served_from(life: Life, at_s: float) -> float:
 def who_can_be_served(life: Life) -> None:
     log, people = life.world.log, life.world.people.values()
     hanging = sum(person.how == "hang" for person in people)
-    soon_s = SOON_S + (4 * life.world.timeout_s if hanging > life.senders // 4 else 0.0)
+    soon_s = SOON_S + (8 * life.world.timeout_s if hanging > life.senders // 4 else 0.0)
     given_up: Counter[str] = Counter()
     for record, appended_s in zip(log.records, log.appended_s, strict=True):
         person = life.world.people[record.key.decode()]

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from gateway.outbound.breaker import (
     FAILURES,
     KEYS_MAX,
@@ -79,6 +81,17 @@ def test_before_an_event_is_given_up_fewer_failures_open_it() -> None:
         breaker.failed(0.0, [key], too_old=True)
     assert breaker.closed  # two alone
     breaker.failed(0.0, ["cid"])
+    assert breaker.closed
+    breaker.failed(0.0, ["ann"], too_old=True)
+    assert breaker.cause == "failures"
+
+
+def test_whose_event_would_be_given_up_is_no_matter_when_others_fail_too() -> None:
+    breaker = Breaker(PROBE_S)
+    breaker.delivered(0.0, ["zoe"], beside=["ann"])
+    for key in ("bob", "cid", "dan"):
+        breaker.failed(0.0, [key])
+    breaker.failed(0.0, ["ann"])
     assert breaker.closed
     breaker.failed(0.0, ["ann"], too_old=True)
     assert breaker.cause == "failures"
@@ -281,7 +294,24 @@ def test_after_retry_after_somebody_new_is_asked_as_seldom_as_after_a_401() -> N
     assert breaker.new_at_s == 511.0
 
 
-def test_who_is_due_goes_when_nobody_is_new_and_holds_up_nobody_who_comes() -> None:
+@pytest.mark.parametrize("asks", [{"auth": True}, {"after_s": 60.0}])
+def test_one_who_asks_for_patience_among_others_slows_no_probe(asks: Any) -> None:
+    """One in four was answered 407: after an outage others waited for 40 s."""
+    breaker = opened_by_failures()
+    for at_s, key, more in [
+        (500.0, "ann", asks),
+        (501.0, "bob", {}),
+        (502.0, "cy", asks),
+    ]:
+        breaker.failed(at_s, [key], probe="new", **more)
+        breaker.probing("new", at_s)
+        assert breaker.new_at_s == at_s + 1.0
+    breaker.failed(503.0, ["dan"], probe="due", **asks)
+    breaker.probing("new", 503.0)
+    assert breaker.new_at_s == 513.0
+
+
+def test_who_is_due_goes_beside_who_is_new() -> None:
     breaker = opened_by_failures()
     assert breaker.may_probe(5.0, new=False, due_s=6.0) is None
     assert breaker.may_probe(6.0, new=True, due_s=6.0) == "new"
@@ -291,8 +321,7 @@ def test_who_is_due_goes_when_nobody_is_new_and_holds_up_nobody_who_comes() -> N
     assert breaker.may_probe(6.1, new=False, due_s=0.0) is None
     assert breaker.may_probe(6.1, new=True, due_s=0.0) == "new"
     breaker.probing("new", 6.1)
-    assert breaker.may_probe(6.31, new=False, due_s=0.0) is None
-    assert breaker.may_probe(6.5, new=False, due_s=0.0) == "due"
+    assert breaker.may_probe(6.31, new=True, due_s=0.0) == "due"
 
 
 def test_a_probe_that_needed_no_request_lets_the_next_go() -> None:

@@ -258,6 +258,23 @@ async def test_batches_hold_what_is_declared(
             assert max(crm.batches) <= 4
 
 
+async def test_what_failed_in_company_is_tried_alone_before_it_is_given_up(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder(BATCHES)
+    crm.answer = lambda each: (
+        Delivered(200)
+        if crm.batches[-1] == 1 or each.event.key == "u0"
+        else Retry("503", status=503)
+    )
+    async with bench.open():
+        await bench.log.append([entry(n, f"u{n}") for n in range(10)])
+        async with bench.running(crm, max_age_s=0.0):
+            await bench.settled(10)
+        assert set((await bench.kinds()).values()) == {"delivered"}
+        assert crm.batches == [10, *[1] * 9]
+
+
 async def test_an_in_order_batch_that_fails_comes_again_as_it_was(
     bench: Any, recorder: Any, entry: Any, wait_until: Any
 ) -> None:

@@ -49,6 +49,16 @@ def test_the_record_s_bytes_are_used_again_when_the_spelling_changes_nothing(
     assert prepared.replay == "r1"
 
 
+@pytest.mark.parametrize("spelling", ["camelCase", "snake_case", "as_sent"])
+def test_c2_what_the_track_api_says_goes_out_as_it_came(body: Any, spelling) -> None:
+    traits = {"firstName": "camel", "first_name": "snake", "created_at": 2}
+    outside = {"origin": "track", "identifiers": {"id": "1"}, "traits": traits}
+    value = orjson.dumps(body(1, "1") | outside)
+    prepared = gate(spelling=spelling).prepare(value)
+    assert isinstance(prepared, Delivery)
+    assert prepared.value is value
+
+
 def test_the_spelling_of_the_destination_is_in_the_event_and_its_bytes(
     body: Any,
 ) -> None:

@@ -296,12 +296,6 @@ def test_what_failed_and_was_not_tried_again_waits_no_longer() -> None:
     assert lanes.take(10.0) == first
 
 
-def test_probes_of_somebody_new_take_the_oldest_the_newest_and_any_in_turn() -> None:
-    lanes = with_people(7)
-    taken = [offsets(lanes.take_new(0.0, 0.5)) for _ in range(5)]
-    assert taken == [[0], [6], [3], [5], [1]]
-
-
 def test_what_is_tried_again_has_half_of_the_senders_at_most() -> None:
     lanes = with_people(4, senders=4)
     for _ in range(4):

@@ -141,6 +141,16 @@ def test_no_dead_letter_is_larger_than_a_log_takes(record: Any) -> None:
     assert found["detail"].startswith("422 (request and response left out: ")
 
 
+def test_whatever_a_destination_says_the_log_takes_it(record: Any) -> None:
+    """A reason as long as an answer would keep its settle from ever succeeding."""
+    for kind in ("dead", "skipped"):
+        said = '"' * 3_000_000
+        outcome = Outcome(kind=cast("Any", kind), reason=said, detail=said)
+        for entry in entries_of("crm", record(7), outcome, Attempts(), AT_MS):
+            assert len(entry.value) < 100_000
+            assert orjson.loads(entry.value)["reason"].startswith('""')
+
+
 class Log:
     """A subscription that settles when it is let, and fails when told to."""
 

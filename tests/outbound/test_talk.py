@@ -166,6 +166,20 @@ async def test_a_dead_letter_shows_the_request_that_was_refused(delivery: Any) -
     assert verdict.exchange.response["body"] == "no email"  # type: ignore[index]  # it came
 
 
+async def test_what_is_said_of_a_refusal_quotes_no_secret(delivery: Any) -> None:
+    def judge(response: Response) -> Rejected | Retry:
+        text = response.body.decode()
+        return Rejected("rejected", text) if response.status == 422 else Retry(text)
+
+    settings = Settings(url=API, headers={"X-Hook": "tops3cret"})
+    for status in (422, 503):
+        send = Asked(Response(status=status, body=b"not tops3cret"))
+        made = Talking(one_request(request, judge), settings, takes=TAKES, send=send)
+        (verdict,) = await made.deliver([delivery(1)])
+        assert "not ***" in repr(verdict)
+        assert "tops3cret" not in repr(verdict)
+
+
 def test_a_talk_is_tested_without_a_loop(delivery: Any) -> None:
     talk = update_or_create([delivery(1)], Settings(url=API), Access())
     assert next(talk).method == "PATCH"
@@ -324,3 +338,15 @@ async def test_without_a_token_nothing_is_sent_and_the_events_wait(
     (second,) = await crm.deliver([delivery(1)])
     assert second == Retry("TimeoutError")
     assert [url for _, url in send.asked] == [TOKENS, TOKENS]
+
+
+async def test_what_is_said_of_a_login_quotes_no_secret(delivery: Any) -> None:
+    def refused(settings: Settings) -> Login:
+        answer = yield Request(url=TOKENS, body=settings.secret.encode())
+        assert isinstance(answer, Response)
+        return Retry(answer.body.decode(), auth=True)
+
+    settings = Settings(url=API, secret="s3cret")
+    send = Asked(Response(status=400, body=b"not s3cret"))
+    crm = Talking(with_token, settings, takes=TAKES, send=send, logins=refused)
+    assert await crm.deliver([delivery(1)]) == [Retry("not ***", auth=True)]

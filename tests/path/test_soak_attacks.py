@@ -13,6 +13,7 @@ import pytest
 
 from tests.inbound.attacks import attacks
 from tests.path.running import Gateway, config
+from tests.workspace import test_road as road
 
 pytestmark = [pytest.mark.service, pytest.mark.soak]
 GZIP = {"Content-Encoding": "gzip"}
@@ -100,3 +101,30 @@ async def test_dear_bodies_that_come_together_are_taken_in_turn(tmp_path, togeth
             assert said.keys() <= {200, 400, 503}
             assert max(took) < 5 * STALL_S  # they come in at once, and are unpacked so
         assert most < 512  # what deploy's manifests allow
+
+
+async def test_one_person_stalls_nobody_however_much_is_sent_about_it(tmp_path):
+    """204,000 attributes, then 1,000 identifies: the loop stood for 17.7 s, of 59 s."""
+    text = road.config("sqlite:///w.db").replace('"server"', '"browser"')
+    text = text.replace('["dev"]', '["dev"]\norigins = ["*"]')
+    async with Gateway(tmp_path, text) as gateway:
+        desk = road.Desk(gateway)
+        async with normal(gateway) as took:
+            began = time.monotonic()
+            for number in range(120):
+                traits = {f"t{number}_{each}": each for each in range(1_700)}
+                await road.identify(
+                    gateway, f"m{number}", userId="large", traits=traits
+                )
+            small = [
+                {"type": "identify", "userId": "large", "messageId": f"s{number}"}
+                | {"traits": {"t0_1": number}}
+                for number in range(1_000)
+            ]
+            assert (await gateway.post("/v1/batch", {"batch": small}))[0] == 200
+            await desk.decided("s999")
+            whole = time.monotonic() - began
+        print(f"applied in {whole:.1f} s, longest {max(took):.2f} s")
+        person = await desk.attributes("large")
+        assert len(person["attributes"]) == 300 + 2  # its id and cio_id are shown, too
+        assert max(took) < STALL_S

@@ -14,8 +14,12 @@ from gateway.inbound.doors.track.calls import TABLE, Call, find, messages, numbe
 from gateway.inbound.doors.track.entity import ACTS
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
+from gateway.workspace.known import Known
 from gateway.workspace.request import read
+from gateway.workspace.rules import decide
+from gateway.workspace.settings import Workspace
 from tests.chance import examples
+from tests.properties.test_workspace import check_rows
 
 ROUTES = Routes(
     {"people": DestinationConfig(name="people", type="workspace")},
@@ -149,3 +153,6 @@ def check_event(raw: Any) -> None:
         assert asked.path == (first[0], first[1].removeprefix("cio_")) or (
             first[0] != "cio_id" and tuple(asked.path) == first
         )
+    known = Known()
+    known.settle(asked, decide(asked, known.concerned(), Workspace()), 0)
+    check_rows(known)

@@ -99,3 +99,19 @@ async def test_a_worker_elsewhere_hears_who_is_blocked(tmp_path, node):
         kinds = await outcomes(sender, {"m1", "m2", "m3"})
         assert (kinds["m2"], kinds["m3"]) == ("suppressed", "delivered")
         assert "m2" not in webhook.known
+
+
+async def test_what_the_workspace_never_got_says_why_on_kafka_too(tmp_path, node):
+    async with Gateway(tmp_path, config("sqlite:///w.db", on(node))) as gateway:
+        desk, left_out = Desk(gateway), {"integrations": {"people": False}}
+        alias = {"messageId": "m1", "userId": "u1", "previousId": "u0"}
+        track = {"messageId": "m2", "userId": "u1", "event": "E", **left_out}
+        assert (await gateway.post("/v1/alias", alias))[0] == 200
+        assert (await gateway.post("/v1/track", track))[0] == 200
+        bad = {"messageId": "m3", "userId": "u1", "event": 7}
+        assert (await gateway.post("/v1/track", bad))[0] == 400
+        told = [(await desk.decided(name))["decision"] for name in ("m1", "m2", "m3")]
+        assert told == ["ignored", "not_routed", "refused"]
+        status, body = await desk.get("/v1/decisions/never")
+        assert status == 404
+        assert "since 20" in body["errors"][0]["detail"]

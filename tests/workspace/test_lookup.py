@@ -73,8 +73,55 @@ async def test_every_look_up_answers(tmp_path):
         _, found = await desk.post("/v1/customers", {"filter": {"not": match}})
         assert found["ids"] == []
         assert (await desk.post("/v1/customers", {"filter": 1}))[0] == 400
-        pending = {"decision": "pending", "failed_attribute_changes": []}
-        assert await desk.get("/v1/decisions/never") == (200, pending)
+
+
+NOT_FOR_PEOPLE = """\
+when = "event != 'Left out'"
+"""
+
+
+async def test_what_the_workspace_never_got_says_why(tmp_path):
+    text = config("sqlite:///w.db").replace(
+        'type = "workspace"\n', f'type = "workspace"\n{NOT_FOR_PEOPLE}'
+    )
+    async with Gateway(tmp_path, text) as gateway:
+        desk = Desk(gateway)
+        await post(gateway, "m1", "/v1/alias", userId="u1", previousId="u0")
+        left_out = {"integrations": {"people": False}}
+        await post(gateway, "m2", "/v1/track", userId="u1", event="E", **left_out)
+        await post(gateway, "m3", "/v1/track", userId="u1", event="Left out")
+        bad = {"messageId": "m4", "userId": "u1", "event": 7}
+        assert (await gateway.post("/v1/track", bad))[0] == 400
+        seen = {name: await desk.decided(name) for name in ("m1", "m2", "m3", "m4")}
+        assert {name: each["decision"] for name, each in seen.items()} == {
+            "m1": "ignored",
+            "m2": "not_routed",
+            "m3": "not_routed",
+            "m4": "refused",
+        }
+        assert seen["m1"]["reason"] == "alias"
+        assert seen["m2"]["reason"] == "integrations"
+        assert seen["m3"]["reason"] == "when"
+        assert seen["m4"]["reason"].startswith("/event: ")
+        assert seen["m4"]["errors"][0]["pointer"] == "/event"
+        for each in seen.values():
+            assert each["source"] == "web"
+            assert each["failed_attribute_changes"] == []
+        status, body = await desk.get("/v1/decisions/never")
+        assert status == 404
+        assert "since 20" in body["errors"][0]["detail"]
+        assert body["meta"]["error"] == body["errors"][0]["detail"]
+        assert (await desk.get("/v1/decisions/m1?source=phone"))[0] == 404
+
+
+async def test_an_event_waits_while_the_workspace_does(tmp_path):
+    text = config("sqlite:///w.db").replace(
+        'type = "workspace"\n', 'type = "workspace"\npaused = true\n'
+    )
+    async with Gateway(tmp_path, text) as gateway:
+        await identify(gateway, "m1", userId="u1")
+        status, body = await Desk(gateway).get("/v1/decisions/m1")
+        assert (status, body["decision"]) == (200, "pending")
 
 
 async def test_nobody_looks_up_without_the_token(tmp_path):
@@ -83,7 +130,8 @@ async def test_nobody_looks_up_without_the_token(tmp_path):
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             status, body = await desk.get("/v1/suppressed", headers)
             assert status == 401
-            assert body == {"errors": [{"detail": "unauthorized", "status": 401}]}
+            errors = [{"detail": "unauthorized", "status": 401}]
+            assert body == {"errors": errors, "meta": {"error": "unauthorized"}}
 
 
 async def post(gateway, message_id, path, **fields):

@@ -11,27 +11,26 @@ from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin, iso
 from gateway.inbound import decode
 from gateway.inbound.decode import NO_BATCH, Batch
-from gateway.inbound.doors.pipelines import SINGLE, Message
+from gateway.inbound.doors.message import SINGLE, Message, pieces_of
 from gateway.inbound.doors.track import calls
 from gateway.inbound.doors.track.api import Apart, Entity, take_apart
 from gateway.inbound.doors.track.calls import EMPTY, Call
 from gateway.inbound.entries import as_json
 from gateway.inbound.inflate import inflate
-from gateway.inbound.intake import Door, Text, alone, among
+from gateway.inbound.intake import Part, alone, among
 from gateway.inbound.receive import too_large
+from gateway.inbound.salvage import Salvage
 
 TYPE_NAMED_BY_NOBODY: EventType = "identify"
 
 
 class Given(NamedTuple):
-    """A file taken apart: what is judged, how it becomes messages, what they share.
+    """A file taken apart; ``batch`` is what its messages share.
 
     ``name`` and ``type`` are its endpoint's.
     """
 
-    sent: list[Json]
-    text: Text
-    door: Door
+    parts: list[Part]
     name: str
     type: EventType | None
     batch: Batch = NO_BATCH
@@ -44,18 +43,26 @@ def read(data: bytes, source: Source, limits: Limits) -> Given:
     body = inflate(data, None, limits.request_bytes)
     if source.kind == "track_api":
         return _request(body, source, limits)
-    decoded = decode.decode(body, limits)
+    try:
+        decoded = decode.decode(body, limits)
+    except MessageError:
+        saved = Salvage.of(body, limits)
+        if not saved.found:
+            raise
+        pieces = [Part(*each) for each in pieces_of(saved, limits)]
+        return Given(pieces, "batch", None)
     value = decoded.value
-    if isinstance(value, dict) and "batch" in value:
+    if decode.is_batch(value):
         messages = decode.messages_of(value, limits)
         batch = decode.shared(value, limits, suspect=decoded.suspect)
         text, door = among(body, decoded, limits), Message(None, batch)
-        return Given(messages, text, door, "batch", None, batch)
+        parts = [Part(each, text, door) for each in messages]
+        return Given(parts, "batch", None, batch)
     said = value.get("type") if isinstance(value, dict) else None
     kind = TYPE_NAMED_BY_NOBODY if said is None else said
     door = SINGLE[kind] if kind in decode.TYPES else Message(None)
     name = str(door.type or "batch")
-    return Given([value], alone(body, decoded), door, name, door.type)
+    return Given([Part(value, alone(body, decoded), door)], name, door.type)
 
 
 def origin(source: Source, spare: str, now_ms: int) -> Origin:
@@ -67,6 +74,7 @@ def origin(source: Source, spare: str, now_ms: int) -> Origin:
         received_at_ms=now_ms,
         spare_message_id=spare,
         clock_skew=source.clock_skew,
+        invalid_traits=source.invalid_traits,
     )
 
 
@@ -90,7 +98,8 @@ def _request(body: bytes, source: Source, limits: Limits) -> Given:
     call = _call(endpoint)
     taken, text = _apart(call, body, limits)
     door = Entity(call, source.forms)
-    return Given(taken, text, door, call.line, call.operation.type)
+    parts = [Part(each, text, door) for each in taken]
+    return Given(parts, call.line, call.operation.type)
 
 
 def _apart(call: Call, body: bytes, limits: Limits) -> Apart:

@@ -13,20 +13,21 @@ import orjson
 from aiohttp import hdrs, web
 
 from gateway.config import Limits, Source
-from gateway.errors import AuthError
-from gateway.event import EventType, Json, Origin, Raw
+from gateway.errors import AuthError, MessageError
+from gateway.event import EventType, Json, Origin
 from gateway.inbound import answer, decode
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys, may_send
 from gateway.inbound.cut import cut
-from gateway.inbound.decode import NO_BATCH, Batch
+from gateway.inbound.doors.message import SINGLE, Message, pieces_of
 from gateway.inbound.entries import message_id_of
 from gateway.inbound.intake import Text, alone, among
 from gateway.inbound.post import Post
 from gateway.inbound.receipt import Receipt
 from gateway.inbound.receive import Whole
 from gateway.inbound.refusal import Fault, Refusal
+from gateway.inbound.salvage import Salvage, keys_in
 
 
 class Endpoint(NamedTuple):
@@ -34,26 +35,6 @@ class Endpoint(NamedTuple):
 
     name: str
     type: EventType | None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """The pipelines' ``Door``: a message is one event, with what its batch says."""
-
-    type: EventType | None
-    batch: Batch = NO_BATCH
-    as_sent: bool = False
-
-    def raws(self, sent: Json, spare: str) -> Sequence[Raw] | Refusal:
-        """The message itself; without an id, ``spare`` becomes its own later."""
-        del spare
-        raw = decode.prepare(sent, self.type, self.batch)
-        return raw if isinstance(raw, Refusal) else (raw,)
-
-
-SINGLE: Mapping[EventType | None, Message] = {
-    kind: Message(kind) for kind in decode.TYPES
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +96,11 @@ class Pipelines:
     ) -> Receipt | Answer:
         acceptor, source = self.acceptor, post.source
         limits, known = acceptor.rules.limits, source is not None
-        decoded = decode.decode(body, limits, batch=False, known=known)
+        try:
+            decoded = decode.decode(body, limits, batch=False, known=known)
+        except MessageError:
+            self._claim(post, body)
+            raise
         if source is None:
             found = self._own_source(post, decoded.value)
             if isinstance(found, AuthError):
@@ -178,8 +163,17 @@ class Pipelines:
     ) -> Receipt | Answer:
         """A batch that cannot be cut, or whose messages have keys of their own."""
         limits, known = self._limits, post.source is not None
-        decoded = decode.decode(body, limits, known=known)
+        try:
+            decoded = decode.decode(body, limits, known=known)
+        except MessageError as error:
+            self._claim(post, body)
+            if post.source is None or error.code != "invalid_json":
+                raise
+            damage = MessageError(error.code, str(error))
+            return await self._take_damaged(post, endpoint, body, damage)
         value, suspect, _ = decoded
+        if decode.is_alone(value) and _says_lines(post.headers):
+            value = [value]  # of one line
         if not known and isinstance(value, dict):
             post.source = self.keys.in_body(value.get("writeKey"))
         messages = decode.messages_of(value, limits)
@@ -212,6 +206,44 @@ class Pipelines:
                 self._take(receipt, index, message, text, door, source, origin)
             yield
 
+    async def _take_damaged(
+        self, post: Post, endpoint: Endpoint, body: bytes, damage: MessageError
+    ) -> Receipt | Answer:
+        """What can be saved of a batch that is no JSON; the rest is kept in pieces.
+
+        ``damage`` is raised when nothing can: then all of it is one piece.
+        """
+        acceptor, limits = self.acceptor, self._limits
+        receipt, saved = Receipt(endpoint, limits), Salvage(body, limits)
+        await acceptor.take_turns(receipt, saved.walk())
+        if not saved.found:
+            raise damage
+        sources = self._owners(post, saved)
+        if (late := acceptor.spend(sources)) is not None:
+            return late
+        steps = self._saved(post, receipt, saved, sources)
+        return await acceptor.take_turns(receipt, steps)
+
+    def _saved(
+        self,
+        post: Post,
+        receipt: Receipt,
+        saved: Salvage,
+        sources: Sequence[Source | AuthError],
+    ) -> Iterator[None]:
+        """Each piece, judged as if it had come alone with what its batch says."""
+        pieces = zip(pieces_of(saved, self._limits), sources, strict=True)
+        for index, (piece, source) in enumerate(pieces):
+            receipt.share(piece.door.batch)
+            if isinstance(source, AuthError):
+                fault = Fault("/writeKey", str(source), source.code)
+                receipt.reject(index, None, Refusal((fault,)))
+            else:
+                sent, text, door = piece
+                origin = post.origin(source)
+                self._take(receipt, index, sent, text, door, source, origin)
+            yield
+
     def _take(
         self,
         receipt: Receipt,
@@ -241,6 +273,33 @@ class Pipelines:
             return source
         return None
 
+    def _claim(self, post: Post, body: bytes) -> None:
+        """Who sends what cannot be parsed: a key in its text says it, too.
+
+        AuthError when the page that sends may not.
+        """
+        if post.source is None:
+            for key in keys_in(body):
+                try:
+                    post.source = self.keys.find(key)
+                    break
+                except AuthError:
+                    continue
+        if post.source is not None:
+            self.acceptor.check_origin(post.source, post.headers)
+
+    def _owners(self, post: Post, saved: Salvage) -> Sequence[Source | AuthError]:
+        """Whose each piece is: its own key, its envelope's, or any in the text."""
+        known = post.source
+        assert known is not None
+        if self.sender(post.headers) is not None:
+            return [known] * len(saved.pieces)
+        shared = [saved.key(number) for number in range(len(saved.envelopes))]
+        keys = [piece.key or shared[piece.envelope] for piece in saved.pieces]
+        return [
+            self._own_source(post, {"writeKey": key}) if key else known for key in keys
+        ]
+
     def _sources(
         self, post: Post, messages: Sequence[Json]
     ) -> Sequence[Source | AuthError]:
@@ -264,3 +323,9 @@ class Pipelines:
         except AuthError as error:
             return error
         return source
+
+
+def _says_lines(headers: Mapping[str, str]) -> bool:
+    """Whether it is a message a line: of one line nothing else tells."""
+    kind = headers.get(hdrs.CONTENT_TYPE, "").lower()
+    return "ndjson" in kind or "jsonl" in kind

@@ -8,16 +8,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway.config import Source
+from gateway.config import Limits, Source
 from gateway.errors import MessageError
 from gateway.event import EventType, Json, Origin
 from gateway.inbound import decode
-from gateway.inbound.doors.pipelines import Message
+from gateway.inbound.decode import NO_BATCH
+from gateway.inbound.doors.message import Message, pieces_of
 from gateway.inbound.doors.track import calls
 from gateway.inbound.doors.track.api import Entity
+from gateway.inbound.doors.track.api import single as track_single
 from gateway.inbound.doors.track.calls import EMPTY, Call
 from gateway.inbound.inflate import inflate
-from gateway.inbound.intake import Door, Rules, Taken, Text, Total, alone, among, judge
+from gateway.inbound.intake import Part, Rules, Taken, Total, alone, among, judge
+from gateway.inbound.salvage import Salvage
 from gateway.log.contract import Entry
 
 SINGLE: Mapping[str, EventType] = {kind: kind for kind in decode.TYPES}
@@ -32,14 +35,6 @@ class Kept(NamedTuple):
     origin: Origin | None
     call: Call | None
     sent: bytes
-
-
-class Apart(NamedTuple):
-    """What was sent, taken apart: what is judged, and how it becomes messages."""
-
-    sent: Sequence[Json]
-    text: Text
-    door: Door
 
 
 class Readmission:
@@ -67,26 +62,35 @@ class Readmission:
         if kept.source is None or kept.origin is None:
             return "source"
         try:
-            apart = self._apart(kept, kept.source)
+            parts = self._parts(kept, kept.source)
         except MessageError:
             return "refused"
         spare, entries, total = kept.value["messageId"], list[Entry](), Total()
-        for index, sent in enumerate(apart.sent):
+        for index, part in enumerate(parts):
             own = f"{spare}-{index}" if index else spare
             origin = kept.origin._replace(spare_message_id=own)
-            judged = judge(sent, apart.text, origin, apart.door, self._rules, total)
+            sent, text, door = part
+            judged = judge(sent, text, origin, door, self._rules, total)
             if isinstance(judged, Taken):
                 entries += judged.entries
         return entries or "refused"
 
-    def _apart(self, kept: Kept, source: Source) -> Apart:
+    def _parts(self, kept: Kept, source: Source) -> Sequence[Part]:
         """A whole request that was refused is taken apart; a message stands alone."""
         limits, call = self._rules.limits, kept.call
         kind = SINGLE.get(kept.value["endpoint"])
         single = kind is not None if call is None else not call.is_batch
         body = inflate(kept.sent, None, limits.request_bytes)
         body = body if call is None else body.strip() or EMPTY
-        decoded = decode.decode(body, limits, batch=not single)
+        try:
+            if single and call is not None:
+                decoded = track_single(body, limits)
+            else:
+                decoded = decode.decode(body, limits, batch=not single)
+        except MessageError:
+            if single or call is not None:
+                raise
+            return _saved(body, kept, limits)
         value = decoded.value
         whole = decode.is_whole_batch(value)
         text, sent = alone(body, decoded), [value]
@@ -95,23 +99,27 @@ class Readmission:
         elif not single:  # it was written anew for its record: as long, or longer
             text = text._replace(alone=None)
         if call is not None:
-            return Apart(sent, text._replace(first=True), Entity(call, source.forms))
+            text, door = text._replace(first=True), Entity(call, source.forms)
+            return [Part(each, text, door) for each in sent]
         if whole and not single:
             batch = decode.shared(value, limits, suspect=decoded.suspect)
         else:
-            batch = _shared(kept.value)
-        return Apart(sent, text, Message(kind, batch))
+            batch = _shared(kept.value, limits)
+        return [Part(each, text, Message(kind, batch)) for each in sent]
 
 
-def _shared(value: Mapping[str, Json]) -> decode.Batch:
+def _saved(body: bytes, kept: Kept, limits: Limits) -> Sequence[Part]:
+    """The messages of a damaged body; what they share may stand in the record."""
+    own = Message(None, _shared(kept.value, limits))
+    return [
+        Part(sent, text, own if door.batch is NO_BATCH else door)
+        for sent, text, door in pieces_of(Salvage.of(body, limits), limits)
+    ]
+
+
+def _shared(value: Mapping[str, Json], limits: Limits) -> decode.Batch:
     """What its batch said for each of its messages."""
-    said = value.get("batch") or {}
-    return decode.Batch(
-        context=said.get("context"),
-        integrations=said.get("integrations"),
-        timestamp=said.get("timestamp"),
-        sent_at=said.get("sentAt"),
-    )
+    return decode.shared(value.get("batch") or {}, limits)
 
 
 def _call(endpoint: str) -> Call | None:
@@ -132,6 +140,7 @@ def _origin(value: Mapping[str, Json], source: Source) -> Origin:
         ip=value.get("ip"),
         user_agent=value.get("userAgent"),
         clock_skew=source.clock_skew,
+        invalid_traits=source.invalid_traits,
     )
 
 

@@ -40,6 +40,26 @@ def sdk_settings(write_key: str, public_url: str) -> dict[str, Json]:
     }
 
 
+# What RudderStack's SDKs ask for first: without it they never send anything. No
+# destinations, so that they load nothing from their vendor, and no reports to it; no
+# data planes, so that they send where their own settings say.
+SOURCE_CONFIG: Mapping[str, Json] = {
+    "source": {
+        "id": "gateway",
+        "name": "gateway",
+        "workspaceId": "gateway",
+        "enabled": True,
+        "config": {
+            "statsCollection": {
+                "errors": {"enabled": False},
+                "metrics": {"enabled": False},
+            }
+        },
+        "destinations": [],
+    }
+}
+
+
 def openapi(
     schemas: Mapping[str, Json],
     public_url: str,
@@ -53,6 +73,8 @@ def openapi(
     paths["/v1/batch"] = {"post": _operation("batch")}
     paths["/v1/import"] = {"post": _operation("batch", "import")}
     paths |= {
+        "/beacon/v1/batch": {"post": _keyed(_operation("batch", "beacon"))},
+        "/sourceConfig": {"get": _source_config_operation()},
         "/v1/projects/{writeKey}/settings": {"get": _settings_operation()},
         "/healthz": {"get": _read("Alive: the process answers")},
         "/openapi.json": {"get": _read("This document")},
@@ -162,20 +184,38 @@ def _read(text: str) -> dict[str, Any]:
     }
 
 
+def _found(text: str, missing: str) -> dict[str, Any]:
+    operation = _read(text)
+    operation["responses"]["404"] = _response(missing, "Error")
+    return operation
+
+
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
+def _keyed(operation: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the write key in the query, where a page can have no header."""
+    key = {"name": "writeKey", "in": "query", "schema": {"type": "string"}}
+    return {**operation, "parameters": [key]}
+
+
+def _source_config_operation() -> dict[str, Any]:
+    read = _read("What RudderStack's SDKs ask for before they send")
+    read["responses"]["401"] = _response("No key, or one that no source has", "Error")
+    return {**_keyed(read), "security": [{"writeKey": []}, {}]}
+
+
 def _settings_operation() -> dict[str, Any]:
     return {
-        **_read("What the browser and mobile SDKs need to know"),
+        **_found("What the browser and mobile SDKs need to know", "No source has it"),
         "parameters": [_parameter("writeKey", {"type": "string"})],
     }
 
 
 def _schema_operation(names: list[str]) -> dict[str, Any]:
     return {
-        **_read("A JSON Schema 2020-12 that decides"),
+        **_found("A JSON Schema 2020-12 that decides", "There is no such schema"),
         "parameters": [_parameter("name", {"type": "string", "enum": names})],
     }
 

@@ -15,6 +15,8 @@ from gateway.errors import AuthError, place_of
 from gateway.event import EventType, Json
 from gateway.inbound import answer
 from gateway.inbound.answer import Answer
+from gateway.inbound.doors import beacon
+from gateway.inbound.doors.beacon import Beacon
 from gateway.inbound.doors.pipelines import Endpoint, Pipelines
 from gateway.inbound.doors.track.api import TrackApi
 from gateway.inbound.doors.track.calls import BODIES, LABEL, PREFIXES
@@ -40,11 +42,14 @@ PATHS: Mapping[str, Endpoint] = {
 }
 # analytics-java puts a slash at the end of the path it is not told.
 ENDPOINTS = {**PATHS, **{f"{path}/": each for path, each in PATHS.items()}}
+BEACONS = frozenset({"/beacon/v1/batch", "/beacon/v1/batch/"})
+SOURCE_CONFIG = frozenset({"/sourceConfig", "/sourceConfig/"})
 SDK_METRICS = "/v1/m"
 ALIVE = Answer(status=200, body=b'{"status": "ok"}')
 GET = ("GET", "HEAD")
 SETTINGS_PREFIX, SETTINGS_SUFFIX = "/v1/projects/", "/settings"
 SCHEMA_PREFIX, SCHEMA_SUFFIX = "/schemas/", ".json"
+READS = ("/api/", SCHEMA_PREFIX, "/healthz", "/sourceConfig")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +76,10 @@ class Listener:
                 result = answer.hidden_from_browsers(result, request.headers)
             elif track_id:
                 name, result = await self.track.respond(request, track_id)
+            elif path in BEACONS and request.method == "POST":
+                result = await self._beacon(request)
+            elif path in SOURCE_CONFIG and request.method in GET:
+                result = self._source_config(request)
             else:
                 result = self._read(path, request.method)
         except ConnectionError:
@@ -91,21 +100,41 @@ class Listener:
         self.metrics.requests[endpoint.name, result.status] += 1
         return answer.to_whole(result, request.headers)
 
+    async def _beacon(self, request: web.BaseRequest) -> Answer:
+        door, key = self.pipelines, beacon.key_in(request.raw_path)
+        one = Beacon(acceptor=door.acceptor, keys=door.keys, key=key)
+        return await door.acceptor.accept(request, one, beacon.BATCH)
+
+    def _source_config(self, request: web.BaseRequest) -> Answer:
+        """What RudderStack's SDKs ask for first; they give their key twice."""
+        keys, key = self.pipelines.keys, beacon.key_in(request.raw_path)
+        try:
+            known = self.pipelines.sender(request.headers) or keys.in_body(key)
+        except AuthError as error:
+            return answer.unauthorized(error)
+        if known is None:
+            missing = AuthError("missing_write_key", "there is no write key")
+            return answer.unauthorized(missing)
+        return answer.document(describe.SOURCE_CONFIG)
+
     def _bug(self, error: Exception) -> Answer:
         self.notices.say("bug", place=place_of(error), error=type(error).__name__)
         return answer.bug()
 
     def _read(self, path: str, method: str) -> Answer:
         """Everything but intake: no I/O, no body."""
-        if method == "OPTIONS" and path.startswith("/v1/"):
+        asked_by_pages = path.startswith("/v1/") or path in BEACONS | SOURCE_CONFIG
+        if method == "OPTIONS" and asked_by_pages:
             return answer.preflight()
-        if path in ENDPOINTS:
+        if path in SOURCE_CONFIG:
+            return answer.method_not_allowed(GET)
+        if path in ENDPOINTS or path in BEACONS:
             return answer.method_not_allowed(("POST", "OPTIONS"))
-        if path == SDK_METRICS:
+        if path.rstrip("/") == SDK_METRICS:
             # The SDKs' own telemetry: taken without a key so that they are quiet.
             taken = method == "POST"
             return answer.ACCEPTED if taken else answer.method_not_allowed(("POST",))
-        found = self._document(path)
+        found = self._document(path.rstrip("/"))
         if found is None:
             return answer.not_found()
         if method not in GET:
@@ -143,7 +172,9 @@ def _area(path: str) -> str:
     """The metric's label of a path that is no endpoint: a closed set."""
     if path.startswith(PREFIXES):
         return LABEL
-    for prefix in ("/v1/projects/", "/v1/m", "/api/", "/schemas/", "/healthz"):
+    if path in BEACONS:
+        return beacon.BATCH.name
+    for prefix in (SETTINGS_PREFIX, SDK_METRICS, *READS):
         if path.startswith(prefix):
             return prefix.strip("/").rpartition("/")[2]
     return "other"

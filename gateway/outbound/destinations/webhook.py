@@ -7,7 +7,9 @@ above 1 it is a JSON array of up to that many events, of different people.
 Headers: `Content-Type: application/json`; `X-Gateway-Message-Id` (percent-encoded where
 a header cannot hold it; not on a request with several events); `X-Gateway-Replay` on a
 replay; `X-Gateway-Signature: sha256=HEX`, the HMAC-SHA256 of the body, when `secret` is
-set. Yours are added, and may replace the content type.
+set. Yours are added, and may replace the content type. Dead letters and `gateway
+explain` show none of their values; nor what stands in the URL by `${NAME}`, but for its
+host: give the path so if it is a secret.
 
 Answer with 2xx when you have it: the status line is the answer. 408, 423, 425, 429,
 460, 499, 5xx, a redirect or no answer: it is sent again, not before `Retry-After`. 401,
@@ -75,6 +77,7 @@ class Settings:
     headers: dict[str, str] = setting(  # noqa: RUF009 -- it is a dataclass field
         doc="Sent with every request",
         example='{ Authorization = "Bearer ${CRM_TOKEN}" }',
+        secret=True,
         default={},
     )
     batch: int = setting(

@@ -4,6 +4,7 @@ One folder per lock file and its content: ``~/.cache/gateway-tests/NAME-HASH``. 
 missing on the machine is said with its remedy; nothing is skipped.
 """
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -53,17 +54,22 @@ def cached(name: str, files: Sequence[Path], fill: Callable[[Path], None]) -> Pa
     """The folder that ``fill`` made from these files, now or in an earlier run.
 
     It is made where it stays, since environments hold their own path; the mark of
-    completeness is written last.
+    completeness is written last. Who comes while another makes it waits.
     """
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "gateway-tests" / f"{name}-{digest.hexdigest()[:12]}"
     done = folder / ".done"
-    if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        fill(folder)
-        done.touch()
+    if done.exists():
+        return folder
+    home.joinpath("gateway-tests").mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            fill(folder)
+            done.touch()
     return folder
 
 

@@ -11,13 +11,14 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 
 from gateway.config import Limits, Source
-from gateway.errors import AuthError
+from gateway.errors import AuthError, MessageError
 from gateway.event import EventType, Json, Raw
 from gateway.inbound import answer, decode
 from gateway.inbound.accept import Acceptor
 from gateway.inbound.answer import Answer
 from gateway.inbound.authenticate import Keys
-from gateway.inbound.doors.track import calls
+from gateway.inbound.decode import Decoded
+from gateway.inbound.doors.track import calls, form
 from gateway.inbound.doors.track.calls import LABEL, Call
 from gateway.inbound.intake import Taken, Text, alone, among
 from gateway.inbound.post import Post
@@ -59,12 +60,23 @@ class Apart(NamedTuple):
 
 def take_apart(call: Call, body: bytes, limits: Limits) -> Apart:
     """MessageError for a body that cannot be taken apart."""
-    decoded = decode.decode(body.strip() or calls.EMPTY, limits, batch=call.is_batch)
     if not call.is_batch:
+        decoded = single(body, limits)
         return Apart([decoded.value], alone(body, decoded))
+    decoded = decode.decode(body.strip() or calls.EMPTY, limits)
     # An entity's messages do not show how large it is: it is weighed first.
     text = among(body, decoded, limits)._replace(first=True)
     return Apart(decode.messages_of(decoded.value, limits), text)
+
+
+def single(body: bytes, limits: Limits) -> Decoded:
+    """A body that is no batch: JSON or a form; none is an empty one."""
+    if form.is_form(body):
+        if (size := len(body)) > limits.message_bytes:
+            text = f"the form is {size} bytes, more than {limits.message_bytes}"
+            raise MessageError("too_large", text)
+        return Decoded(form.read(body, limits.nesting), suspect=True)
+    return decode.decode(body.strip() or calls.EMPTY, limits, batch=False)
 
 
 @dataclass(slots=True)

@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from gateway.event import EventType, Json, Raw
-from gateway.inbound.check import check_part
+from gateway.inbound.check import check_part, read_part
 from gateway.inbound.doors.track import entity, translate
 from gateway.inbound.doors.track.translate import NOBODY, Values
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.traits import read_date
 
-PREFIXES = ("/api/v1/", "/api/v2/", "/unsubscribe/")
+PREFIXES = ("/api/v1/", "/api/v2/", "/unsubscribe/", "/push/")
 LABEL = "track_api"  # the metric's label of what is no request of this table
 SEGMENT_DIGITS = 18
 EMPTY = b"{}"  # what no body at all means
@@ -71,8 +71,21 @@ class Call(NamedTuple):
 
 
 def find(method: str, target: str) -> Call | tuple[str, ...] | None:
-    """The call; or which methods the path takes; or None for no path of this API."""
+    """The call; or which methods the path takes; or None for no path of this API.
+
+    A slash at the end is as none, unless an identifier is missing behind it.
+    """
     path, _, query = target.partition("?")
+    line = f"{method} {target}".encode("utf-8", "replace").decode()
+    found = _find(method, line, path, query)
+    if not isinstance(found, Call) and path.endswith("/"):
+        return _find(method, line, path[:-1], query) or found
+    return found
+
+
+def _find(
+    method: str, line: str, path: str, query: str
+) -> Call | tuple[str, ...] | None:
     given = path.split("/")
     if path == "/api/v1/customers":
         given.append("")  # an identifier that is missing, not a path
@@ -89,7 +102,6 @@ def find(method: str, target: str) -> Call | tuple[str, ...] | None:
             operation = operations.get(method)
             if operation is None:
                 return tuple(operations)
-            line = f"{method} {target}".encode("utf-8", "replace").decode()
             return Call(operation, line, parts, dict(parse_qsl(query)))
     return None
 
@@ -106,9 +118,9 @@ def messages(
         return Refusal(faults)
     if call.operation.schema == "entity":
         return entity.messages(body)
-    if (refused := check_part(body, call.operation.schema)) is not None:
-        return refused
-    body = body or {}
+    body = read_part(body, call.operation.schema) or {}
+    if isinstance(body, Refusal):
+        return body
     at = body.get(call.operation.dated)
     if at is not None and read_date(at) is None:
         return _refused(f"/{call.operation.dated}", entity.UNREAD, "format")
@@ -250,6 +262,7 @@ def _entities(asked: Asked) -> list[Raw] | Refusal:
 CUSTOMER = "/api/v1/customers/{identifier}"
 SEGMENT = "/api/v1/segments/{segment_id}"
 BATCH = Operation("track_batch", None, "entity", _entities)
+PUSH = Operation("track_push", "track", "push", _push)
 REGION = Operation("track_region", None, "nothing", _nothing)
 TABLE: Mapping[str, Mapping[str, Operation]] = {
     CUSTOMER: {
@@ -279,9 +292,8 @@ TABLE: Mapping[str, Mapping[str, Operation]] = {
     "/api/v1/merge_customers": {
         "POST": Operation("track_merge", "person", "merge", _merge),
     },
-    "/api/v1/push/events": {
-        "POST": Operation("track_push", "track", "push", _push),
-    },
+    "/api/v1/push/events": {"POST": PUSH},
+    "/push/events": {"POST": PUSH},  # customerio for Ruby posts here
     "/api/v1/metrics": {"POST": Operation("track_metric", "track", "metric", _metric)},
     f"{SEGMENT}/add_customers": {
         "POST": Operation(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from gateway.event import Json, Raw
-from gateway.inbound.check import check_part
+from gateway.inbound.check import check_part, read_part
 from gateway.inbound.doors.track import translate
 from gateway.inbound.doors.track.translate import Values
 from gateway.inbound.refusal import Fault, Refusal
@@ -33,8 +33,9 @@ def messages(given: Json) -> list[Raw] | Refusal:
     if act is None:
         text = f"must be one of {', '.join(acts)} for type {given['type']}"
         return Refusal((Fault("/action", text, "enum"),))
-    if (refused := check_part(given, act.schema)) is not None:
-        return refused
+    given = read_part(given, act.schema)
+    if isinstance(given, Refusal):
+        return given
     for pointer, at in (
         ("/timestamp", given.get("timestamp")),
         ("/attributes/_timestamp", _instructions(given).get("_timestamp")),
@@ -122,6 +123,18 @@ def _object(given: Values) -> list[Raw]:
     ]
 
 
+def _object_event(given: Values) -> list[Raw]:
+    """What happened to an object: its name and data beside the object."""
+    happened = {**given, "attributes": None}
+    made = _object(happened)
+    for each in made:
+        each["event"] = given["name"]
+        each["properties"] = dict(given.get("attributes") or {})
+        if given.get("id") is not None:
+            each["messageId"] = translate.text(given["id"])
+    return made
+
+
 ACTS: Mapping[str, Mapping[str, Act]] = {
     "person": {
         "identify": Act("person_identify", _identify),
@@ -141,6 +154,7 @@ ACTS: Mapping[str, Mapping[str, Act]] = {
         "identify": Act("object_identify", _object),
         "identify_anonymous": Act("object_identify", _object),
         "delete": Act("object_identify", _object),
+        "event": Act("object_event", _object_event),
         "add_relationships": Act("object_relationships", _object),
         "delete_relationships": Act("object_relationships", _object),
     },
