@@ -46,6 +46,12 @@ def _arguments() -> argparse.Namespace:
     add("--log", action="append", choices=["sqlite", "kafka"], help="default: both")
     add("--bootstrap", metavar="HOST:PORT", help="a running Kafka; without: no Kafka")
     add("--yardsticks", type=Path, default=YARDSTICKS, metavar="DIR")
+    add(
+        "--actions",
+        type=Path,
+        metavar="DIR",
+        help="what `gateway actions install` made: measure two of its destinations",
+    )
     add("--seconds", type=float, default=8, help="a round")
     add("--rounds", type=int, default=3)
     add("--backlog-seconds", type=float, default=4, help="how long a log is filled")
@@ -99,6 +105,7 @@ def _delivery(
                 chosen.bootstrap,
                 seconds=chosen.backlog_seconds,
                 rounds=chosen.rounds,
+                actions=chosen.actions,
             )
         except RuntimeError as error:
             print(f"left out: delivery on {kind}: {error}", file=sys.stderr)

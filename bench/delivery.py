@@ -1,21 +1,54 @@
-"""Delivery: what an event costs from the log to a file, and to a webhook."""
+"""Delivery: what an event costs from the log to a file, a webhook, an action."""
 
 import json
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import load, processes
 from bench.intake import SERVER, SOURCE, make_store
 from bench.processes import Program
 from bench.stores import Store
+from gateway.actions import definitions
 
 POLL_S = 0.1
 IDLE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A destination that is measured; it makes so many requests of one identify."""
+
+    name: str
+    toml: str
+    requests: int = 1
+
+
+FILE = Target(name="file", toml='type = "file"\nsettings = {{ path = "a.ndjson" }}')
+IDLE = Target(name="idle", toml='type = "file"\nsettings = {{ path = "c.ndjson" }}')
+WEBHOOK = Target(
+    name="webhook", toml='type = "webhook"\nsettings = {{ url = "{sink}/hook" }}'
+)
+ACTIONS = (
+    Target(
+        name="actions:customerio",
+        toml='type = "actions:customerio"\n'
+        'settings = {{ siteId = "bench", apiKey = "of the bench" }}',
+    ),
+    Target(
+        name="actions:mixpanel",
+        toml='type = "actions:mixpanel"\n'
+        'settings = {{ projectToken = "bench", apiSecret = "of the bench" }}',
+        requests=2,
+    ),
+)
+LETTERS = "abcdefgh"  # what they are called in the configuration
+HOSTS = ("track.customer.io", "api.mixpanel.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,71 +60,100 @@ class Delivered:
     events: int
     problem: str  # empty: each event came, and came once
     server_us: float
+    node_us: float | None
     store_us: float | None
     events_per_s: float
 
 
 def measure(
-    folder: Path, kind: str, bootstrap: str | None, *, seconds: float, rounds: int
+    folder: Path,
+    kind: str,
+    bootstrap: str | None,
+    *,
+    seconds: float,
+    rounds: int,
+    actions: Path | None = None,
 ) -> Iterator[Delivered]:
-    """Fill a log while its destinations are paused; then let one after the other go."""
+    """Fill a log while its destinations are paused; then let one after the other go.
+
+    ``actions`` is what ``gateway actions install`` made; without it none is measured.
+    """
+    targets = [FILE, WEBHOOK, *(ACTIONS if actions else ())]
     for number in range(rounds):
         with ExitStack() as stack:
             place = folder / f"delivery-{kind}-{number}"
             place.mkdir()
+            if actions is not None:
+                installation = definitions.place(place)
+                installation.parent.mkdir(parents=True)
+                installation.symlink_to(actions.resolve())
             store = make_store(stack, kind, place, bootstrap)
             command = [sys.executable, "-m", "bench.sink"]
             sink = stack.enter_context(Program(command, place / "sink.log"))
-            hook = sink.first_line().strip()
-            events = _fill(place, store, hook, seconds)
-            for name in ("file", "webhook"):
-                yield _drain(place, store, name, hook, events)
+            at = sink.first_line().strip().removesuffix("/hook")
+            run = Run(place, store, at, targets)
+            events = _fill(run, seconds)
+            for target in targets:
+                yield _drain(run, target, events)
 
 
-def _configuration(store: Store, hook: str, running: str) -> str:
-    return (
-        SERVER
-        + 'private_destinations = ["127.0.0.0/8"]\n'
-        + store.toml
-        + SOURCE
-        + '[destinations.a]\ntype = "file"\nsettings = { path = "a.ndjson" }\n'
-        + f"paused = {json.dumps(running != 'file')}\n"
-        + f'[destinations.b]\ntype = "webhook"\nsettings = {{ url = "{hook}" }}\n'
-        + f"paused = {json.dumps(running != 'webhook')}\n"
-        + '[destinations.c]\ntype = "file"\nsettings = { path = "c.ndjson" }\n'
-        + "paused = true\n"
-    )
+class Run(NamedTuple):
+    """One log and whom it is delivered to."""
+
+    place: Path
+    store: Store
+    sink: str
+    targets: Sequence[Target]
+
+    def configure(self, running: Target | None) -> Path:
+        """The configuration in which one of them is not paused."""
+        hosts = ", ".join(f'"{host}" = "{self.sink}"' for host in HOSTS)
+        text = SERVER + 'private_destinations = ["127.0.0.0/8"]\n'
+        text += f"{self.store.toml}{SOURCE}[egress]\nhosts = {{ {hosts} }}\n"
+        for number, target in enumerate((*self.targets, IDLE)):
+            paused = json.dumps(target is not running)
+            text += f"[destinations.{LETTERS[number]}]\npaused = {paused}\n"
+            text += target.toml.format(sink=self.sink) + "\n"
+        file = self.place / "gateway.toml"
+        file.write_text(text)
+        return file
 
 
-def _fill(place: Path, store: Store, hook: str, seconds: float) -> int:
-    config = place / "gateway.toml"
-    config.write_text(_configuration(store, hook, "none"))
-    program, url, _ = processes.gateway(config, place / "errors.log")
+def _fill(run: Run, seconds: float) -> int:
+    config = run.configure(None)
+    program, url, _ = processes.gateway(config, run.place / "errors.log")
+    body = run.place / "identify.json"
+    text = load.BODY.read_text()  # its sender forbids one that is measured here
+    body.write_text(text.replace('"Mixpanel":false', '"Nobody":false'))
     with program:
-        load.send(url, load.BATCH, seconds)
-    return next(iter(store.records(config).values()))
+        load.send(url, load.BATCH, seconds, body)
+    return next(iter(run.store.records(config).values()))
 
 
-def _drain(place: Path, store: Store, name: str, hook: str, events: int) -> Delivered:
-    config = place / "gateway.toml"
-    config.write_text(_configuration(store, hook, name))
-    destination = {"file": "a", "webhook": "b"}[name]
+def _drain(run: Run, target: Target, events: int) -> Delivered:
+    config, store = run.configure(target), run.store
+    asked = int(_get(run.sink))
     before = processes.cpu_us(store.pids)
     began = time.monotonic()
-    program, _, admin = processes.gateway(config, place / "errors.log")
+    program, _, admin = processes.gateway(config, run.place / "errors.log")
     with program:
         start = processes.cpu_us([program.pid])  # what it took until it was ready
-        _await_outcomes(admin, destination, events)
+        _await_outcomes(admin, LETTERS[run.targets.index(target)], events)
         took = time.monotonic() - began
         server = processes.cpu_us([program.pid]) - start
+        node = processes.cpu_us(processes.children(program.pid))
         store_us = processes.cpu_us(store.pids) - before
-    came = _lines(place / "a.ndjson") if name == "file" else int(_get(hook))
+    if target is FILE:
+        came = _lines(run.place / "a.ndjson")
+    else:
+        came = (int(_get(run.sink)) - asked) // target.requests
     return Delivered(
         log=store.kind,
-        destination=name,
+        destination=target.name,
         events=events,
         problem="" if came == events else f"{came} came of {events}",
         server_us=server / max(events, 1),
+        node_us=node / max(events, 1) if target in ACTIONS else None,
         store_us=store_us / max(events, 1) if store.pids else None,
         events_per_s=events / took,
     )

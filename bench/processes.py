@@ -25,6 +25,12 @@ def cpu_us(pids: Iterable[int]) -> float:
     return total
 
 
+def children(pid: int) -> list[int]:
+    """The processes that it has started and that run."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for task in tasks for each in task.read_text().split()]
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as s:
         port: int = s.getsockname()[1]

@@ -61,16 +61,18 @@ def delivery(found: Sequence[Delivered]) -> str:
     for log, name in dict.fromkeys((each.log, each.destination) for each in found):
         mine = [e for e in found if (e.log, e.destination) == (log, name)]
         stores = [each.store_us for each in mine if each.store_us is not None]
+        nodes = [each.node_us for each in mine if each.node_us is not None]
         rows.append(
             [
                 f"{log} to a {name}",
                 f"{median(each.server_us for each in mine):.0f}",
+                f"{median(nodes):.0f}" if nodes else "-",
                 f"{median(stores):.0f}" if stores else "-",
                 f"{median(each.events_per_s for each in mine):,.0f}",
                 f"{median(each.events for each in mine):,.0f}",
             ]
         )
-    head = ["", "CPU us/event", "store us", "events/s", "events"]
+    head = ["", "CPU us/event", "Node us", "store us", "events/s", "events"]
     return f"Delivery of a backlog\n{_table(head, rows)}"
 
 

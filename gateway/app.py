@@ -11,10 +11,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_network
 from typing import Literal
 
-import aiohttp
 from aiohttp import web
 
 from gateway.admin.port import AdminPort
@@ -33,8 +33,7 @@ from gateway.inbound.serve.listen import Listener
 from gateway.log import EventLog, announce, open_log
 from gateway.metrics import Metrics
 from gateway.notices import NoticeCode, Notices
-from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, declared_of, topics_of
@@ -140,10 +139,8 @@ async def run(
         )
         stack.push_async_callback(log.close)
         metrics.waiting_bytes = lambda: log.waiting_bytes
-        session = await stack.enter_async_context(
-            open_session(Reach(config.server.private_destinations))
-        )
-        house = House(config, parts, role, log, session, metrics, notices)
+        ways = await stack.enter_async_context(open_ways(config.server, config.egress))
+        house = House(config, parts, role, log, ways, metrics, notices)
         wings = house.wings(stack)
         workers = house.workers(stack, wings)
         public = None if role.name == "worker" else await house.listen()
@@ -234,7 +231,7 @@ class House:
     parts: Parts
     role: Role
     log: EventLog
-    session: aiohttp.ClientSession
+    ways: Ways
     metrics: Metrics
     notices: Notices
     suppressed: Suppressed = field(default_factory=Suppressed)
@@ -266,8 +263,9 @@ class House:
                 continue
             built = theirs.get(name)
             if built is None:
-                send = AiohttpSend(self.session, timeout_s=each.delivery.timeout_s)
-                built = self.parts.configured[name].open(send)
+                send = self.ways.send(each.delivery.timeout_s)
+                tell = partial(self.notices.post, name)
+                built = self.parts.configured[name].open(send, tell)
                 stack.push_async_callback(built.close)
             workers.append(
                 Worker(

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.parts import Parts
 
 FILE = Path("gateway.toml")
 DONE, FAILED, USAGE = 0, 1, 2
@@ -60,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_destinations(
         commands.add_parser("destinations", help="list the types of destinations")
     )
+    about = "Segment's action destinations: fetch them, bring a workspace along"
+    _add_actions(commands.add_parser("actions", help=about))
     return parser
 
 
@@ -82,6 +88,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     about = "default: as for every command"
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=about)
+    about = "ask each destination, too, whether its credentials work"
+    parser.add_argument("--connect", action="store_true", help=about)
     parser.set_defaults(run=_check)
 
 
@@ -142,6 +150,22 @@ def _add_destinations(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_destinations)
 
 
+def _add_actions(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "fetch the pinned packages beside the configuration"
+    install = commands.add_parser("install", help=about)
+    about = "do not fetch: the folder, or a tar, of another machine's installation"
+    install.add_argument("--from", dest="source", type=Path, metavar="FILE", help=about)
+    about = "change nothing: exit 1 unless the installation is there and whole"
+    install.add_argument("--check", action="store_true", help=about)
+    install.set_defaults(run=_actions_install)
+    about = "turn a Segment workspace's answers into TOML, on stdout"
+    imported = commands.add_parser("import", help=about)
+    about = "JSON of Segment's Public API, any number of answers; - for stdin"
+    imported.add_argument("file", type=Path, metavar="FILE", help=about)
+    imported.set_defaults(run=_actions_import)
+
+
 def _rate(text: str) -> int:
     if not text.isdecimal() or not int(text):
         message = f"{text!r} is not a whole number above 0"
@@ -189,7 +213,18 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"gateway: {doubt}", file=sys.stderr)
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"ok: {sources} sources, {destinations} destinations")
-    return DONE
+    return _connect(config, made) if arguments.connect else DONE
+
+
+def _connect(config: Config, made: "Parts") -> int:
+    """Ask each destination that can be asked; the others are named."""
+    from gateway import trying  # noqa: PLC0415 -- see the module
+
+    said = asyncio.run(trying.connected(config, made))
+    for name in config.destinations:
+        told = "connected" if said.get(name) is None else said[name]
+        print(f"{name}: {told if name in said else 'cannot be asked'}")
+    return FAILED if any(said.values()) else DONE
 
 
 def _topics(arguments: argparse.Namespace) -> int:
@@ -223,7 +258,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     from gateway import explain  # noqa: PLC0415 -- see the module
 
     data = _read_file(arguments.file)
-    explained = explain.explain(_config(arguments), data, source=arguments.source)
+    config = _config(arguments)
+    explained = asyncio.run(explain.explain(config, data, source=arguments.source))
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
     return DONE
 
@@ -247,7 +283,7 @@ def _send(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     made, data = parts.check(config), _read_file(arguments.file)
     value = trying.value_of(config, made, data, arguments.source)
-    told = trying.shown(config, made, arguments.to, value)
+    told = asyncio.run(trying.shown(config, made, arguments.to, value))
     if arguments.yes and told["sent"]:
         told = asyncio.run(trying.sent(config, made, arguments.to, value))
     print(trying.as_text(told))
@@ -258,6 +294,36 @@ def _send(arguments: argparse.Namespace) -> int:
 def _destinations(arguments: argparse.Namespace) -> int:
     from gateway import types_cli  # noqa: PLC0415 -- see the module
 
-    kinds = types_cli.chosen(arguments.name)
-    print(types_cli.as_json(kinds) if arguments.json else types_cli.as_text(kinds))
+    folder = _folder(arguments)
+    print(types_cli.told(arguments.name, folder, json=arguments.json))
     return DONE
+
+
+def _actions_install(arguments: argparse.Namespace) -> int:
+    from gateway.actions import install  # noqa: PLC0415 -- see the module
+
+    folder = _folder(arguments)
+    if arguments.check:
+        found = install.examine(folder)
+    else:
+        found = install.install(folder, arguments.source)
+    print(f"ok: {found.version}, {install.running(found)} run, in {found.folder}")
+    return DONE
+
+
+def _actions_import(arguments: argparse.Namespace) -> int:
+    from gateway.actions import definitions, exported, translate  # noqa: PLC0415
+
+    found = definitions.needed(_folder(arguments))
+    text = _read_file(arguments.file).decode(errors="replace")
+    written = translate.translated(exported.read(text, str(arguments.file)), found)
+    print(translate.whole(written), end="")
+    made, left = len(written.made), len(written.left)
+    print(f"{made} destinations, {left} left out: see the comments", file=sys.stderr)
+    return DONE
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    """Where the configuration is; what it says does not have to be right yet."""
+    file = _file(arguments)
+    return (file or FILE).absolute().parent

@@ -29,6 +29,7 @@ from gateway.values import (
     read_named,
     refuse_unknown,
     substitute,
+    texts,
 )
 from gateway.web import origin
 from gateway.wings import WINGS
@@ -149,7 +150,7 @@ class DestinationConfig:
 
     name: str = named("")
     type: str
-    display_name: str = ""
+    display_name: tuple[str, ...] = texts()
     enabled: bool = True
     paused: bool = False
     types: tuple[str, ...] | None = None
@@ -157,7 +158,21 @@ class DestinationConfig:
     spelling: Literal["camelCase", "snake_case", "as_sent"] = "camelCase"
     order: Literal["person", "none"] = "person"
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    actions: tuple[Mapping[str, Any], ...] = ()
+    oauth: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    env: Mapping[str, Any] = field(default_factory=dict, repr=False)
     delivery: DeliveryConfig = DeliveryConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressConfig:
+    """``[egress]``: how requests leave, to all destinations.
+
+    ``hosts``: host -> a URL that its requests go to instead, path and query kept.
+    """
+
+    proxy: str = ""
+    hosts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +186,7 @@ class Config:
     log: LogConfig
     sources: Mapping[str, Source]
     destinations: Mapping[str, DestinationConfig]
+    egress: EgressConfig = EgressConfig()
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """The tables of wings, as they stand in the file: each wing reads its own."""
     text: Text = field(default_factory=Text, repr=False, compare=False)
@@ -259,7 +275,7 @@ def _draft(
 def _config(
     table: dict[str, Any], folder: Path, file: Path | None, mistakes: Mistakes
 ) -> Config:
-    known = ("server", "limits", "log", "sources", "destinations", *WINGS)
+    known = ("server", "limits", "log", "egress", "sources", "destinations", *WINGS)
     with mistakes.catching():
         refuse_unknown(table, known, "")
 
@@ -277,6 +293,7 @@ def _config(
         log=section(LogConfig, "log"),
         sources={n: _normal(s) for n, s in tables(Source, "sources").items()},
         destinations=tables(DestinationConfig, "destinations"),
+        egress=section(EgressConfig, "egress"),
         sections={name: table[name] for name in WINGS if name in table},
         text=mistakes.text,
     )

@@ -22,6 +22,12 @@ InvalidTraits = Literal["reject", "keep"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 PIPELINE_TYPES = EVENT_TYPES[:-1]
 """All but ``person``, which only the Track API sends."""
+EVENT_FIELDS = (
+    *("type", "event", "name", "category", "traits", "properties", "context"),
+    *("userId", "anonymousId", "groupId", "previousId", "messageId", "source"),
+    *("timestamp", "originalTimestamp", "sentAt", "receivedAt", "integrations"),
+)
+"""What an expression over an event may mean: a field of another name is a doubt."""
 
 
 @lru_cache(maxsize=64)  # several requests share a millisecond

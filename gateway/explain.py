@@ -7,6 +7,7 @@ message too. What only a connection knows is not there: an address, a browser's 
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import orjson
 
@@ -19,13 +20,13 @@ from gateway.inbound.doors import file
 from gateway.inbound.intake import Judged, Part, Refused, judge, written
 from gateway.inbound.receipt import Receipt
 from gateway.notices import Notice
-from gateway.parts import Parts, previewing
+from gateway.parts import Parts, Previews, previewing
 from gateway.parts import check as check_config
 
 SPARE_ID = "made-up-by-the-gateway-as-always"  # as long as those that it makes up
 
 
-def explain(
+async def explain(
     config: Config, data: bytes, *, source: str | None = None
 ) -> dict[str, Json]:
     """Every stage of every message in ``data``, as if it were POSTed as it is.
@@ -37,7 +38,12 @@ def explain(
     sender = config.source(source)
     try:
         given = file.read(data, sender, config.limits)
-        messages = _Teller(config, parts, sender, given).tell()
+        async with AsyncExitStack() as stack:
+            previews = {
+                name: await stack.enter_async_context(previewing(config, parts, name))
+                for name in config.destinations
+            }
+            messages = await _Teller(config, parts, sender, given, previews).tell()
     except MessageError as error:
         return {"source": sender.name, "refused": str(error), "messages": []}
     return {"source": sender.name, "messages": messages}
@@ -47,16 +53,19 @@ class _Teller:
     """Judges the messages of a file in their order, and writes down what each is."""
 
     def __init__(
-        self, config: Config, parts: Parts, source: Source, given: file.Given
+        self,
+        config: Config,
+        parts: Parts,
+        source: Source,
+        given: file.Given,
+        previews: Mapping[str, Previews],
     ) -> None:
         self._config, self._parts, self._source = config, parts, source
         self._given = given
         self._receipt = Receipt(given, config.limits, given.batch)
-        self._previews = {
-            name: previewing(config, parts, name) for name in config.destinations
-        }
+        self._previews = previews
 
-    def tell(self) -> list[dict[str, Json]]:
+    async def tell(self) -> list[dict[str, Json]]:
         """What becomes of each; MessageError when all of it is refused together."""
         told: list[dict[str, Json]] = []
         for index, part in enumerate(self._given.parts):
@@ -65,7 +74,8 @@ class _Teller:
             if isinstance(judged, Refused):
                 told.append(received | self._refused(judged, part))
             else:
-                told += [received | self._stages(each) for each in judged.admitted]
+                stages = [await self._stages(each) for each in judged.admitted]
+                told += [received | each for each in stages]
         self._receipt.check_that_it_fits()
         return told
 
@@ -93,7 +103,7 @@ class _Teller:
             told["reference"] = [fault._asdict() for fault in reference]
         return told
 
-    def _stages(self, admitted: Admitted) -> dict[str, Json]:
+    async def _stages(self, admitted: Admitted) -> dict[str, Json]:
         event, decided = admitted.event, admitted.route
         return {
             "check": {"ok": True, "notices": _notices(admitted.checked)},
@@ -116,16 +126,17 @@ class _Teller:
             },
             "event": event.body,
             "destinations": [
-                self._destination(name, admitted) for name in self._config.destinations
+                await self._destination(name, admitted)
+                for name in self._config.destinations
             ],
         }
 
-    def _destination(self, name: str, admitted: Admitted) -> dict[str, Json]:
+    async def _destination(self, name: str, admitted: Admitted) -> dict[str, Json]:
         told = {"name": name, "type": self._config.destinations[name].type}
         no = admitted.route.no.get(name)
         if no is not None:
             return {**told, "sent": False, "reason": no}
-        shown = self._previews[name](admitted.event.to_bytes())
+        shown = await self._previews[name](admitted.event.to_bytes())
         paused = shown["sent"] and self._config.destinations[name].paused
         return {**told, **shown, **({"paused": True} if paused else {})}
 
@@ -199,7 +210,8 @@ def _destination_lines(told: Mapping[str, Json]) -> list[str]:
     if not told["sent"]:
         return [f"{head}no, {told['reason']}"]
     paused = ", once it is no longer paused" if told.get("paused") else ""
-    return [f"{head}yes{paused}", _indented(told["request"])]
+    requests = told.get("requests", [told["request"]])
+    return [f"{head}yes{paused}", *map(_indented, requests)]
 
 
 def _indented(value: Json) -> str:

@@ -5,7 +5,7 @@ addresses all its instances, a name one of them. Both halves ask here: the intak
 route, the worker for the options.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from gateway.event import Json
@@ -13,9 +13,14 @@ from gateway.event import Json
 Wish: TypeAlias = bool | Mapping[str, Json] | None
 
 
-def names_of(name: str, kind: str, display_name: str) -> frozenset[str]:
-    """Every key that means this destination, case folded."""
-    return frozenset(key.casefold() for key in (name, kind, display_name or name))
+def names_of(
+    name: str, kind: str, display_names: Iterable[str], more: Iterable[str] = ()
+) -> frozenset[str]:
+    """Every key that means this destination, case folded.
+
+    ``more`` are what its type calls it beside.
+    """
+    return frozenset(key.casefold() for key in (name, kind, *display_names, *more))
 
 
 def wish(folded: Mapping[str, Json], names: frozenset[str]) -> Wish:

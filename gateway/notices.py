@@ -32,12 +32,16 @@ NoticeCode = Literal[
     "unreadable_sent_at",
     "unreadable_trait",
     # what destinations do
+    "actions_crashed",
+    "actions_unable",
+    "batch_unknown",
     "breaker_closed",
     "breaker_open",
     "delivery_failed",
     "key_crowded",
     "pressure",
     "stopped_unsettled",
+    "unexpected_host",
     # what the log does
     "log_clock_jumped",
     "log_close_timeout",
@@ -98,6 +102,13 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
         "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",
+        "actions_crashed": "An event ended the Node process of an `actions:` "
+        "destination three times; it is a dead letter (`bug`), the others go on.",
+        "actions_unable": "The Node process of an `actions:` destination cannot work: "
+        "the name says why. It is tried again after 1 to 30 seconds.",
+        "batch_unknown": "A vendor answered a batch with 207, and the action does not "
+        "say which of its events were refused: they count as delivered. The name is "
+        "the action; leave out its `batch` to know.",
         "breaker_closed": "A destination answers again; deliveries go on.",
         "breaker_open": "A destination does not answer, or rejects everything: only a "
         "probe is sent until one succeeds. `cause` says which.",
@@ -109,6 +120,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "could go on.",
         "stopped_unsettled": "A worker stopped before the log had taken all its marks: "
         "a few events will be sent again.",
+        "unexpected_host": "An `actions:` destination wanted to send to a host that is "
+        "neither known for it nor in its settings; nothing was sent there. If that is "
+        "right, write the host into the settings, or `[egress] hosts`.",
         "log_clock_jumped": "The clock was set, or nothing was written for more than a "
         "day: `seconds` from where it should be. Nothing is deleted by its age for an "
         "hour; set the clock right meanwhile if it is wrong now.",

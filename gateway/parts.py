@@ -3,11 +3,20 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from gateway import topics
@@ -20,7 +29,7 @@ from gateway.inbound.route import Routes
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations
 from gateway.outbound.gate import Gate
-from gateway.outbound.kind import Configured, Kind
+from gateway.outbound.kind import Configured, Kind, Tables
 from gateway.outbound.preview import preview
 from gateway.outbound.reach import Reach
 from gateway.outbound.suppressed import Suppressed
@@ -90,7 +99,9 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
         for name, each in configured.items()
     }
     known = {name: config.destinations[name] for name in configured}
-    rules = Rules(routes=Routes(known, taken), plans=plans, limits=config.limits)
+    names = {name: each.takes.names for name, each in configured.items()}
+    routes = Routes(known, taken, names)
+    rules = Rules(routes=routes, plans=plans, limits=config.limits)
     return Parts(
         rules=rules, configured=configured, wings=wings, doubts=mistakes.doubts
     )
@@ -130,16 +141,16 @@ def wings_of(config: Config, mistakes: Mistakes) -> list[Wing]:
     return [module.wing(config, mistakes) for module in modules]
 
 
-def kinds_of(wings: Sequence[Wing]) -> dict[str, Kind[Any]]:
-    """The types of destinations that wings bring."""
-    return {name: kind for wing in wings for name, kind in wing.kinds.items()}
+def kinds_of(wings: Sequence[Wing]) -> Mapping[str, Kind[Any]]:
+    """The types of destinations that wings bring; some are made when asked for."""
+    return ChainMap(*[cast("dict[str, Kind[Any]]", wing.kinds) for wing in wings])
 
 
 def known_kinds() -> dict[str, Kind[Any]]:
     """Every type of destination that this gateway knows, by name."""
     config = parse(DEFAULT, folder=Path())
     own = {name: destinations.load(name) for name in destinations.names()}
-    return dict(sorted((own | kinds_of(wings_of(config, Mistakes(Text())))).items()))
+    return dict(sorted({**own, **kinds_of(wings_of(config, Mistakes(Text())))}.items()))
 
 
 def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:
@@ -161,7 +172,11 @@ def _configured(
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from error
     return kind.drafted(
-        destination.settings, name=name, folder=config.folder, mistakes=mistakes
+        destination.settings,
+        name=name,
+        folder=config.folder,
+        mistakes=mistakes,
+        tables=Tables(destination.actions, destination.oauth, destination.env),
     )
 
 
@@ -189,12 +204,21 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
     return topics.declaring(config.log, {**queues, **own})
 
 
-def previewing(
+Previews = Callable[[bytes], Awaitable[dict[str, Json]]]
+
+
+@asynccontextmanager
+async def previewing(
     config: Config, parts: Parts, name: str
-) -> Callable[[bytes], dict[str, Json]]:
-    """How to tell what an event's bytes become at one destination."""
-    gate, render = gate_of(config, parts, name), parts.configured[name].preview
-    return lambda value: preview(gate, render, value)
+) -> AsyncIterator[Previews]:
+    """What tells what an event's bytes become at one destination."""
+    gate = gate_of(config, parts, name)
+    async with parts.configured[name].showing() as show:
+
+        async def tell(value: bytes) -> dict[str, Json]:
+            return await preview(gate, show, value)
+
+        yield tell
 
 
 def gate_of(config: Config, parts: Parts, name: str) -> Gate:

@@ -18,8 +18,7 @@ from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
-from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import open_ways
 from gateway.parts import Parts, gate_of, previewing
 
 WRITTEN = frozenset({"receivedAt", "source", "version"})
@@ -70,9 +69,12 @@ def _refused(refusal: Refusal) -> ConfigError:
     return ConfigError("the message would be refused: " + "; ".join(faults))
 
 
-def shown(config: Config, parts: Parts, name: str, value: bytes) -> dict[str, Json]:
+async def shown(
+    config: Config, parts: Parts, name: str, value: bytes
+) -> dict[str, Json]:
     """What the event becomes at a destination, secrets masked; sends nothing."""
-    return previewing(config, parts, _known(parts, name))(value)
+    async with previewing(config, parts, _known(parts, name)) as tell:
+        return await tell(value)
 
 
 async def sent(
@@ -90,10 +92,10 @@ async def sent(
         raise ConfigError(f"--to {text}")
     prepared = gate_of(config, parts, name).prepare(value)
     if not isinstance(prepared, Delivery):
-        return shown(config, parts, name, value)
-    async with open_session(Reach(config.server.private_destinations)) as session:
+        return await shown(config, parts, name, value)
+    async with open_ways(config.server, config.egress) as ways:
         timeout_s = destination.delivery.timeout_s
-        made = configured.open(AiohttpSend(session, timeout_s=timeout_s))
+        made = configured.open(ways.send(timeout_s))
         try:
             (verdict,) = await deliver(
                 made,
@@ -104,6 +106,18 @@ async def sent(
         finally:
             await made.close()
     return {"sent": not isinstance(verdict, Skipped), **_told(verdict)}
+
+
+async def connected(config: Config, parts: Parts) -> dict[str, str | None]:
+    """Of each enabled destination that can be asked: why it lets us not in, or None."""
+    said: dict[str, str | None] = {}
+    async with open_ways(config.server, config.egress) as ways:
+        for name, made in parts.configured.items():
+            destination = config.destinations[name]
+            if destination.enabled and made.kind.asks is not None:
+                timeout_s = destination.delivery.timeout_s
+                said[name] = await made.ask(ways.send(timeout_s))
+    return said
 
 
 def _known(parts: Parts, name: str) -> str:

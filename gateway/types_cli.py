@@ -1,10 +1,13 @@
 """``gateway destinations``: the types of destinations, and what each takes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from gateway.actions import listing
+from gateway.actions.definitions import find
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import meant
@@ -14,21 +17,34 @@ from gateway.parts import known_kinds
 Kinds = Mapping[str, Kind[Any]]
 
 
-def chosen(name: str | None) -> Kinds:
-    """Every type, or one; ConfigError with the nearest for one that is not known."""
-    kinds = known_kinds()
+def told(name: str | None, folder: Path, *, json: bool) -> str:
+    """Every type, or one; ConfigError with the nearest for one that is not known.
+
+    ``folder`` is where the packages of action destinations are looked for. A type that
+    comes with the gateway is meant before one of theirs that is called the same.
+    """
+    kinds, found = known_kinds(), find(folder)
     if name is None:
-        return kinds
-    if name not in kinds:
-        listed = f"{', '.join(kinds)}{meant(name, kinds)}"
-        raise ConfigError(f"{name}: no such type; known are: {listed}")
-    return {name: kinds[name]}
+        shown = {key: _described(kind) for key, kind in kinds.items()}
+        if json:
+            return _dumped(shown | listing.as_json(found))
+        return "\n".join([*_lines(kinds), "", *listing.lines(found)])
+    if name in kinds:
+        shown = {name: _described(kinds[name])}
+        return _dumped(shown) if json else _page(name, kinds[name])
+    directory = listing.directory_of(name, found)
+    if directory is None:
+        listed = f"{', '.join(kinds)} and actions:NAME"
+        near = meant(name, kinds) or listing.nearest(name)
+        raise ConfigError(f"{name}: no such type; known are: {listed}{near}")
+    if json:
+        described = listing.described(directory, found)
+        return _dumped({f"{listing.PREFIX}{directory}": described})
+    return listing.text(directory, found)
 
 
-def as_json(kinds: Kinds) -> str:
-    """``--json``: what each type is, by its name."""
-    shown = {name: _described(kind) for name, kind in kinds.items()}
-    return orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
+def _dumped(value: Json) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def _described(kind: Kind[Any]) -> dict[str, Json]:
@@ -38,15 +54,15 @@ def _described(kind: Kind[Any]) -> dict[str, Json]:
     }
 
 
-def as_text(kinds: Kinds) -> str:
-    """For a person: a line a type, or the page of one."""
-    if len(kinds) > 1:
-        width = max(map(len, kinds))
-        return "\n".join(
-            f"{name.ljust(width)}  {_doc(kind).partition(chr(10))[0]}"
-            for name, kind in kinds.items()
-        )
-    ((name, kind),) = kinds.items()
+def _lines(kinds: Kinds) -> list[str]:
+    width = max(map(len, kinds))
+    return [
+        f"{name.ljust(width)}  {_doc(kind).partition(chr(10))[0]}"
+        for name, kind in kinds.items()
+    ]
+
+
+def _page(name: str, kind: Kind[Any]) -> str:
     needed = [each for each in kind.settings.settings if each.default is None]
     example = ", ".join(f"{each.name} = {each.example}" for each in needed)
     lines = [

@@ -52,6 +52,11 @@ def in_seconds(default: str, key: str) -> Any:
     return field(default=value, metadata={"unit": "duration", "key": key})
 
 
+def texts() -> Any:
+    """A field of some texts; one alone may stand there without a list."""
+    return field(default=(), metadata={"unit": "texts"})
+
+
 def named(key: str) -> Any:
     """A field that the table's own name fills."""
     return field(metadata={"key": key, "unit": "name"})
@@ -126,7 +131,10 @@ def read(
 
 
 def _value(value: Any, hint: Any, f: Field[Any], place: str, folder: Path) -> Any:
-    if (unit := f.metadata.get("unit")) is not None:
+    unit = f.metadata.get("unit")
+    if unit == "texts":
+        return _items([value] if isinstance(value, str) else value, str, place)
+    if unit is not None:
         units = SIZE_UNITS if unit == "size" else DURATION_UNITS
         return quantity(value, units, place)
     if isinstance(hint, UnionType):

@@ -7,5 +7,6 @@ is named by a text here, so that who only reads a configuration imports none of 
 from collections.abc import Mapping
 
 WINGS: Mapping[str, str] = {
+    "actions": "gateway.actions.wing",
     "workspace": "gateway.workspace.wing",
 }

@@ -3,12 +3,13 @@
 import re
 import ssl
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
-from gateway.config import Config, LogConfig, Server, Source
+from gateway.config import Config, EgressConfig, LogConfig, Server, Source
 from gateway.errors import ConfigError
 from gateway.mistakes import Unfit
 from gateway.values import address
-from gateway.web import EVERYWHERE, base_url, origin
+from gateway.web import EVERYWHERE, base_url, is_host, origin
 
 PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 BROKER = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::\d{1,5})?")
@@ -20,6 +21,7 @@ def unworkable(config: Config) -> Iterator[ConfigError]:
     yield from _wrong_server(config.server, config.sources.values())
     if config.log.kind == "kafka":
         yield from _wrong_kafka(config.log)
+    yield from _wrong_egress(config.egress)
     for name, source in config.sources.items():
         yield from _wrong_origins(f"sources.{name}.origins", source)
 
@@ -84,6 +86,29 @@ def _wrong_kafka(log: LogConfig) -> Iterator[ConfigError]:
             text = f"is not used with security_protocol = {log.security_protocol!r}"
             known = f"{wanted}{'_SSL' if wanted == 'SASL' else ''}"
             yield ConfigError(f"log.{key}: {text}: set {known}, or leave it out")
+
+
+def _wrong_egress(egress: EgressConfig) -> Iterator[ConfigError]:
+    if egress.proxy and not _is_base(egress.proxy, "http"):
+        text = "egress.proxy: is not http://HOST:PORT"  # it may hold a password
+        yield ConfigError(text)
+    for host, url in egress.hosts.items():
+        if not isinstance(url, str) or not _is_base(url, "http", "https"):
+            why = "is not a URL such as http://127.0.0.1:18999"
+            yield Unfit(f"egress.hosts.{host}", url, why)
+        if "/" in host or host != host.lower():
+            why = "is not a host such as api.example.com, in lower case"
+            yield Unfit("egress.hosts", host, why)
+
+
+def _is_base(url: str, *schemes: str) -> bool:
+    """Whether a request could go there, as far as its text tells."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in schemes and is_host(parts.hostname or "")
+        return fits and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:  # a port or an address that is none
+        return False
 
 
 def _wrong_origins(place: str, source: Source) -> Iterator[ConfigError]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reference import (
+    actions,
     commands,
     configuration,
     destinations,
@@ -21,6 +22,7 @@ from reference import (
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- `make reference` writes this page: edit the code, not the page. -->"
 PAGES: Mapping[str, Callable[[], str]] = {
+    "actions.md": actions.page,
     "commands.md": commands.page,
     "configuration.md": configuration.page,
     "destinations.md": destinations.page,

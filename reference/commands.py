@@ -32,11 +32,19 @@ def page() -> str:
 
 
 def _commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
-    for action in _parser()._actions:
+    return _within(_parser(), "")
+
+
+def _within(
+    parser: argparse.ArgumentParser, group: str
+) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Its commands; a group of commands is its commands."""
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             about = {each.dest: each.help or "" for each in action._choices_actions}
-            for name, parser in action.choices.items():
-                yield name, about[name], parser
+            for name, inner in action.choices.items():
+                commands = list(_within(inner, f"{group}{name} "))
+                yield from commands or [(f"{group}{name}", about[name], inner)]
 
 
 def _shown(action: argparse.Action) -> str:

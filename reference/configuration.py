@@ -35,6 +35,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "sources.NAME": config.Source,
     "destinations.NAME": config.DestinationConfig,
     "destinations.NAME.delivery": config.DeliveryConfig,
+    "egress": config.EgressConfig,
     **{name: type(wing.settings) for name, wing in _wings().items()},
 }
 HEADER = re.compile(r"(?:# )?\[+([a-z.-]+)\]+(?:\s+#\s*(.*))?")
@@ -117,6 +118,8 @@ def _section(name: str) -> str:
 
 
 def _kind(hint: Any, unit: str | None) -> str:
+    if unit == "texts":
+        return "text, or list of texts"
     if unit is not None:
         return unit
     if isinstance(hint, UnionType):
@@ -133,6 +136,8 @@ def _default(field: "dataclasses.Field[Any]") -> str:
     if field.default is dataclasses.MISSING:
         return "none" if field.default_factory is not dataclasses.MISSING else "needed"
     default, unit = field.default, field.metadata.get("unit")
+    if unit == "texts":
+        return "none"
     if unit is not None:
         return code(_quantity(default, unit))
     if isinstance(default, bool):

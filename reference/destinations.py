@@ -13,7 +13,7 @@ HEAD = """\
 
 The types that come with the gateway. Each destination has a name, a `type` and the
 `settings` of its type ([the configuration](configuration.md#destinationsname) has what
-all types share).
+all types share). [Action destinations](actions.md) are as many again as one installs.
 """
 
 

@@ -155,10 +155,20 @@ def test_keys_and_secrets_are_in_no_repr():
     assert "dev" not in shown
 
 
-@pytest.mark.parametrize(
-    "key", ["actions = [{ types = ['identify'] }]", "email_as_user_id = false"]
-)
-def test_a_key_that_does_nothing_yet_is_no_key(key):
+def test_a_key_that_does_nothing_yet_is_no_key():
     """Who sets a filter must be told that it filters nothing."""
-    text = f"{SOURCE}[destinations.b]\ntype = 'file'\n{key}\n"
-    assert f"destinations.b.{key.split()[0]}: unknown key" in refusal(text)
+    text = f"{SOURCE}[destinations.b]\ntype = 'file'\nemail_as_user_id = false\n"
+    assert "destinations.b.email_as_user_id: unknown key" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "names"), [("'A'", ("A",)), ("['A', 'B b']", ("A", "B b"))]
+)
+def test_a_destination_may_have_several_display_names(written, names):
+    text = f"{SOURCE}[destinations.b]\ntype = 'file'\ndisplay_name = {written}\n"
+    assert read(text).destinations["b"].display_name == names
+
+
+def test_a_display_name_is_a_text_or_texts():
+    text = f"{SOURCE}[destinations.b]\ntype = 'file'\ndisplay_name = [1]\n"
+    assert "destinations.b.display_name[0]: 1 is not a text" in refusal(text)

@@ -45,6 +45,8 @@ PLANTED = [
     ("outbound/destinations/webhook.py", "sqlite3", SQLITE),
     ("workspace/identify.py", "sqlalchemy", RULES),
     ("outbound/breaker.py", "time", OUTBOUND),
+    ("outbound/mapping/trigger.py", "time", OUTBOUND),
+    ("outbound/mapping/trigger.py", "gateway.config", "Triggers and mappings know"),
     ("inbound/admit.py", "gateway.outbound.retry", ROOMS),
     ("outbound/seen.py", "gateway.inbound.cut", ROOMS),
     ("admin/client.py", "gateway.log.sqlite.lock", BACKENDS),

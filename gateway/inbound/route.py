@@ -4,8 +4,9 @@ DESIGN 4.6, P050-P056. The worker's ``when`` filter is not asked here: it is jud
 before every attempt, so that it can be changed and replayed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import orjson
@@ -23,6 +24,7 @@ ALL = "all"
 # What SDKs call their own way here; it is neither on nor off.
 SDK_NAMES = frozenset({"customer.io data pipelines", "segment.io"})
 REMEMBERED_MAX = 1_000  # senders choose what they say: bounded
+NO_NAMES: Mapping[str, Sequence[str]] = MappingProxyType({})
 NAME_MAX = 100  # characters of a name that a sender chose, in a notice
 
 
@@ -51,7 +53,7 @@ class Routes:
     """The destinations as routing sees them; built once, read by every event.
 
     ``takes`` is the event types per destination: what it declares, less what its
-    configuration leaves out.
+    configuration leaves out. ``names`` is what its type lets it be called beside.
     """
 
     __slots__ = ("_known", "_names", "_remembered", "_usual")
@@ -60,9 +62,10 @@ class Routes:
         self,
         destinations: Mapping[str, DestinationConfig],
         takes: Mapping[str, frozenset[EventType]],
+        names: Mapping[str, Sequence[str]] = NO_NAMES,
     ) -> None:
         self._names = {
-            name: names_of(name, each.type, each.display_name)
+            name: names_of(name, each.type, each.display_name, names.get(name, ()))
             for name, each in destinations.items()
         }
         self._known = frozenset({ALL, *SDK_NAMES}).union(*self._names.values())

@@ -23,7 +23,7 @@ VERDICTS = frozenset(get_args(Verdict))
 def bound_s(takes: Takes, timeout_s: float, events: int) -> float:
     """Seconds that an attempt at so many events may take; ``timeout_s``: a request.
 
-    What the type declares, else: two requests for what is sent, and two more each time
+    What the type declares, else: its requests for what is sent, and two more each time
     a batch is halved on the way to one bad event. A batch of many bad ones may want
     more requests (two for each), but hardly the full time for each; where it does, the
     attempt ends here, and each event is tried alone next. One lane cannot do that: a
@@ -32,7 +32,7 @@ def bound_s(takes: Takes, timeout_s: float, events: int) -> float:
     if takes.attempt_timeout_s is not None:
         return max(takes.attempt_timeout_s, timeout_s)
     halvings = (events - 1).bit_length()
-    return timeout_s * (2 + 2 * halvings)
+    return timeout_s * (takes.attempt_requests + 2 * halvings)
 
 
 async def deliver(

@@ -7,10 +7,13 @@ type check at every ``match``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.errors import ConfigError, place_of
 from gateway.event import Event, EventType, Json
+
+NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,19 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Never: the event is dead-lettered. ``reason`` is one of the dead reasons."""
+    """Never: the event is dead-lettered. ``reason`` is one of the dead reasons.
+
+    ``unsent``: it was refused before anything was sent, so it says nothing of the
+    destination, and the breaker does not hear of it. ``more`` are further keys of the
+    dead letter.
+    """
 
     reason: Literal["rejected", "max_age", "pressure", "bug", "too_large"]
     detail: str = ""
     status: int | None = None
     exchange: Exchange | None = None
+    unsent: bool = False
+    more: Mapping[str, Json] | None = None
 
 
 def bug(place: str, error: Exception) -> Rejected:
@@ -89,6 +99,7 @@ class Outcome:
     status: int | None = None
     detail: str = ""
     exchange: Exchange | None = None
+    more: Mapping[str, Json] | None = None
 
 
 Order = Literal["person", "none", "total"]
@@ -104,7 +115,7 @@ class Place(NamedTuple):
 
 
 EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
-NO_OPTIONS: Mapping[str, Json] = {}
+NO_OPTIONS = NOTHING
 
 
 class Delivery(NamedTuple):
@@ -120,6 +131,18 @@ class Delivery(NamedTuple):
     options: Mapping[str, Json] = NO_OPTIONS
     replay: str | None = None
     place: Place | None = None
+    fields: Mapping[str, Json] | None = None
+    """What a configured mapping makes of it, laid over what the type would send: field
+    by field, "" takes one out (``laid_over``). None: nothing is configured."""
+
+
+def laid_over(
+    own: Mapping[str, Json], fields: Mapping[str, Json] | None
+) -> Mapping[str, Json]:
+    """What a type would send, with the configured fields; "" takes one out."""
+    if fields is None:
+        return own
+    return {name: each for name, each in {**own, **fields}.items() if each != ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +165,11 @@ class Takes:
     hold_bytes: int = 67_108_864
     attempt_timeout_s: float | None = None
     """An attempt, all its requests, takes no longer; None: by the config's timeout."""
+    attempt_requests: int = 2
+    """So many requests one attempt may make, each in its own full time."""
     safe_options: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    """What ``integrations`` may call it, beside its name, type and display names."""
     spelling: Spelling | None = None  # whatever the config says; None: as it says
     sees_suppressed: bool = False  # it is who decides on them (DESIGN §7)
 

@@ -191,7 +191,7 @@ class Senders:
                 self._end(pending, outcome_of(verdict))
             case Rejected():
                 attempts[name, "rejected"] += 1
-                if answered.believed or verdict.reason == "bug":
+                if answered.believed or verdict.unsent or verdict.reason == "bug":
                     self._end(pending, verdict)
                 else:
                     self._retry(pending, _doubted(verdict), answered)
@@ -315,7 +315,7 @@ def _told_apart(
                 served.append(pending.record.key)
             case Retry():
                 retried.append(pending.record.key)
-            case Rejected(reason) if reason != "bug":
+            case Rejected(reason) if reason != "bug" and not verdict.unsent:
                 rejected.append(pending.record.key)
     return served, retried, rejected
 

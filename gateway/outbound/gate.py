@@ -114,7 +114,7 @@ def _own_steps(
     """What every destination is asked, as far as it concerns this one."""
     if not takes.sees_suppressed:
         yield Step("suppressed", _suppressed(suppressed))
-    names = names_of(config.name, config.type, config.display_name)
+    names = names_of(config.name, config.type, config.display_name, takes.names)
     yield Step("integrations", _integrations(names, takes.safe_options, source_kinds))
     if config.when is not None:
         when = Filter(config.when, place=f"destinations.{config.name}.when")
@@ -149,8 +149,9 @@ def _integrations(
             return ended
         if not isinstance(wanted, Mapping):
             return going
-        event, value, _, replay, at = going  # _replace takes twice as long
-        return Delivery(event, value, of_source(event.source, wanted), replay, at)
+        event, value, _, replay, at, fields = going  # _replace takes twice as long
+        options = of_source(event.source, wanted)
+        return Delivery(event, value, options, replay, at, fields)
 
     def of_source(source: str, wanted: Mapping[str, Json]) -> Mapping[str, Json]:
         if source_kinds.get(source, "browser") not in UNTRUSTED:
@@ -171,11 +172,11 @@ def _when(when: Filter) -> Ask:
 
 def _spelling(spelling: Spelling) -> Ask:
     def ask(going: Delivery) -> Delivery | Outcome:
-        event, _, options, replay, at = going
+        event, _, options, replay, at, fields = going
         body = traits.spell(event.body, spelling)
         if body is event.body:
             return going
         event = Event(*event[:-1], body)
-        return Delivery(event, event.to_bytes(), options, replay, at)
+        return Delivery(event, event.to_bytes(), options, replay, at, fields)
 
     return ask

@@ -11,7 +11,16 @@ The type checker sees all of it: a ``talk`` that fits no settings, or none at al
 error before anything runs.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -20,6 +29,7 @@ from typing import (
     Generic,
     Literal,
     NamedTuple,
+    TypeAlias,
     TypeVar,
     cast,
     get_args,
@@ -31,7 +41,8 @@ from urllib.parse import urlsplit
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, Text
-from gateway.outbound.contract import Delivery, Destination, Takes
+from gateway.notices import Notice
+from gateway.outbound.contract import NOTHING, Delivery, Destination, Takes
 from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
@@ -144,12 +155,41 @@ def _value(hint: Any) -> str:
     return VALUES.get(hint, "table")
 
 
+def unheard(notice: Notice) -> None:
+    """Where nobody listens: a preview, a test."""
+    del notice
+
+
+class Tables(NamedTuple):
+    """A destination's tables beside its settings, as they stand in the file."""
+
+    actions: Sequence[Mapping[str, Any]] = ()
+    oauth: Mapping[str, Any] = NOTHING
+    env: Mapping[str, Any] = NOTHING
+
+
+NO_TABLES = Tables()
+
+
 class Context(NamedTuple):
     """What a destination is given when it is opened."""
 
     name: str
     folder: Path
     send: Send
+    tell: Callable[[Notice], None] = unheard
+    """Says what an operator may want to know of it."""
+
+
+class Shown(NamedTuple):
+    """What one event would become: its requests, or why there is none."""
+
+    requests: Sequence[Mapping[str, Json]]
+    reason: str = "the destination has no request for this"
+
+
+Show: TypeAlias = Callable[[Delivery], Awaitable[Shown]]
+Shows: TypeAlias = Callable[[S, Context], AbstractAsyncContextManager[Show]]
 
 
 def check_url(url: str | None, place: str) -> None:
@@ -184,6 +224,8 @@ class Kind(Generic[S]):
     takes: Takes | Callable[[S], Takes]
     check: Callable[[S, str], None] = nothing_wrong
     """(settings, place) -> ConfigError for a value that cannot work; opens nothing."""
+    tables: Callable[[S, Tables, str, Mistakes], S | None] | None = None
+    """(settings, its tables, where, mistakes) -> settings with what those say."""
     talk: Talks[S] | None = None
     login: Logins[S] | None = None
     """How its talks get their access, where they need one."""
@@ -195,6 +237,10 @@ class Kind(Generic[S]):
     """(settings, the configuration's folder) -> the file that it alone writes."""
     shown: Callable[[Delivery, S, Context], Mapping[str, Json]] | None = None
     """What one event becomes, for `explain`; a talk shows its first request."""
+    asks: Callable[[S, Context], Awaitable[str | None]] | None = None
+    """For `gateway check --connect`: why its credentials do not work, or None."""
+    shows: Shows[S] | None = None
+    """The same, where it takes more than the event to tell."""
 
     def __post_init__(self) -> None:
         """A type that can do nothing is a mistake of its author."""
@@ -202,17 +248,30 @@ class Kind(Generic[S]):
             raise ConfigError("a Kind needs one of talk, opened, by_wing")
 
     def configured(
-        self, raw: Mapping[str, Any], *, name: str, folder: Path
+        self,
+        raw: Mapping[str, Any],
+        *,
+        name: str,
+        folder: Path,
+        tables: Tables = NO_TABLES,
     ) -> "Configured[S]":
         """A destination of this type; ConfigError with all that is wrong with it."""
         mistakes = Mistakes(Text())
-        made = self.drafted(raw, name=name, folder=folder, mistakes=mistakes)
+        made = self.drafted(
+            raw, name=name, folder=folder, mistakes=mistakes, tables=tables
+        )
         if made is None or mistakes.texts:
             raise ConfigError(*mistakes.texts)
         return made
 
     def drafted(
-        self, raw: Mapping[str, Any], *, name: str, folder: Path, mistakes: Mistakes
+        self,
+        raw: Mapping[str, Any],
+        *,
+        name: str,
+        folder: Path,
+        mistakes: Mistakes,
+        tables: Tables = NO_TABLES,
     ) -> "Configured[S] | None":
         """A destination of this type, its settings read and checked; opens nothing.
 
@@ -220,6 +279,8 @@ class Kind(Generic[S]):
         """
         place = f"destinations.{name}.settings"
         settings = self.settings.read(raw, place, folder, mistakes)
+        if settings is not None:
+            settings = self._with(tables, settings, f"destinations.{name}", mistakes)
         if settings is None:
             return None
         for name_of_url in self.settings.urls:
@@ -236,6 +297,17 @@ class Kind(Generic[S]):
             folder=folder,
             given=mistakes.text.given_within(place),
         )
+
+    def _with(
+        self, tables: Tables, settings: S, place: str, mistakes: Mistakes
+    ) -> S | None:
+        """What its tables say; a type that has none must not be given any."""
+        if self.tables is not None:
+            return self.tables(settings, tables, place, mistakes)
+        for key, said in tables._asdict().items():
+            if said:
+                mistakes.add(ConfigError(f"{place}.{key}: this type has none"))
+        return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,15 +335,35 @@ class Configured(Generic[S]):
             if is_url(url):
                 yield f"destinations.{self.name}.settings.{key}", url
 
-    def open(self, send: Send) -> Destination:
+    def open(self, send: Send, tell: Callable[[Notice], None] = unheard) -> Destination:
         """What a worker delivers to; it opens what it needs at its first event."""
         kind = self.kind
         if kind.opened is not None:
-            return kind.opened(self.settings, self._context(send))
+            return kind.opened(self.settings, self._context(send, tell))
         return self._talking(send)
 
+    @asynccontextmanager
+    async def showing(self) -> AsyncIterator[Show]:
+        """What tells what events become here, secrets masked; sends nothing."""
+        if self.kind.shows is not None:
+            async with self.kind.shows(self.settings, self._context(_refuse)) as own:
+                yield own
+            return
+
+        async def show(delivery: Delivery) -> Shown:
+            request = self.preview(delivery)
+            return Shown([request] if request else [])
+
+        yield show
+
+    async def ask(self, send: Send) -> str | None:
+        """Why its credentials do not work; None when they do, or nobody can tell."""
+        if self.kind.asks is None:
+            return None
+        return await self.kind.asks(self.settings, self._context(send))
+
     def preview(self, delivery: Delivery) -> Mapping[str, Json]:
-        """What one event becomes here, secrets masked; sends nothing."""
+        """What one event becomes here, of types that need nobody to tell it."""
         if self.kind.shown is not None:
             return self.kind.shown(delivery, self.settings, self._context(_refuse))
         if self.kind.talk is None:
@@ -290,8 +382,8 @@ class Configured(Generic[S]):
             given=self.given,
         )
 
-    def _context(self, send: Send) -> Context:
-        return Context(self.name, self.folder, send)
+    def _context(self, send: Send, tell: Callable[[Notice], None] = unheard) -> Context:
+        return Context(self.name, self.folder, send, tell)
 
 
 async def _refuse(request: Request) -> NoResponse:

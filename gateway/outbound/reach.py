@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # `gateway check` judges addresses without a client
     from aiohttp import AddrInfoType
 
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 NAT64 = IPv6Network("64:ff9b::/96")  # its last 32 bits are an IPv4 address
 
 

@@ -6,23 +6,52 @@ What comes back can be written: bytes of a header that are no UTF-8 are replaced
 """
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import hdrs
+from yarl import URL
 
 from gateway import __version__
+from gateway.config import EgressConfig, Server
 from gateway.outbound.answer import Connector
 from gateway.outbound.http import NoResponse, Request, Response
-from gateway.outbound.reach import PrivateAddressError, Reach
+from gateway.outbound.reach import EVERYWHERE, PrivateAddressError, Reach
 
 HEADERS_BYTES = 8_192  # of a response, names and values
 
+NO_HOSTS: Mapping[str, str] = MappingProxyType({})
 HEADERS: Mapping[str, str] = {
     hdrs.ACCEPT_ENCODING: "identity",
     hdrs.USER_AGENT: f"gateway/{__version__}",
 }
+MADE_UP = (hdrs.CONTENT_TYPE,)
+"""What aiohttp would say of a body, were there none or no word about it."""
+
+
+class Detour(NamedTuple):
+    """Requests that go elsewhere than their URL says, at the operator's word.
+
+    ``session`` connects to any address: whoever is named here is meant. ``hosts`` is
+    host -> the beginning of a URL; the path and query of a request are kept.
+    """
+
+    session: aiohttp.ClientSession
+    hosts: Mapping[str, str] = NO_HOSTS
+    proxy: str | None = None
+
+    def of(self, url: str) -> tuple[str, str | None] | None:
+        """Where this URL's request goes, through which proxy; None: where it says."""
+        parts = urlsplit(url)
+        there = self.hosts.get(parts.netloc) or self.hosts.get(parts.hostname or "")
+        if there is not None:
+            rest = parts._replace(scheme="", netloc="", fragment="").geturl()
+            return f"{there.rstrip('/')}{rest}", None
+        return None if self.proxy is None else (url, self.proxy)
 
 
 def open_session(reach: Reach) -> aiohttp.ClientSession:
@@ -36,11 +65,41 @@ def open_session(reach: Reach) -> aiohttp.ClientSession:
     )
 
 
+@asynccontextmanager
+async def open_ways(server: Server, egress: EgressConfig) -> AsyncIterator["Ways"]:
+    """The connections that a configuration asks for, closed at the end."""
+    async with open_session(Reach(server.private_destinations)) as session:
+        if not egress.proxy and not egress.hosts:
+            yield Ways(session)
+            return
+        async with open_session(Reach(EVERYWHERE)) as anywhere:
+            detour = Detour(anywhere, egress.hosts, egress.proxy or None)
+            yield Ways(session, detour)
+
+
+class Ways(NamedTuple):
+    """The connections of all HTTP destinations."""
+
+    session: aiohttp.ClientSession
+    detour: Detour | None = None
+
+    def send(self, timeout_s: float) -> "AiohttpSend":
+        """``Send`` for one destination."""
+        return AiohttpSend(self.session, timeout_s=timeout_s, detour=self.detour)
+
+
 class AiohttpSend:
     """``Send`` for one destination, on a session that others share."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        timeout_s: float,
+        detour: Detour | None = None,
+    ) -> None:
         self._session = session
+        self._detour = detour
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     async def __call__(self, request: Request) -> Response | NoResponse:
@@ -52,11 +111,16 @@ class AiohttpSend:
         body, most = bytearray(), request.answer_bytes
         headers: dict[str, str] | None = None
         status, at_s = 0, 0.0
+        session, url, proxy = self._session, request.url, None
+        if self._detour is not None and (other := self._detour.of(url)) is not None:
+            session, (url, proxy) = self._detour.session, other
         try:
-            async with self._session.request(
+            async with session.request(
                 request.method,
-                request.url,
+                _as_written(url),
+                proxy=proxy,
                 data=request.body,
+                skip_auto_headers=MADE_UP,
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=self._timeout,
@@ -71,6 +135,11 @@ class AiohttpSend:
         return Response(
             status=status, headers=headers, body=bytes(body[:most]), at_s=at_s
         )
+
+
+def _as_written(url: str) -> URL:
+    """The URL byte for byte, where it is one: %2F is not /, and some are signed."""
+    return URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
 
 
 def _reason(error: Exception) -> str:

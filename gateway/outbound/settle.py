@@ -56,6 +56,7 @@ def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
                 status=verdict.status,
                 detail=verdict.detail,
                 exchange=verdict.exchange,
+                more=verdict.more,
             )
 
 
@@ -114,6 +115,7 @@ def plainly(outcome: Outcome, error: Exception) -> Outcome:
         status=None if status is None or abs(status) > STATUS_MAX else status,
         detail=f"{_writable(outcome.detail)} ({problem})".lstrip(),
         exchange=None,
+        more=None,
     )
 
 
@@ -137,6 +139,7 @@ def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
         "lastAttemptAt": _at(attempts.last_ms),
         "request": exchange and exchange.request,
         "response": exchange and exchange.response,
+        **(outcome.more or {}),
     }
     written = orjson.dumps(letter)
     if len(written) <= topics.LETTER_BYTES or exchange is None:

@@ -13,7 +13,7 @@ from jmespath import exceptions, functions, lexer, visitor
 
 from gateway.email import is_email
 from gateway.errors import ConfigError
-from gateway.event import Json
+from gateway.event import EVENT_FIELDS, Json
 
 COMPARES = frozenset({"eq", "ne", "lt", "lte", "gt", "gte"})
 CALLS = frozenset({"lparen", "rparen", "comma"})
@@ -22,13 +22,6 @@ AFTER = COMPARES | {"eof", "and", "or", "rparen", "comma", "rbracket"}
 OPENS = frozenset({"lparen", "lbracket", "lbrace", "filter"})
 CLOSES = frozenset({"rparen", "rbracket", "rbrace"})
 LITERALS = frozenset({"true", "false", "null"})
-FIELDS = frozenset(  # of an event: in quotes, too, they may be meant
-    {
-        *("type", "event", "name", "category", "traits", "properties", "context"),
-        *("userId", "anonymousId", "groupId", "previousId", "messageId", "source"),
-        *("timestamp", "originalTimestamp", "sentAt", "receivedAt", "integrations"),
-    }
-)
 
 
 class _Functions(functions.Functions):
@@ -90,7 +83,7 @@ def _check_texts(text: str, place: str) -> None:
 
 
 def _check_operand(kind: str, name: Json, place: str) -> None:
-    if kind == "quoted_identifier" and name not in FIELDS:
+    if kind == "quoted_identifier" and name not in EVENT_FIELDS:
         said = f"a text is '{name}', the field is @.\"{name}\""
         raise ConfigError(f'{place}: "{name}" in double quotes is a field: {said}')
     if kind == "unquoted_identifier" and name in LITERALS:

@@ -1,6 +1,7 @@
 """Today's rules for a replay, out of the configuration; and its steps as JSON."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import orjson
 
@@ -11,20 +12,21 @@ from gateway.inbound.route import route, route_outside
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
-from gateway.parts import Parts, previewing
+from gateway.parts import Parts, Previews, previewing
 from gateway.replay.run import Request, Rules, check, dry_run, replay
 
 
-def rules_of(config: Config, parts: Parts, request: Request) -> Rules:
+def rules_of(
+    config: Config, parts: Parts, request: Request, shown: Previews | None = None
+) -> Rules:
     """Today's rules for a replay; ConfigError for a bad ``--where``."""
     wanted = Filter(request.where, place="--where") if request.where else None
-    shown = None if request.to is None else previewing(config, parts, request.to)
 
-    def show(entries: Sequence[Entry]) -> Mapping[str, Json]:
+    async def show(entries: Sequence[Entry]) -> Mapping[str, Json]:
         headers = {name: value.decode() for name, value in entries[0].headers}
         told: dict[str, Json] = {"messageId": headers["messageId"]}
         if shown is not None:
-            return {**told, **shown(entries[0].value)}
+            return {**told, **await shown(entries[0].value)}
         routed = [entry.topic for entry in entries[1:]]
         return {**told, "event": orjson.loads(entries[0].value), "to": routed}
 
@@ -57,10 +59,16 @@ async def steps(
     request = Request.of({k: v for k, v in asked.items() if k != "dry"})
     enabled = {name: each.enabled for name, each in config.destinations.items()}
     check(request, enabled)
-    rules = rules_of(config, parts, request)
     if dry:
-        async for shown in dry_run(log, request, rules, notices):
-            yield shown
+        async with AsyncExitStack() as stack:
+            tell: Previews | None = None
+            if request.to is not None:
+                told = previewing(config, parts, request.to)
+                tell = await stack.enter_async_context(told)
+            rules = rules_of(config, parts, request, tell)
+            async for shown in dry_run(log, request, rules, notices):
+                yield shown
         return
+    rules = rules_of(config, parts, request)
     async for progress in replay(log, request, rules, notices):
         yield progress.as_json()

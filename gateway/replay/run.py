@@ -10,7 +10,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, get_args
@@ -107,7 +107,7 @@ class Rules:
     passes: Callable[[Json], bool]  # --where, over the value
     routed: Callable[[Event], bool]  # today's `integrations` and types
     readmission: Readmission
-    show: Callable[[Sequence[Entry]], Mapping[str, Json]]  # for --dry-run
+    show: Callable[[Sequence[Entry]], Awaitable[Mapping[str, Json]]]  # for --dry-run
 
 
 def new_id() -> str:
@@ -197,7 +197,7 @@ async def dry_run(
     async for record in log.scan(source_topic(request), span):
         made = _made(record, request, rules, seen, notices)
         if not isinstance(made, str):
-            yield rules.show(made)
+            yield await rules.show(made)
 
 
 async def _lag(log: EventLog, topic: str, group: str) -> float:

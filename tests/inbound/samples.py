@@ -71,7 +71,7 @@ def rules(*names: str, limits: Limits = LIMITS) -> Rules:
 def routes(*names: str, **more: DestinationConfig) -> Routes:
     """Destinations of one type each, called by their name, that take all six types."""
     configured = {
-        name: DestinationConfig(name=name, type="webhook", display_name=name.title())
+        name: DestinationConfig(name=name, type="webhook", display_name=(name.title(),))
         for name in names
     } | more
     return Routes(configured, dict.fromkeys(configured, SIX))

@@ -30,8 +30,10 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "admit"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())
 DESTINATIONS = Routes(
     {
-        "crm": DestinationConfig(name="crm", type="webhook", display_name="My CRM"),
-        "mail": DestinationConfig(name="mail", type="mailer", display_name="Mixpanel"),
+        "crm": DestinationConfig(name="crm", type="webhook", display_name=("My CRM",)),
+        "mail": DestinationConfig(
+            name="mail", type="mailer", display_name=("Mixpanel",)
+        ),
         "events": DestinationConfig(name="events", type="file"),
         "old": DestinationConfig(name="old", type="file", enabled=False),
     },

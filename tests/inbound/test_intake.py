@@ -232,7 +232,9 @@ async def test_explain_says_of_a_message_what_the_intake_does(house, source, mes
         path, body = "/v1/batch", json.dumps({"batch": [message]}).encode()
     key = "dev" if source == "backend" else source
     answered = await house.post(path, body, key=key)
-    same(answered, await became(house), explain(house.config, body, source=source))
+    same(
+        answered, await became(house), await explain(house.config, body, source=source)
+    )
 
 
 @pytest.mark.parametrize("source", ["backend", "strict", "lenient"])
@@ -241,7 +243,7 @@ async def test_explain_says_of_a_batch_what_the_intake_does(house, source, body)
     data = json.dumps(body).encode()
     key = "dev" if source == "backend" else source
     answered = await house.post("/v1/batch", data, key=key)
-    explained = explain(house.config, data, source=source)
+    explained = await explain(house.config, data, source=source)
     same(answered, await became(house), explained)
     if answered[0] == 200 and "refused" not in explained:
         rejected = {
@@ -260,7 +262,9 @@ async def test_explain_says_of_the_track_api_what_the_intake_does(house, line, b
     sent = b"" if body is None else compact(body)
     answered = await ask(house, line, sent)
     data = b'{"endpoint":%s,"body":%s}' % (compact(line), sent or b"{}")
-    same(answered, await became(house), explain(house.config, data, source="track"))
+    same(
+        answered, await became(house), await explain(house.config, data, source="track")
+    )
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -271,7 +275,7 @@ async def test_explain_knows_the_limit_of_an_event_to_the_byte(house, more):
     assert (answered[0] == 200) is not more
     found = await became(house)
     assert len(found[0]) == 1 - more
-    explained = explain(house.config, data.encode(), source="backend")
+    explained = await explain(house.config, data.encode(), source="backend")
     same(answered, found, explained)
     if more:
         (fault,) = explained["messages"][0]["check"]["errors"]
@@ -287,7 +291,7 @@ async def test_explain_and_send_refuse_what_becomes_too_large(house):
     house.acceptor.rules = replace(parts.rules, limits=limits)
     status, said, _ = await house.post("/v1/identify", large)
     assert (status, said["code"]) == (400, "too_large")
-    (message,) = explain(config, large, source="backend")["messages"]
+    (message,) = (await explain(config, large, source="backend"))["messages"]
     assert message["check"]["errors"] == said["errors"]
     with pytest.raises(ConfigError, match="the event with its context is"):
         value_of(config, check(config), large, "backend")

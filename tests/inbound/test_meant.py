@@ -233,6 +233,7 @@ async def test_p081_a_source_decides_for_itself_and_explain_shows_it(tmp_path) -
     again = Readmission(sources, house.acceptor.rules)
     assert not isinstance(again.judge(again.read(kept)), str)
     for source, said in (("backend", "check      ok"), ("web", "check      refused")):
-        told = as_text(explain(config, json.dumps(body).encode(), source=source))
+        data = json.dumps(body).encode()
+        told = as_text(await explain(config, data, source=source))
         assert said in told
         assert ("invalid_trait: /traits/company" in told) == (source == "backend")

@@ -22,9 +22,13 @@ def event(integrations=None, kind="identify"):
 
 THREE = Routes(
     {
-        "crm-eu": DestinationConfig(name="crm-eu", type="crm", display_name="The CRM"),
+        "crm-eu": DestinationConfig(
+            name="crm-eu", type="crm", display_name=("The CRM",)
+        ),
         "crm-us": DestinationConfig(name="crm-us", type="crm"),
-        "mail": DestinationConfig(name="mail", type="webhook", display_name="Mailer"),
+        "mail": DestinationConfig(
+            name="mail", type="webhook", display_name=("Mailer",)
+        ),
     },
     {"crm-eu": SIX, "crm-us": SIX, "mail": SIX},
 )

@@ -290,7 +290,7 @@ async def test_f5_explain_says_of_a_damaged_body_what_the_intake_does(
     body, _ = DAMAGED[name]
     _, said, _ = await house.post("/v1/b", body)
     config = parse('[sources.backend]\nwrite_keys = ["dev"]\n', folder=Path())
-    told = explain(config, body)["messages"]
+    told = (await explain(config, body))["messages"]
     refused = {
         index: each["check"]["errors"]
         for index, each in enumerate(told)

@@ -9,6 +9,7 @@ from gateway.config import DestinationConfig
 from gateway.event import EventType, SourceKind
 from gateway.outbound.contract import Delivery, Outcome, Rejected, Takes
 from gateway.outbound.gate import ORDER, Ended, Gate, Name, Step
+from gateway.outbound.kind import Shown
 from gateway.outbound.preview import preview
 from gateway.outbound.suppressed import Suppressed
 
@@ -85,7 +86,7 @@ def test_integrations_that_say_no_are_obeyed(
     sent: bool,  # noqa: FBT001 -- a parameter of the case
 ) -> None:
     value = orjson.dumps(body(1, "u1", integrations=integrations))
-    prepared = gate(display_name="My CRM").prepare(value)
+    prepared = gate(display_name=("My CRM",)).prepare(value)
     assert isinstance(prepared, Delivery) is sent
     if not sent:
         assert prepared == Ended("integrations", LEFT_OUT)
@@ -187,20 +188,25 @@ def test_an_error_in_a_step_is_a_bug_of_that_event_and_names_the_step(
     assert "secret" not in prepared.end.detail
 
 
-def test_explain_takes_the_same_steps_and_says_which_ended_an_event(body: Any) -> None:
+async def test_explain_takes_the_same_steps_and_says_which_ended_an_event(
+    body: Any,
+) -> None:
     def refuse(_: Delivery) -> Outcome:
         return Outcome(kind="filtered", reason="no consent for ads")
 
-    def told(standing: Gate, value: bytes) -> Any:
-        return preview(standing, lambda going: {"id": going.event.message_id}, value)
+    async def render(going: Delivery) -> Shown:
+        return Shown([{"id": going.event.message_id}])
+
+    async def told(standing: Gate, value: bytes) -> Any:
+        return await preview(standing, render, value)
 
     value = orjson.dumps(body(1, "u1"))
-    assert told(gate(), value) == {"sent": True, "request": {"id": "m1"}}
-    assert told(gate(Step("consent", refuse)), value) == {
+    assert await told(gate(), value) == {"sent": True, "request": {"id": "m1"}}
+    assert await told(gate(Step("consent", refuse)), value) == {
         "sent": False,
         "step": "consent",
         "reason": "no consent for ads",
     }
-    ended = told(gate(when="type == 'track'"), value)
+    ended = await told(gate(when="type == 'track'"), value)
     assert ended == {"sent": False, "step": "when", "reason": "when"}
-    assert told(gate(), b"{")["step"] == "event"
+    assert (await told(gate(), b"{"))["step"] == "event"

@@ -56,6 +56,25 @@ def found(answer: Any) -> Response:
     return answer
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_a_request_without_a_body_has_no_content_type(
+    send: AiohttpSend, method: str
+) -> None:
+    heard: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        heard.append(request)
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        found(await send(Request(url=str(server.make_url("/")), method=method)))
+    (request,) = heard
+    assert "Content-Type" not in request.headers
+    assert not request.body_exists
+
+
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [

@@ -149,7 +149,7 @@ ROUTES = Routes(
     {
         "crm": DestinationConfig(name="crm", type="webhook"),
         "mail": DestinationConfig(name="mail", type="mail", enabled=False),
-        "file": DestinationConfig(name="file", type="file", display_name="Mail"),
+        "file": DestinationConfig(name="file", type="file", display_name=("Mail",)),
     },
     {"crm": SIX, "mail": SIX, "file": frozenset({"identify", "track"})},
 )

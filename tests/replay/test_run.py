@@ -49,12 +49,16 @@ class Readmission:
         return [Entry("events", b"k", orjson.dumps({"name": kept}), ())]
 
 
+async def value_of(entries):
+    return {"value": entries[0].value.decode()}
+
+
 def rules(readmission) -> Rules:
     return Rules(
         passes=lambda value: True,
         routed=lambda event: True,
         readmission=readmission,
-        show=lambda entries: {"value": entries[0].value.decode()},
+        show=value_of,
     )
 
 

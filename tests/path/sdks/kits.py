@@ -4,6 +4,7 @@ One folder per lock file and its content: ``~/.cache/gateway-tests/NAME-HASH``. 
 missing on the machine is said with its remedy; nothing is skipped.
 """
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -53,17 +54,22 @@ def cached(name: str, files: Sequence[Path], fill: Callable[[Path], None]) -> Pa
     """The folder that ``fill`` made from these files, now or in an earlier run.
 
     It is made where it stays, since environments hold their own path; the mark of
-    completeness is written last.
+    completeness is written last. Who comes while another makes it waits.
     """
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "gateway-tests" / f"{name}-{digest.hexdigest()[:12]}"
     done = folder / ".done"
-    if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        fill(folder)
-        done.touch()
+    if done.exists():
+        return folder
+    home.joinpath("gateway-tests").mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            fill(folder)
+            done.touch()
     return folder
 
 
@@ -98,7 +104,12 @@ def node() -> Path:
     Node finds packages from where a script is, so the scripts are copied there; the
     page is bundled there too.
     """
-    files = [HERE / "node/package.json", HERE / "node/package-lock.json"]
+    return modules("sdks-node", HERE / "node")
+
+
+def modules(name: str, source: Path) -> Path:
+    """The folder with what a package.json and its lock name, and the scripts beside."""
+    files = [source / "package.json", source / "package-lock.json"]
     program("node")
 
     def fill(folder: Path) -> None:
@@ -108,8 +119,8 @@ def node() -> Path:
         command = [program("npm"), "install", "--no-save", "--no-audit", "--no-fund"]
         run([*command, "--ignore-scripts", "--loglevel=error", "--prefix", folder])
 
-    folder = cached("sdks-node", files, fill)
-    for script in HERE.glob("node/*.js"):
+    folder = cached(name, files, fill)
+    for script in source.glob("*.js"):
         shutil.copy(script, folder)
     return folder
 

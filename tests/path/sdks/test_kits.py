@@ -1,5 +1,9 @@
 """What the SDK tests need is fetched once, and what is missing is named."""
 
+import fcntl
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+
 import pytest
 
 from tests.path.sdks import kits
@@ -36,3 +40,26 @@ def test_a_kit_is_made_once_for_its_lock_and_again_after_a_failure(
     lock.write_text("2")
     assert kits.cached("kit", [lock], fill) != folder
     assert len(made) == 3
+
+
+def test_a_kit_is_made_once_by_all_who_want_it_at_the_same_time(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock = tmp_path / "lock"
+    lock.write_text("1")
+    queue, made, flock = Semaphore(0), [], fcntl.flock
+
+    def queued(*arguments):
+        queue.release()
+        flock(*arguments)
+
+    def fill(folder):
+        for _ in range(4):
+            assert queue.acquire(timeout=10)  # all of them found nothing
+        made.append(folder)
+        folder.joinpath("kit").touch()
+
+    monkeypatch.setattr(fcntl, "flock", queued)
+    with ThreadPoolExecutor(4) as pool:
+        wanted = [pool.submit(kits.cached, "kit", [lock], fill) for _ in range(4)]
+        assert all(each.result().joinpath("kit").exists() for each in wanted)
+    assert len(made) == 1
