@@ -130,6 +130,7 @@ class DeliveryConfig:
     """
 
     concurrency: int = 32
+    unsettled: int = 256
     retry_base_s: float = in_seconds("1s", "retry_base")
     retry_cap_s: float = in_seconds("5m", "retry_cap")
     probe_every_s: float = in_seconds("10s", "probe_every")

@@ -1,8 +1,9 @@
 """One sender: takes a batch, makes one attempt, and sees its events to their end.
 
-A sender takes its next batch only when its last one is durably settled. So what is
-delivered and not yet settled is at most one attempt for each sender, and that is all a
-crash can repeat: ``concurrency`` events, or that many batches.
+A sender is free when its answer is in, and takes its next batch while fewer than
+``unsettled`` events have ended and are not yet durably settled. So a crash can repeat
+these, and what is under way: one attempt for each sender. A person's next event may
+leave before the last one's outcome is durable; both are then repeated, in their order.
 """
 
 import asyncio
@@ -76,10 +77,9 @@ class Senders:
             flights.take_off(kept=kept)
             try:
                 tried = await self._attempt(batch, probe)
-                if tried:
-                    await self._run.settler.durable()
             finally:
                 flights.land(kept=kept)
+            await self._run.settler.room(self._delivery.unsettled)
             if tried:
                 quiet = 0
             elif (quiet := quiet + len(batch)) > QUIET_EVENTS:

@@ -21,9 +21,11 @@ from gateway.errors import LogError, place_of
 from gateway.event import iso
 from gateway.log.contract import Entry, Record, Subscription
 from gateway.notices import Notice, Notices
+from gateway.outbound.bells import happens
 from gateway.outbound.contract import Delivered, Outcome, Rejected, Retry, Skipped
 from gateway.outbound.retry import pause_s
 
+GATHER_S = 0.01  # ends are gathered for so long, unless somebody waits for them
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
 SAID_CHARS = 8_192  # of what a destination says of an event
@@ -189,6 +191,7 @@ class Settler:
         self._settled = settled
         self._queue: deque[tuple[Settled, int]] = deque()
         self._news = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._added = 0
         self._done = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -205,24 +208,39 @@ class Settler:
         self._added += 1
         self._news.set()
 
-    async def durable(self) -> None:
-        """Return when all that has been added so far is durable.
+    async def room(self, most: int) -> None:
+        """Return when fewer than ``most`` of what has been added are not yet durable.
 
-        For the senders alone: those that wait for one group share its future, so they
-        must be cancelled together.
+        For the senders alone, with the same ``most`` each time: those that wait for one
+        group share its future, so they must be cancelled together.
         """
-        if self._done >= self._added:
+        await self._until(self._added - most + 1)
+
+    async def durable(self) -> None:
+        """Return when all that has been added so far is durable; no sender is left."""
+        await self._until(self._added)
+
+    async def _until(self, count: int) -> None:
+        """Return when so many of all that was ever added are durable."""
+        if self._done >= count:
             return
         last = self._waiters[-1] if self._waiters else None
-        if last is None or last[0] < self._added or last[1].done():
+        if last is None or last[0] < count or last[1].done():
             future = asyncio.get_running_loop().create_future()
-            self._waiters.append((self._added, future))
+            self._waiters.append((count, future))
+            self._wanted.set()
         await self._waiters[-1][1]
 
     async def run(self) -> None:
-        """Settle what is added, until cancelled."""
+        """Settle what is added, until cancelled.
+
+        Nobody waits for a single end, so a few milliseconds' ends are settled together.
+        """
         while True:
             await self._news.wait()
+            if not self._waiters:
+                self._wanted.clear()
+                await happens(self._wanted, GATHER_S)
             self._news.clear()
             while self._queue:
                 group = self._next_group()

@@ -156,12 +156,14 @@ class Log:
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
+        self.asked = asyncio.Event()
         self.open = asyncio.Event()
         self.failures = 0
 
     async def settle(
         self, records: Sequence[Record], entries: Sequence[Entry] = ()
     ) -> None:
+        self.asked.set()
         await self.open.wait()
         if self.failures:
             self.failures -= 1
@@ -185,8 +187,8 @@ async def test_what_ends_together_is_settled_together_in_order(
     let_go: list[Any] = []
     settler, task = await settling(log, let_go)
     settler.add(record(1), [])
-    await asyncio.sleep(0)
-    waiting = []
+    waiting = [asyncio.create_task(settler.durable())]
+    await log.asked.wait()  # the first is being settled
     for offset in range(2, 6):
         settler.add(record(offset), [])
         waiting.append(asyncio.create_task(settler.durable()))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tests.log.broker.kafka import Node, free_ports
 from tests.path.running import Gateway, Webhook, config, until
-from tests.path.test_faults import CONCURRENCY, Client, in_order_per_person
+from tests.path.test_faults import REPEATS, Client, in_order_per_person
 
 NUMBERS = itertools.count()
 PATIENCE_S = 120.0  # beyond sessions, rebalances and a busy machine
@@ -42,7 +42,7 @@ def few_repeats(hook: Webhook, lost: int) -> dict[str, int]:
     arrived = Counter(hook.ids())
     repeats = arrived.total() - len(arrived)
     told = {"arrived": len(arrived), "repeats": repeats, "lost": lost}
-    assert repeats <= CONCURRENCY * lost, told
+    assert repeats <= REPEATS * lost, told
     # Who was frozen has sent it, another does, and it may once more before it hears.
     assert max(arrived.values()) <= 1 + 2 * lost, told
     return told
