@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from gateway.actions.frames import Frame
+from gateway.actions.settings import EXACTLY
 from gateway.actions.transfer import answer_of, request_of
 from gateway.event import Json
 from gateway.notices import Notice
@@ -104,10 +105,15 @@ def _in_short(heard: Heard, secrets: tuple[str, ...]) -> Mapping[str, Json]:
 def allows(hosts: Iterable[str], host: str) -> bool:
     """Whether a host is one of these, below or above one, or beside one (``api-eu.``).
 
-    A ``*`` stands for what is of the settings: a region, an account.
+    A ``*`` stands for what is of the settings: a region, an account. What begins with
+    ``EXACTLY`` is one host: who gave it meant no other of a domain that many share.
     """
     beside = host.partition(".")[2]
+    if f"{EXACTLY}{host}" in hosts:
+        return True
     for each in hosts:
+        if each.startswith(EXACTLY):
+            continue
         above = each.partition(".")[2]
         if host == each or host.endswith(f".{each}") or fnmatchcase(host, each):
             return True

@@ -56,12 +56,12 @@ class Kinds(Mapping[str, Kind[Settings]]):
         return 0
 
     def _kind(self, name: str) -> Kind[Settings]:
-        program = self.node()
-        installed = definitions.find(self._folder)
-        if installed is None:
-            text = f"type: actions:{name} is not installed: {definitions.INSTALL}"
-            raise ConfigError(text)
         try:
+            program = self.node()
+            installed = definitions.find(self._folder)
+            if installed is None:
+                text = f"actions:{name} is not installed: {definitions.INSTALL}"
+                raise ConfigError(text)
             definition = installed.look_up(name)
         except ConfigError as error:
             raise ConfigError(f"type: {error}") from error

@@ -25,6 +25,7 @@ def nothing(event: Json) -> Json:
     del event
 
 
+EXACTLY = "="  # before a host that alone is meant
 OnInvalid = Literal["dead", "skip"]
 
 

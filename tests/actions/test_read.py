@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.actions import kind, known, node
+from gateway.actions.conversation import allows
 from gateway.actions.known import Known
 from gateway.errors import ConfigError
 from tests.actions.acme import KEY, raw, read
@@ -171,7 +172,10 @@ def knowing(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
     ],
 )
 def test_a_host_of_the_settings_may_be_asked(value: str, host: str) -> None:
-    assert host in read({"it": value}, of=with_field(type="string")).settings.hosts
+    hosts = read({"it": value}, of=with_field(type="string")).settings.hosts
+    assert allows(hosts, host)
+    assert not allows(hosts, f"other.{host.partition('.')[2]}")
+    assert not allows(hosts, f"below.{host}")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_hosts_of_the_package_and_of_literal_mappings_may_be_asked(
     table: dict[str, Any] = {"action": "track", "types": ["track"]}
     always = {"name": "https://hook.example/x"}
     found = read(KEY, [{**table, "mapping": always}]).settings.hosts
-    assert found == frozenset({"api.acme.example", "hook.example"})
+    assert found == frozenset({"api.acme.example", "=hook.example"})
     by_event = {"name": {"@path": "$.properties.url"}}
     found = read(KEY, [{**table, "mapping": by_event}]).settings.hosts
     assert found == frozenset({"api.acme.example"})
