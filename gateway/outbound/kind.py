@@ -43,6 +43,7 @@ from gateway.mistakes import Mistakes, Text
 from gateway.notices import Notice
 from gateway.outbound.contract import NOTHING, Delivery, Destination, Takes
 from gateway.outbound.http import NoResponse, Request, Send
+from gateway.outbound.reserved import Field
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
 from gateway.web import is_host
@@ -229,6 +230,8 @@ class Kind(Generic[S]):
     """How its talks get their access, where they need one."""
     opened: Callable[[S, Context], Destination] | None = None
     """What is no HTTP; opens nothing before the first event."""
+    reserved: Mapping[str, Field] = field(default_factory=dict)
+    """Where it keeps reserved traits: the matrix of the docs is made of it."""
     by_wing: bool = False
     """It is opened by the wing that brings it, as its store is (wing.py)."""
     file: Callable[[S, Path], Path] | None = None

@@ -43,7 +43,7 @@ from gateway.outbound.http import (
 from gateway.outbound.mask import secrets_of
 
 S = TypeVar("S")
-REQUESTS_MAX = 10  # of one conversation: a talk that goes on and on is a bug
+REQUESTS_MAX = 10  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
@@ -143,18 +143,19 @@ class Talking(Generic[S]):
             if isinstance(given, Retry):
                 return given
             access = given
-        heard = await self._hear(self._talks(deliveries, self._settings, access))
+        talk = self._talks(deliveries, self._settings, access)
+        heard = await self._hear(talk, most=REQUESTS_MAX * len(deliveries))
         if self._door is not None and _is_locked_out(heard.said):
             self._door.forget(access)  # revoked early, perhaps: the next try logs in
         return self._written(heard, deliveries)
 
-    async def _hear(self, talk: Talk) -> _Heard:
+    async def _hear(self, talk: Talk, *, most: int) -> _Heard:
         requests, last, answer = 0, None, None
         try:
             last = next(talk)
             while True:
-                if requests == REQUESTS_MAX:
-                    raise RuntimeError(f"a talk of more than {REQUESTS_MAX} requests")
+                if requests == most:
+                    raise RuntimeError(f"a talk of more than {most} requests")
                 requests += 1
                 answer = await self._send(last)
                 last = talk.send(answer)
