@@ -230,6 +230,9 @@ class Kind(Generic[S]):
     """How its talks get their access, where they need one."""
     opened: Callable[[S, Context], Destination] | None = None
     """What is no HTTP; opens nothing before the first event."""
+    foreseen: bool = False
+    """All requests of its talk are known beforehand: they are shown as if each were
+    answered 200; else the first is."""
     reserved: Mapping[str, Field] = field(default_factory=dict)
     """Where it keeps reserved traits: the matrix of the docs is made of it."""
     by_wing: bool = False
@@ -345,6 +348,9 @@ class Configured(Generic[S]):
             return
 
         async def show(delivery: Delivery) -> Shown:
+            if self.kind.foreseen and self.kind.talk is not None:
+                requests, why = self._talking(_refuse).foreseen(delivery)
+                return Shown(requests, why) if why else Shown(requests)
             request = self.preview(delivery)
             return Shown([request] if request else [])
 

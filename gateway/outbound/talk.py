@@ -99,6 +99,24 @@ def first_request(talk: Talk) -> Request | None:
         talk.close()
 
 
+def foreseen(talk: Talk) -> tuple[list[Request], Said | None]:
+    """What a conversation says, and its end, if every answer is a bare 200.
+
+    None where it goes on and on.
+    """
+    requests: list[Request] = []
+    try:
+        request = next(talk)
+        while len(requests) < REQUESTS_MAX:
+            requests.append(request)
+            request = talk.send(Response(status=200))
+    except StopIteration as end:
+        return requests, end.value
+    finally:
+        talk.close()
+    return requests, None
+
+
 class _Heard(NamedTuple):
     """What a conversation said at its end, and its last exchange."""
 
@@ -197,6 +215,16 @@ class Talking(Generic[S]):
         """The first request for one event, secrets masked; empty: it sends none."""
         request = self._own_request(delivery)
         return {} if request is None else shown(request, self._secrets)
+
+    def foreseen(
+        self, delivery: Delivery
+    ) -> tuple[Sequence[Mapping[str, Json]], str | None]:
+        """All requests for one event, secrets masked; why, if there are none."""
+        talk = self._talks([delivery], self._settings, NO_ACCESS)
+        requests, said = foreseen(talk)
+        verdict = _each(said, 1)[0] if said is not None else None
+        reason = getattr(verdict, "detail", "") or getattr(verdict, "reason", None)
+        return [shown(each, self._secrets) for each in requests], reason
 
     async def close(self) -> None:
         """Nothing of its own is open: the connections belong to the app."""

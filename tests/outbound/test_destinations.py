@@ -1,8 +1,10 @@
 """Every destination type, found by its name: documented settings and golden requests.
 
 ``tests/golden/destinations/TYPE/`` holds ``settings.json`` and a folder for each case
-with ``event.json`` and ``request.json``, what ``gateway explain`` shows. ACCEPT=1 in
-the environment writes the requests anew; the diff is the review.
+with ``event.json`` and ``request.json``, what ``gateway explain`` shows: the request, a
+list where there are several, the reason where there is none. ``note.md`` says where and
+why it is not what others would send. ACCEPT=1 in the environment writes the requests
+anew; the diff is the review.
 """
 
 import dataclasses
@@ -48,7 +50,7 @@ def test_a_type_is_documented_and_has_golden_cases(name: str) -> None:
 @pytest.mark.parametrize(
     "case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}"
 )
-def test_golden(case: Path) -> None:
+async def test_golden(case: Path) -> None:
     given = json.loads((case.parent / "settings.json").read_text())
     config = DestinationConfig(name=case.parent.name, type=case.parent.name, **given)
     made = KINDS[config.type].configured(
@@ -59,7 +61,10 @@ def test_golden(case: Path) -> None:
     event = json.loads((case / "event.json").read_text())
     delivery = gate.prepare(orjson.dumps(event))
     assert isinstance(delivery, Delivery), delivery
-    shown = readable(made.preview(delivery))
+    async with made.showing() as show:
+        told = await show(delivery)
+    requests = [readable(each) for each in told.requests] or [{"reason": told.reason}]
+    shown = requests[0] if len(requests) == 1 else requests
     wanted = case / "request.json"
     if os.environ.get("ACCEPT"):
         wanted.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")

@@ -310,6 +310,7 @@ KIND = Kind(
             "anonymous": Endpoint(request=anonymous, judge=judge, item=ITEM_BYTES),
         },
     ),
+    foreseen=True,
     reserved=RESERVED,
     asks=asks,
 )

@@ -90,7 +90,7 @@ def test_what_it_has_no_word_for_is_skipped_with_the_reason(event: Any) -> None:
 
 
 def test_what_is_too_large_is_a_dead_letter_and_nothing_is_sent() -> None:
-    large = {
+    large: dict[str, Any] = {
         "type": "track",
         "userId": "u",
         "event": "E",

@@ -14,16 +14,20 @@ from gateway.outbound import destinations
 from gateway.outbound.contract import Delivered, Rejected, Skipped
 from gateway.outbound.http import Request
 from tests.outbound.vendors.contract import body, contract
-from tests.outbound.vendors.talks import bodies, delivery, talk
+from tests.outbound.vendors.talks import SETTINGS, bodies, delivery, talk
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "destinations"
 BOUNDS = {  # of a request: the place of its items, how many, how many bytes
     "/api/v2/batch": ("batch", 50, 500_000),
     "/api/v2/entity": (None, 1, 32_768),
     "/api/v1/events": (None, 1, 32_768),
+    "/import": ("", 2_000, 2_097_152),
+    "/engage": ("", 2_000, 2_097_152),
+    "/groups": ("", 200, 2_097_152),
+    "/track": ("", 2_000, 2_097_152),
 }
 OURS = ["customerio"]
-PUBLISHED: list[str] = []
+PUBLISHED = ["mixpanel"]
 KINDS = [
     *OURS,
     *(pytest.param(each, marks=pytest.mark.specs) for each in PUBLISHED),
@@ -75,8 +79,9 @@ def check_bounds(request: Request) -> None:
 def test_a_full_batch_of_the_largest_events_is_split_within_the_bounds(
     vendor: str,
 ) -> None:
-    takes = destinations.load(vendor).takes
-    count = takes.batch_events  # type: ignore[union-attr]
+    kind = destinations.load(vendor)
+    made = kind.configured(SETTINGS[vendor], name="x", folder=Path())
+    count = made.takes.batch_events
     properties = {f"p{number}": "é" * 100 for number in range(100)}
     deliveries = [
         delivery(number, type="track", userId=f"u{number:05}", event="E")
