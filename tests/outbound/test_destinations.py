@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import pytest
@@ -74,10 +75,19 @@ async def test_golden(case: Path) -> None:
 def readable(shown: Any) -> Any:
     """Bodies and lines as the JSON they are, so that a diff can be read."""
     found = dict(shown)
+    form = "urlencoded" in found.get("headers", {}).get("Content-Type", "")
     for key in ("body", "line"):
         if key in found:
-            found[key] = orjson.loads(found[key])
+            found[key] = fields(found[key]) if form else orjson.loads(found[key])
     return found
+
+
+def fields(form: str) -> dict[str, Any]:
+    """A form's fields; those that hold JSON as what it is."""
+    return {
+        name: orjson.loads(each) if each[:1] in ("[", "{") else each
+        for name, each in parse_qsl(form, strict_parsing=True)
+    }
 
 
 @pytest.mark.parametrize("name", ["nope", "", "../webhook", "__init__"])

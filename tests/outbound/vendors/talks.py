@@ -17,6 +17,7 @@ from gateway.outbound.talk import NO_ACCESS
 RECEIVED = "2026-01-15T10:12:14.100Z"
 SETTINGS: dict[str, dict[str, Any]] = {
     "customerio": {"site_id": "0123456789", "api_key": "not-a-real-key"},
+    "amplitude": {"api_key": "not-a-real-key"},
     "mixpanel": {"project_token": "not-a-token", "api_secret": "not-a-secret"},
 }
 

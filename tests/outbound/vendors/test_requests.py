@@ -21,12 +21,16 @@ BOUNDS = {  # of a request: the place of its items, how many, how many bytes
     "/api/v2/batch": ("batch", 50, 500_000),
     "/api/v2/entity": (None, 1, 32_768),
     "/api/v1/events": (None, 1, 32_768),
+    "/2/httpapi": ("events", 1, 1_000_000),
+    "/batch": ("events", 2_000, 20_000_000),
+    "/identify": (None, 1, 1_000_000),
+    "/groupidentify": (None, 1, 1_000_000),
     "/import": ("", 2_000, 2_097_152),
     "/engage": ("", 2_000, 2_097_152),
     "/groups": ("", 200, 2_097_152),
     "/track": ("", 2_000, 2_097_152),
 }
-OURS = ["customerio"]
+OURS = ["amplitude", "customerio"]
 PUBLISHED = ["mixpanel"]
 KINDS = [
     *OURS,
