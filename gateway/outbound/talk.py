@@ -43,7 +43,7 @@ from gateway.outbound.http import (
 from gateway.outbound.mask import secrets_of
 
 S = TypeVar("S")
-REQUESTS_MAX = 10  # for each event of a conversation: one that goes on is a bug
+REQUESTS_MAX = 20  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]

@@ -78,7 +78,8 @@ def readable(shown: Any) -> Any:
     form = "urlencoded" in found.get("headers", {}).get("Content-Type", "")
     for key in ("body", "line"):
         if key in found:
-            found[key] = fields(found[key]) if form else orjson.loads(found[key])
+            text = found[key] or "null"  # a GET has none
+            found[key] = fields(text) if form else orjson.loads(text)
     return found
 
 

@@ -38,7 +38,8 @@ class Contract:
         found = []
         for schema in self._schemas(request):
             whole = {"components": self._components, "allOf": [_nullable(schema)]}
-            errors = list(jsonschema.Draft7Validator(whole).iter_errors(body(request)))
+            found_body = body(request) if request.body else None
+            errors = list(jsonschema.Draft7Validator(whole).iter_errors(found_body))
             if not errors:
                 return []
             found += [f"{list(each.absolute_path)}: {each.message}" for each in errors]
@@ -46,14 +47,16 @@ class Contract:
 
     def _schemas(self, request: Request) -> Iterator[Any]:
         path = urlsplit(request.url).path
-        kind = request.headers["Content-Type"].partition(";")[0]
+        kind = request.headers.get("Content-Type", "").partition(";")[0]
         for template, operations in self._paths.items():
             pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template.split("#")[0]))
             operation = operations.get(request.method.lower())
             if operation and re.fullmatch(pattern, path):
-                content = operation["requestBody"]["content"]
+                content = operation.get("requestBody", {"content": {}})["content"]
                 if kind in content:
                     yield content[kind]["schema"]
+                elif not request.body and not content:
+                    yield {"type": "null"}
 
 
 def body(request: Request) -> Any:
@@ -67,12 +70,20 @@ def _no_number(name: str) -> None:
 
 
 def _nullable(schema: Any) -> Any:
-    """OpenAPI 3.0 as JSON Schema: what is nullable may be null."""
+    """OpenAPI 3.0 as JSON Schema: what is nullable may be null.
+
+    A schema that forbids the vendor's own example of it does not say what is forbidden.
+    """
     if isinstance(schema, list):
         return [_nullable(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     made = {name: _nullable(each) for name, each in schema.items()}
+    more, example = made.get("additionalProperties"), made.get("example")
+    if isinstance(more, dict) and isinstance(example, dict) and "$ref" not in more:
+        judge = jsonschema.Draft7Validator(more)
+        if not all(map(judge.is_valid, example.values())):
+            del made["additionalProperties"]
     if made.get("nullable") is True and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
     return made

@@ -18,6 +18,7 @@ RECEIVED = "2026-01-15T10:12:14.100Z"
 SETTINGS: dict[str, dict[str, Any]] = {
     "customerio": {"site_id": "0123456789", "api_key": "not-a-real-key"},
     "amplitude": {"api_key": "not-a-real-key"},
+    "intercom": {"access_token": "not-a-real-token"},
     "mixpanel": {"project_token": "not-a-token", "api_secret": "not-a-secret"},
 }
 
@@ -46,7 +47,8 @@ def talk(
             requests.append(request)
             request = going.send(answer(request))
     except StopIteration as end:
-        return Talked(requests, end.value)
+        said = end.value
+        return Talked(requests, said if isinstance(said, list) else [said])
 
 
 def delivery(number: int = 1, *, fields: Any = None, **body: Any) -> Delivery:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.outbound import destinations
-from gateway.outbound.contract import Delivered, Rejected, Skipped
+from gateway.outbound.contract import Delivered, Delivery, Rejected, Skipped, Takes
 from gateway.outbound.http import Request
 from tests.outbound.vendors.contract import body, contract
 from tests.outbound.vendors.talks import SETTINGS, bodies, delivery, talk
@@ -31,7 +31,7 @@ BOUNDS = {  # of a request: the place of its items, how many, how many bytes
     "/track": ("", 2_000, 2_097_152),
 }
 OURS = ["amplitude", "customerio"]
-PUBLISHED = ["mixpanel"]
+PUBLISHED = ["intercom", "mixpanel"]
 KINDS = [
     *OURS,
     *(pytest.param(each, marks=pytest.mark.specs) for each in PUBLISHED),
@@ -54,10 +54,19 @@ def test_every_golden_request_is_valid_against_the_contract(vendor: str) -> None
 
 @pytest.mark.parametrize("vendor", KINDS)
 def test_any_events_are_valid_requests_within_the_bounds(vendor: str) -> None:
+    takes = takes_of(vendor)
+
     @settings(deadline=None)
     @given(st.lists(bodies(), min_size=1, max_size=6))
     def holds(events: Sequence[dict[str, Any]]) -> None:
-        deliveries = [delivery(**each) for each in events]
+        deliveries = [
+            delivery(**each) for each in events if each["type"] in takes.types
+        ]
+        parts = [deliveries] if takes.batch_events > 1 else [[d] for d in deliveries]
+        for part in parts:
+            hold(part)
+
+    def hold(deliveries: Sequence[Delivery]) -> None:
         talked = talk(vendor, deliveries)
         assert len(talked.said) == len(deliveries)
         assert {type(each) for each in talked.said} <= {Delivered, Skipped, Rejected}
@@ -69,23 +78,26 @@ def test_any_events_are_valid_requests_within_the_bounds(vendor: str) -> None:
     holds()
 
 
+def takes_of(vendor: str) -> Takes:
+    kind = destinations.load(vendor)
+    return kind.configured(SETTINGS[vendor], name="x", folder=Path()).takes
+
+
 def check_bounds(request: Request) -> None:
     path = request.url.split("//")[1].partition("/")[2].partition("?")[0]
-    place, count, size = BOUNDS[f"/{path}"]
+    place, count, size = BOUNDS.get(f"/{path}", (None, 1, 1_000_000))
     assert len(request.body) <= size
-    found = body(request)
     if place is not None:
+        found = body(request)
         items = found[place] if place else found
         assert 0 < len(items) <= count
 
 
-@pytest.mark.parametrize("vendor", [*OURS, *PUBLISHED])
+@pytest.mark.parametrize("vendor", ["amplitude", "customerio", "mixpanel"])
 def test_a_full_batch_of_the_largest_events_is_split_within_the_bounds(
     vendor: str,
 ) -> None:
-    kind = destinations.load(vendor)
-    made = kind.configured(SETTINGS[vendor], name="x", folder=Path())
-    count = made.takes.batch_events
+    count = takes_of(vendor).batch_events
     properties = {f"p{number}": "é" * 100 for number in range(100)}
     deliveries = [
         delivery(number, type="track", userId=f"u{number:05}", event="E")
