@@ -76,7 +76,7 @@ def readable(shown: Any) -> Any:
     """Bodies and lines as the JSON they are, so that a diff can be read."""
     found = dict(shown)
     form = "urlencoded" in found.get("headers", {}).get("Content-Type", "")
-    for key in ("body", "line"):
+    for key in ("body", "line", "value"):
         if key in found:
             text = found[key] or "null"  # a GET has none
             found[key] = fields(text) if form else orjson.loads(text)
