@@ -234,7 +234,7 @@ class Kind(Generic[S]):
     """All requests of its talk are known beforehand: they are shown as if each were
     answered 200; else the first is."""
     reserved: Mapping[str, Field] = field(default_factory=dict)
-    """Where it keeps reserved traits: the matrix of the docs is made of it."""
+    """Where it keeps reserved traits; the docs show what comes of it, each."""
     by_wing: bool = False
     """It is opened by the wing that brings it, as its store is (wing.py)."""
     file: Callable[[S, Path], Path] | None = None

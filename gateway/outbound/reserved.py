@@ -18,6 +18,7 @@ from gateway.traits import read_date, read_text
 Form: TypeAlias = Callable[[Json], Json]
 """The value as the destination wants it; None: it cannot be."""
 DETAIL_CHARS = 1_000
+WHOLE_BELOW = 2**31
 
 
 def as_it_is(value: Json) -> Json:
@@ -50,12 +51,19 @@ def unix_ms(value: Json) -> int | None:
     return round(datetime.fromisoformat(read).timestamp() * 1_000)
 
 
+def whole(value: Json) -> int | None:
+    """A number without its fraction, of 32 bits."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if is_number and abs(value) < WHOLE_BELOW else None
+
+
 FORMS: Mapping[Form, str] = {
     as_it_is: "",
-    text: "text",
+    text: "a text",
     iso_date: "ISO 8601",
     unix_s: "unix seconds",
     unix_ms: "unix milliseconds",
+    whole: "a whole number",
 }
 """How the docs call them."""
 

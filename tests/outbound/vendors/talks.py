@@ -100,6 +100,16 @@ PLACES = st.fixed_dictionaries(
         "postalCode": VALUES,
     },
 )
+COMPANIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": VALUES,
+        "name": VALUES,
+        "employee_count": VALUES,
+        "plan": VALUES,
+        "createdAt": VALUES,
+    },
+)
 CONTEXTS = st.fixed_dictionaries(
     {},
     optional={
@@ -133,6 +143,8 @@ def bodies(draw: Any) -> dict[str, Any]:
         made["traits"] = draw(TRAITS)
         if draw(st.booleans()):
             made["traits"]["address"] = draw(PLACES)
+        if draw(st.booleans()):
+            made["traits"]["company"] = draw(COMPANIES)
     else:
         made["properties"] = draw(st.none() | TRAITS)
     more = {"track": "event", "page": "name", "screen": "name", "group": "groupId"}

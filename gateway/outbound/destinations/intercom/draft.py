@@ -7,7 +7,15 @@ from typing import Literal
 from gateway.email import is_email
 from gateway.event import Json
 from gateway.outbound.contract import Delivery, laid_over
-from gateway.outbound.reserved import Field, at_ms, full_name, placed, text, unix_s
+from gateway.outbound.reserved import (
+    Field,
+    at_ms,
+    full_name,
+    placed,
+    text,
+    unix_s,
+    whole,
+)
 
 TEXT_CHARS, TAG_CHARS = 255, 100
 RESERVED: Mapping[str, Field] = {
@@ -17,12 +25,6 @@ RESERVED: Mapping[str, Field] = {
     "avatar": Field("avatar", text),
     "createdAt": Field("signed_up_at", unix_s),
 }
-
-
-def whole(value: Json) -> int | None:
-    """A number without its fraction, as Intercom keeps it."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return int(value) if is_number and abs(value) < 2**31 else None
 
 
 COMPANY: Mapping[str, Field] = {
