@@ -5,7 +5,8 @@ An identify sets user properties (`/identify`, which counts no event); `address.
 `country`, all other traits keep their names. The `userId` is `user_id`, the
 `anonymousId` is `device_id`. A track, page or screen is an event: one alone goes to
 `/2/httpapi`, several to `/batch`, up to 500 in 10 MB. `insert_id` is the message id, so
-that a repeated event counts once in seven days. A group sets group properties, and the
+that a repeated event counts once in seven days; a campaign and a referrer are kept with
+the user, the first and the last. A group sets group properties, and the
 person's membership; the trait `groupType` names the type of group, else it is `group`.
 
 Amplitude refuses a whole request for one bad event, and names it: the others are sent
@@ -143,7 +144,7 @@ def _identified(delivery: Delivery, ids: Mapping[str, str], lost: list[str]) -> 
     values = laid_over(own, delivery.fields)
     user = {**ids, **_cut(fields, lost, "traits")}
     cut = _cut(values, lost, "traits")
-    user |= _operations(cut, delivery.fields or {})
+    user["user_properties"] = _operations(cut, delivery.fields or {})
     return Made([("identities", user)], lost=lost)
 
 
@@ -154,7 +155,7 @@ def _operations(
     done = {n: values[n] for n in OPERATIONS & fields.keys() if n in values}
     done = {name: each for name, each in done.items() if isinstance(each, dict)}
     plain = {name: each for name, each in values.items() if name not in done}
-    return {"user_properties": {"$set": plain, **done}}
+    return {"$set": plain, **done}
 
 
 OPERATIONS = frozenset(
@@ -222,10 +223,27 @@ def _happened(delivery: Delivery, ids: Mapping[str, str], lost: list[str]) -> Ma
     event |= {**dict(_context(body)), **dict(_money(properties))}
     values = laid_over(properties, delivery.fields)
     event["event_properties"] = _cut(values, lost, "properties")
+    if came_from := _came_from(body):
+        first = {f"initial_{name}": each for name, each in came_from.items()}
+        event["user_properties"] = {"$set": came_from, "$setOnce": first}
     session = delivery.options.get("session_id")
     if isinstance(session, int) and not isinstance(session, bool):
         event["session_id"] = session
     return Made([("events", event)], lost=lost)
+
+
+def _came_from(body: Mapping[str, Json]) -> dict[str, Json]:
+    """The campaign and the page that led here: the last and the first are kept."""
+    context = body.get("context")
+    said = context if isinstance(context, dict) else {}
+    campaign, page = said.get("campaign"), said.get("page")
+    found = {}
+    for name in ("source", "medium", "name", "term", "content"):
+        value = campaign.get(name) if isinstance(campaign, dict) else None
+        found[f"utm_{'campaign' if name == 'name' else name}"] = value
+    found["referrer"] = page.get("referrer") if isinstance(page, dict) else None
+    read = {name: text(each) for name, each in found.items()}
+    return {name: each[:TEXT_CHARS] for name, each in read.items() if each}
 
 
 def event_name(body: Mapping[str, Json]) -> str:
@@ -233,7 +251,7 @@ def event_name(body: Mapping[str, Json]) -> str:
     if body["type"] == "track":
         return str(body.get("event") or "Unnamed")
     kind = str(body["type"]).title()
-    return f"Viewed {body['name']} {kind}" if body.get("name") else f"Loaded a {kind}"
+    return f"Viewed {body['name']}" if body.get("name") else f"Loaded a {kind}"
 
 
 def _context(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:

@@ -6,7 +6,9 @@ names (set `spelling = "snake_case"` if your attributes are called so); `created
 `created_at`, and dates among the reserved traits are unix seconds. The `anonymousId`
 goes along, so that Customer.io joins what was done before. A track, page or screen is
 an event with the time it happened; its `id` is made of the message id, so that a
-repeated one is ignored. A person without `userId` and email can have events, but no
+repeated one is ignored. `Device Created or Updated` and `Device Deleted`, with a
+`context.device.token`, change the person's devices instead; `User Deleted` and the like
+are events as any, for whoever has a public write key could send them. A person without `userId` and email can have events, but no
 attributes: such an identify is skipped. A group is an object (type `1`, or the trait
 `objectTypeId`) and the person's relationship to it; an alias merges two people.
 
@@ -58,6 +60,14 @@ RESERVED: Mapping[str, Field] = {
     "birthday": Field("birthday", unix_s),
 }
 UNNAMED = {"page": "Loaded a Page", "screen": "Viewed a Screen"}
+DEVICES = {
+    "Device Created or Updated": "add_device",
+    "Application Installed": "add_device",
+    "Application Opened": "add_device",
+    "Device Deleted": "delete_device",
+    "Application Uninstalled": "delete_device",
+}
+PLATFORMS = ("ios", "android")
 ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -138,7 +148,8 @@ def _identified(delivery: Delivery, person: Mapping[str, str]) -> Made:
             lost.append(f"traits.{name} (the person is known by another)")
     if body.get("anonymousId"):
         attributes["anonymous_id"] = body["anonymousId"]
-    entity = {"type": "person", "identifiers": person, "action": "identify"}
+    entity: dict[str, Json] = {"type": "person", "identifiers": person}
+    entity |= {"action": "identify", "timestamp": at_ms(body) // 1_000}
     return Made([("people", {**entity, "attributes": attributes})], lost=lost)
 
 
@@ -164,6 +175,9 @@ def _bytes(value: Json) -> int:
 
 def _happened(delivery: Delivery, person: Mapping[str, str]) -> Made:
     body = delivery.event.body
+    if person and (meant := _meant(body)):
+        entity = {"type": "person", "identifiers": person}
+        return Made([("people", {**entity, **meant})])
     kind = "event" if body["type"] == "track" else body["type"]
     own = body.get("properties")
     data = dict(laid_over(own if isinstance(own, dict) else {}, delivery.fields))
@@ -184,13 +198,30 @@ def _happened(delivery: Delivery, person: Mapping[str, str]) -> Made:
     return Made([("anonymous", event)], lost=lost)
 
 
+def _meant(body: Mapping[str, Json]) -> dict[str, Json] | None:
+    """What a track is, if it is no event: a device that came, or went."""
+    event = body.get("event") if body["type"] == "track" else None
+    context = body.get("context")
+    said = context.get("device") if isinstance(context, dict) else None
+    if event not in DEVICES or not isinstance(said, dict):
+        return None
+    token, platform = said.get("token"), str(said.get("type")).lower()
+    if not isinstance(token, str) or not token or platform not in PLATFORMS:
+        return None
+    device: dict[str, Json] = {"token": token}
+    if DEVICES[event] == "add_device":
+        device |= {"platform": platform, "last_used": at_ms(body) // 1_000}
+    return {"action": DEVICES[event], "device": device}
+
+
 def _event_name(body: Mapping[str, Json]) -> str:
-    """Of a page or screen its name, else its address: Customer.io needs one."""
+    """Customer.io knows a page by its address, and needs a name of each."""
     if body["type"] == "track":
         return str(body.get("event") or "Unnamed")
     properties = body.get("properties")
     own = properties if isinstance(properties, dict) else {}
-    found = body.get("name") or own.get("url") or own.get("path")
+    url = own.get("url") if body["type"] == "page" else None
+    found = url or body.get("name") or own.get("url") or own.get("path")
     return str(found or UNNAMED[body["type"]])
 
 

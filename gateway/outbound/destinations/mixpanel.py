@@ -6,7 +6,7 @@ else the `anonymousId`. Reserved traits are Mixpanel's own (`$email`, `$name`,
 both ids a `$identify` joins them, and every event carries `$user_id` and `$device_id`,
 so that projects with either kind of ID merge know the person. An alias is a
 `$create_alias`. A group is a group profile with the key `$group_id`, and the person's
-profile lists it. A page or screen is the event `Viewed NAME Page`.
+profile lists it. A page or screen is the event `Viewed NAME`.
 
 With `api_secret` events are imported (`/import`, strict): up to 2,000 a request, each
 judged, of the last five years. Without it they go to `/track`, one by one, for there
@@ -250,7 +250,7 @@ def event_name(body: Mapping[str, Json]) -> str:
     if body["type"] == "track":
         return str(body.get("event") or "Unnamed")
     kind = str(body["type"]).title()
-    return f"Viewed {body['name']} {kind}" if body.get("name") else f"Loaded a {kind}"
+    return f"Viewed {body['name']}" if body.get("name") else f"Loaded a {kind}"
 
 
 def _context(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:

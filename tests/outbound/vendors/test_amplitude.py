@@ -88,6 +88,18 @@ def test_revenue_is_told_where_it_is_a_number(properties: Any, money: Any) -> No
     assert made["event_properties"] == properties
 
 
+def test_the_campaign_is_kept_with_the_user_the_last_and_the_first() -> None:
+    campaign = {"source": "news", "name": "may", "medium": None}
+    page = {"referrer": "https://search.example/"}
+    made = event(context={"campaign": campaign, "page": page})
+    last = {"utm_source": "news", "utm_campaign": "may", **page}
+    assert made["user_properties"] == {
+        "$set": last,
+        "$setOnce": {f"initial_{name}": each for name, each in last.items()},
+    }
+    assert "user_properties" not in event()
+
+
 def test_what_is_too_long_is_cut_and_named() -> None:
     traits = {"bio": "é" * 1_025, "deep": ["x" * 1_025], "plan": "pro"}
     talked = talk("amplitude", [delivery(userId="user-1", traits=traits)])

@@ -111,6 +111,57 @@ def test_a_message_has_the_same_ulid_however_often_it_is_sent() -> None:
     assert len(ulid("m", -5)) == 26
 
 
+@pytest.mark.parametrize(
+    ("event", "device", "action"),
+    [
+        (
+            "Device Created or Updated",
+            {"token": "t", "type": "iOS"},
+            {
+                "action": "add_device",
+                "device": {"token": "t", "platform": "ios", "last_used": 1768471934},
+            },
+        ),
+        (
+            "Device Deleted",
+            {"token": "t", "type": "android"},
+            {"action": "delete_device", "device": {"token": "t"}},
+        ),
+    ],
+)
+def test_a_device_that_comes_or_goes_is_no_event(
+    event: str, device: Any, action: Any
+) -> None:
+    said = entity(type="track", userId="u", event=event, context={"device": device})
+    assert said == {"type": "person", "identifiers": {"id": "u"}, **action}
+
+
+def test_nobody_deletes_a_person_with_a_public_write_key() -> None:
+    said = entity(type="track", userId="u", event="User Deleted")
+    assert (said["action"], said["name"]) == ("event", "User Deleted")
+
+
+def test_a_device_without_a_token_is_an_event_like_any() -> None:
+    said = entity(type="track", userId="u", event="Application Opened")
+    assert (said["action"], said["name"]) == ("event", "Application Opened")
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        (
+            {"name": "Home", "properties": {"url": "https://a.example/"}},
+            "https://a.example/",
+        ),
+        ({"name": "Home"}, "Home"),
+        ({"properties": {"path": "/x"}}, "/x"),
+        ({}, "Loaded a Page"),
+    ],
+)
+def test_a_page_is_known_by_its_address(page: Any, name: str) -> None:
+    assert entity(type="page", userId="u", **page)["name"] == name
+
+
 def speak(asked: Asked) -> Answer:
     """Customer.io's ways: 401 without the key, 207 names what is bad by its index."""
     if not asked.headers["Authorization"].startswith("Basic "):
