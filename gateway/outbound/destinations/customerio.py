@@ -8,9 +8,10 @@ goes along, so that Customer.io joins what was done before. A track, page or scr
 an event with the time it happened; its `id` is made of the message id, so that a
 repeated one is ignored. `Device Created or Updated` and `Device Deleted`, with a
 `context.device.token`, change the person's devices instead; `User Deleted` and the like
-are events as any, for whoever has a public write key could send them. A person without `userId` and email can have events, but no
-attributes: such an identify is skipped. A group is an object (type `1`, or the trait
-`objectTypeId`) and the person's relationship to it; an alias merges two people.
+are events as any, for whoever has a public write key could send them. A person without
+`userId` and email can have events, but no attributes: such an identify is skipped. A
+group is an object (type `1`, or the trait `objectTypeId`) and the person's relationship
+to it; an alias merges two people.
 
 Up to 50 events are one batch (`/api/v2/batch`), one alone is `/api/v2/entity`.
 Customer.io answers 207 when it refuses some of a batch: those are dead letters, the
