@@ -82,7 +82,7 @@ def by_endpoint(make: Make[S], endpoints: Mapping[str, Endpoint[S]]) -> Talks[S]
                         [each.body for each in left], settings
                     )
                     said = _said(answer, endpoint.judge, len(left))
-                    if isinstance(said, Rejected) and len(deliveries) > 1:
+                    if isinstance(said, Rejected) and _are_several(left):
                         return said
                     left = tally.add(left, said)
                     if tally.stopped:
@@ -90,6 +90,11 @@ def by_endpoint(make: Make[S], endpoints: Mapping[str, Endpoint[S]]) -> Talks[S]
         return tally.verdicts()
 
     return talk
+
+
+def _are_several(items: Sequence[_Item]) -> bool:
+    """Whether a refusal may be about another event than the first."""
+    return any(item.event != items[0].event for item in items)
 
 
 def _said(

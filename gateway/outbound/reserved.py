@@ -7,7 +7,7 @@ of those whose value the destination cannot take.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -98,10 +98,12 @@ def placed(traits: Json, table: Mapping[str, Field], *, nulls: bool = True) -> P
             if holder is None or key not in holder:
                 continue
             value = _taken(own, spelt)
+            if name in found.fields:  # another spelling of it, or another trait
+                continue
             read = None if value is None else form(value)
             if value is not None and read is None:
                 found.lost.append(f"traits.{path} (not {FORMS[form]})")
-            elif (read is not None or nulls) and name not in found.fields:
+            elif read is not None or nulls:
                 found.fields[name] = read
     return found
 
@@ -157,3 +159,23 @@ def at_ms(body: Mapping[str, Json]) -> int:
     """When it happened, in unix milliseconds; else when it was received."""
     happened = unix_ms(body.get("timestamp"))
     return happened if happened is not None else unix_ms(body["receivedAt"]) or 0
+
+
+def event_name(body: Mapping[str, Json]) -> str:
+    """A track's event; a page or screen where only events are has one of its name."""
+    if body["type"] == "track":
+        return str(body.get("event") or "Unnamed")
+    kind = str(body["type"]).title()
+    return f"Viewed {body['name']}" if body.get("name") else f"Loaded a {kind}"
+
+
+def from_context(
+    body: Mapping[str, Json], table: Mapping[tuple[str, ...], str]
+) -> Iterator[tuple[str, Json]]:
+    """What the context has at each place, under the destination's name for it."""
+    for place, name in table.items():
+        value: Json = body.get("context")
+        for key in place:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            yield name, value

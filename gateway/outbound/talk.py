@@ -50,10 +50,14 @@ Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
 
 
 class Access(NamedTuple):
-    """What a login gave: a token, for so many seconds; "" where nobody logs in."""
+    """What a login gave: a token, for so many seconds; "" where nobody logs in.
+
+    ``learnt`` is what talks note in it, for those that follow while it lasts.
+    """
 
     token: str = ""
     expires_s: float = float("inf")
+    learnt: set[tuple[str, str]] | None = None
 
 
 NO_ACCESS = Access()

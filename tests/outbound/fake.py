@@ -92,12 +92,27 @@ class Fake:
         self, type_: str, settings: Mapping[str, Any], deliveries: Sequence[Delivery]
     ) -> Sequence[Verdict]:
         """One attempt by a destination of this type, as a worker makes it."""
+        return await self._attempts(type_, settings, [deliveries])
+
+    async def deliver_in_turn(
+        self, type_: str, settings: Mapping[str, Any], deliveries: Sequence[Delivery]
+    ) -> Sequence[Verdict]:
+        """An attempt for each, by one destination."""
+        return await self._attempts(type_, settings, [[each] for each in deliveries])
+
+    async def _attempts(
+        self,
+        type_: str,
+        settings: Mapping[str, Any],
+        batches: Sequence[Sequence[Delivery]],
+    ) -> Sequence[Verdict]:
         made = destinations.load(type_).configured(settings, name="fake", folder=Path())
         async with open_session(Reach(["127.0.0.0/8"])) as session:
             hosts = dict.fromkeys(self._hosts, self.url)
             detour = Detour(session, hosts)
             opened = made.open(AiohttpSend(session, timeout_s=TIMEOUT_S, detour=detour))
             try:
-                return await opened.deliver(deliveries)
+                said = [await opened.deliver(batch) for batch in batches]
+                return [verdict for verdicts in said for verdict in verdicts]
             finally:
                 await opened.close()

@@ -41,7 +41,14 @@ from gateway.outbound.contract import (
 from gateway.outbound.endpoints import Endpoint, Made, by_endpoint, object_of, words
 from gateway.outbound.http import Request, Response, by_status
 from gateway.outbound.kind import Kind, Schema, setting
-from gateway.outbound.reserved import Field, at_ms, placed, text
+from gateway.outbound.reserved import (
+    Field,
+    at_ms,
+    event_name,
+    from_context,
+    placed,
+    text,
+)
 
 HOSTS = {"US": "https://api2.amplitude.com", "EU": "https://api.eu.amplitude.com"}
 EVENTS, EVENTS_BYTES, ALONE_BYTES = 500, 10_000_000, 1_000_000
@@ -114,9 +121,11 @@ def made(delivery: Delivery, settings: Settings) -> Made:
     body = delivery.event.body
     lost: list[str] = []
     ids = _ids(body, lost)
-    if not ids and (lost or body["type"] != "group"):
-        detail = f"no id that Amplitude takes: {', '.join(lost) or 'none at all'}"
+    if not ids and lost:
+        detail = f"no id that Amplitude takes: {', '.join(lost)}"
         return Made(end=Rejected("rejected", detail, unsent=True))
+    if not ids and body["type"] != "group":
+        return Made(end=Skipped("nobody: neither userId nor anonymousId"))
     match body["type"]:
         case "identify":
             return _identified(delivery, ids, lost)
@@ -220,7 +229,9 @@ def _happened(delivery: Delivery, ids: Mapping[str, str], lost: list[str]) -> Ma
         lost.append(f"the event's name beyond {TEXT_CHARS} characters")
     event: dict[str, Json] = {**ids, "event_type": name[:TEXT_CHARS]}
     event |= {"time": at_ms(body), "insert_id": delivery.event.message_id}
-    event |= {**dict(_context(body)), **dict(_money(properties))}
+    said = {name: text(each) for name, each in from_context(body, CONTEXT)}
+    event |= {name: each[:TEXT_CHARS] for name, each in said.items() if each}
+    event |= dict(_money(properties))
     values = laid_over(properties, delivery.fields)
     event["event_properties"] = _cut(values, lost, "properties")
     if came_from := _came_from(body):
@@ -244,23 +255,6 @@ def _came_from(body: Mapping[str, Json]) -> dict[str, Json]:
     found["referrer"] = page.get("referrer") if isinstance(page, dict) else None
     read = {name: text(each) for name, each in found.items()}
     return {name: each[:TEXT_CHARS] for name, each in read.items() if each}
-
-
-def event_name(body: Mapping[str, Json]) -> str:
-    """A page or screen has an event's name made of its own."""
-    if body["type"] == "track":
-        return str(body.get("event") or "Unnamed")
-    kind = str(body["type"]).title()
-    return f"Viewed {body['name']}" if body.get("name") else f"Loaded a {kind}"
-
-
-def _context(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
-    for place, name in CONTEXT.items():
-        value: Json = body.get("context")
-        for key in place:
-            value = value.get(key) if isinstance(value, dict) else None
-        if read := text(value):
-            yield name, read[:TEXT_CHARS]
 
 
 def _money(properties: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:

@@ -22,7 +22,7 @@ and 5xx: it is sent again. Properties beyond 255, and an event's own `time`,
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,8 @@ from gateway.outbound.kind import Kind, Schema, setting
 from gateway.outbound.reserved import (
     Field,
     at_ms,
+    event_name,
+    from_context,
     full_name,
     iso_date,
     placed,
@@ -221,7 +223,7 @@ def _happened(delivery: Delivery, settings: Settings, who: str) -> Made:
             detail = "older than five days: Mixpanel takes it only with api_secret"
             return Made(end=Rejected("rejected", detail, unsent=True))
     own = body.get("properties")
-    values = {**dict(_context(body)), **(own if isinstance(own, dict) else {})}
+    values = {**_context(body), **(own if isinstance(own, dict) else {})}
     values = {**laid_over(values, delivery.fields)}
     lost = [f"properties.{name} (Mixpanel's own)" for name in ours if name in values]
     values = {name: each for name, each in values.items() if name not in ours}
@@ -245,22 +247,10 @@ def insert_id(message_id: str) -> str:
     return hashlib.sha256(message_id.encode()).hexdigest()[:36]
 
 
-def event_name(body: Mapping[str, Json]) -> str:
-    """A page or screen has an event's name made of its own."""
-    if body["type"] == "track":
-        return str(body.get("event") or "Unnamed")
-    kind = str(body["type"]).title()
-    return f"Viewed {body['name']}" if body.get("name") else f"Loaded a {kind}"
-
-
-def _context(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+def _context(body: Mapping[str, Json]) -> dict[str, Json]:
     """What of the context has a property of Mixpanel's: texts and numbers."""
-    for place, name in CONTEXT.items():
-        value: Json = body.get("context")
-        for key in place:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, (str, int, float)) and value != "":
-            yield name, value
+    said = from_context(body, CONTEXT)
+    return {n: each for n, each in said if isinstance(each, (str, int, float)) and each}
 
 
 def to(path: str) -> Callable[[Sequence[bytes], Settings], Request]:

@@ -201,6 +201,22 @@ async def test_an_attribute_that_is_not_there_is_created_where_that_is_wished() 
     assert intercom.contacts["i0"]["custom_attributes"] == {"tier": "gold", "seats": 4}
 
 
+async def test_an_attribute_is_created_once_while_what_is_known_lasts() -> None:
+    intercom, asked = Intercom(), []
+
+    def listening(request: Asked) -> Answer:
+        asked.append((request.method, request.path))
+        return intercom(request)
+
+    async with Fake(answer=listening, stands_for=[HOST]) as vendor:
+        settings = {**SETTINGS["intercom"], "create_attributes": True}
+        events = [delivery(n, userId=f"u{n}", traits={"tier": n}) for n in range(3)]
+        verdicts = await vendor.deliver_in_turn("intercom", settings, events)
+    assert verdicts == [Delivered(200)] * 3
+    assert asked.count(("POST", "/data_attributes")) == 1
+    assert asked.count(("GET", "/data_attributes")) == 1
+
+
 async def test_more_unknown_attributes_than_are_tagged_are_named() -> None:
     intercom = Intercom()
     traits = {f"t{number}": "x" for number in range(10)}

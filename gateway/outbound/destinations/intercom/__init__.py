@@ -140,6 +140,7 @@ def _fitted(draft: Draft, settings: Settings, access: Access) -> Part[Retry | No
     names = _names(access.token)
     if names is None:
         return None
+    names |= access.learnt or set()
     unknown = [name for name in draft.custom if (draft.model, name) not in names]
     for name in unknown[UNKNOWN_MAX:]:
         del draft.custom[name]
@@ -156,6 +157,8 @@ def _fitted(draft: Draft, settings: Settings, access: Access) -> Part[Retry | No
             return waits
         if not _is_ok(answer) and "already" not in _message(answer):
             draft.tag(name)
+        elif access.learnt is not None:
+            access.learnt.add((draft.model, name))
     return None
 
 
@@ -352,7 +355,7 @@ def login(settings: Settings) -> Login:
     data = object_of(answer).get("data")
     found = [each for each in data or () if isinstance(each, dict)]
     names = [[each.get("model"), each.get("name")] for each in found]
-    return Access(orjson.dumps(names).decode(), ATTRIBUTES_S)
+    return Access(orjson.dumps(names).decode(), ATTRIBUTES_S, set())
 
 
 async def asks(settings: Settings, context: Context) -> str | None:
