@@ -74,7 +74,8 @@ def producers(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
 async def opened() -> AsyncIterator[KafkaDestination]:
     destination = KafkaDestination(SETTINGS, Path())
     try:
-        yield destination
+        async with asyncio.timeout(10.0):  # what waits for ever fails
+            yield destination
     finally:
         await destination.close()
 
