@@ -59,7 +59,7 @@ def test_every_item_is_sent_once_in_order_within_count_and_bytes(
     assert sent == [item for items in events for item in items]
     for _, items in asked:
         assert len(items) <= 3
-        assert len(orjson.dumps(items)) <= 62
+        assert len(orjson.dumps(items)) <= 61
     assert said == [
         Delivered(200) if items else Skipped("no request") for items in events
     ]

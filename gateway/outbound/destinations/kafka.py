@@ -14,6 +14,7 @@ a login or a right that is missing concerns every event, and nothing is lost.
 """
 
 import asyncio
+import logging
 import re
 import ssl
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ REQUEST_MS, BACKOFF_MS, METADATA_MS = 9_000, 100, 30_000
 CLOSE_S = 5.0
 STUCK_S = 120.0  # without an end of any record: its tasks have ended, perhaps
 WRITTEN_MAX = 20_000  # records whose end nobody has asked for yet
+LIBRARY = logging.getLogger("aiokafka")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 SERVER = re.compile(r"[^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 LOCKED_OUT = (
@@ -324,7 +326,12 @@ def options(settings: Settings, folder: Path) -> dict[str, Any]:
 
 
 def opened(settings: Settings, context: Context) -> KafkaDestination:
-    """A producer is made at the first event."""
+    """A producer is made at the first event.
+
+    What the library has to say is what verdicts say: unheard, it would fill stderr.
+    """
+    if not LIBRARY.handlers:
+        LIBRARY.addHandler(logging.NullHandler())
     return KafkaDestination(settings, context.folder)
 
 

@@ -1,6 +1,7 @@
 """Kafka: what a record is, that none is given twice, and a broker that is killed."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from gateway.outbound.destinations.kafka import (
     check,
     record_of,
 )
+from gateway.outbound.http import NoResponse, Request
+from gateway.outbound.kind import Context
 from tests.log.broker.kafka import Node
 from tests.outbound.conftest import Bench, make_entry
 from tests.outbound.vendors.talks import delivery
@@ -136,6 +139,23 @@ async def test_a_record_is_written_to_all_replicas_once(producers: Any) -> None:
     assert producer.options["acks"] == "all"
     assert producer.options["enable_idempotence"] is True
     assert producer.stopped
+
+
+def test_what_the_library_logs_fills_no_stderr(capfd: Any) -> None:
+    logger = logging.getLogger("aiokafka")
+    before, logger.handlers = logger.handlers, []
+    root = logging.getLogger()
+    roots, root.handlers = root.handlers, []
+    try:
+        kafka.opened(SETTINGS, Context("k", Path(), nobody))
+        logger.error("Unable to connect")
+        assert capfd.readouterr().err == ""
+    finally:
+        logger.handlers, root.handlers = before, roots
+
+
+async def nobody(request: Request) -> NoResponse:
+    return NoResponse(request.url)
 
 
 async def started(producers: Any) -> Any:
