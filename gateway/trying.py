@@ -153,7 +153,7 @@ def _told(verdict: Verdict) -> Mapping[str, Json]:
         return {**told, "reason": verdict.reason}
     told["status"] = verdict.status
     if isinstance(verdict, Delivered):
-        return told
+        return {**told, "detail": verdict.detail} if verdict.detail else told
     exchange = verdict.exchange
     return {
         **told,

@@ -36,7 +36,8 @@ def told(name: str | None, folder: Path, *, json: bool) -> str:
     directory = listing.directory_of(name, found)
     if directory is None:
         listed = f"{', '.join(kinds)} and actions:NAME"
-        near = meant(name, kinds) or listing.nearest(name)
+        own = {} if name.startswith(listing.PREFIX) else kinds
+        near = meant(name, own) or listing.nearest(name)
         raise ConfigError(f"{name}: no such type; known are: {listed}{near}")
     if json:
         described = listing.described(directory, found)

@@ -16,6 +16,7 @@ from reference import (
     metrics,
     notices,
     topics,
+    traits,
     tree,
 )
 
@@ -30,6 +31,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "metrics.md": metrics.page,
     "notices.md": notices.page,
     "topics.md": topics.page,
+    "traits.md": traits.page,
     "tree.md": tree.page,
 }
 

@@ -1,5 +1,6 @@
 """What holds for every test, and the one broker of those that run the whole program."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -25,13 +26,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(SEED)
 
 
-def pytest_report_header() -> str:
-    return f"seed: GATEWAY_SEED={SEED} chooses the same again"
+def pytest_report_header() -> list[str]:
+    said = [f"seed: GATEWAY_SEED={SEED} chooses the same again"]
+    if not os.environ.get("GATEWAY_SPECS"):
+        said.append("specs: GATEWAY_SPECS names no folder of the vendors' documents")
+    return said
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """The vendors' own documents are no part of the project: without, they say so."""
+    if os.environ.get("GATEWAY_SPECS"):
+        return
+    away = [each for each in items if each.get_closest_marker("specs")]
+    if away:
+        config.hook.pytest_deselected(items=away)
+        items[:] = [each for each in items if not each.get_closest_marker("specs")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.stats.get("failed"):
-        terminalreporter.write_line(pytest_report_header())
+        terminalreporter.write_line(pytest_report_header()[0])
 
 
 @pytest.fixture(scope="session")

@@ -57,11 +57,7 @@ class Kinds(Mapping[str, Kind[Settings]]):
 
     def _kind(self, name: str) -> Kind[Settings]:
         try:
-            program = self.node()
-            installed = definitions.find(self._folder)
-            if installed is None:
-                text = f"actions:{name} is not installed: {definitions.INSTALL}"
-                raise ConfigError(text)
+            program, installed = self.node(), self._installed(name)
             definition = installed.look_up(name)
         except ConfigError as error:
             raise ConfigError(f"type: {error}") from error
@@ -69,6 +65,13 @@ class Kinds(Mapping[str, Kind[Settings]]):
         if why is not None:
             raise ConfigError(f"type: actions:{name} does not run here: {why}")
         return kind(definition, installed, program)
+
+    def _installed(self, name: str) -> Installed:
+        installed = definitions.find(self._folder)
+        if installed is None:
+            text = f"actions:{name} is not installed: {definitions.INSTALL}"
+            raise ConfigError(text)
+        return installed
 
     def node(self) -> Node:
         """What runs them; ConfigError with the remedy when there is none."""

@@ -31,9 +31,13 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The destination has it; ``status`` is its HTTP status, if it speaks HTTP."""
+    """The destination has it; ``status`` is its HTTP status, if it speaks HTTP.
+
+    ``detail``, in its outcome, names what of the event it cannot take, never a value.
+    """
 
     status: int | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Outcome:
     """The end of one event at one destination, as ``outcomes`` tells it.
 
     ``reason`` is a code (INTERFACE); ``detail``, for a dead letter, says which error in
-    which place, and ``exchange`` is the last thing said.
+    which place, and for a delivery what of the event was left out; ``exchange`` is the
+    last thing said.
     """
 
     kind: OutcomeKind

@@ -42,6 +42,7 @@ from gateway.outbound.declared import Setting, described
 from gateway.outbound.gate import Step
 from gateway.outbound.http import NoResponse, Request, Send
 from gateway.outbound.mask import masked, secrets_of
+from gateway.outbound.reserved import Field
 from gateway.outbound.shape import Mapped, Reading, Shape
 from gateway.outbound.talk import Logins, Talking, Talks
 from gateway.values import read
@@ -172,6 +173,11 @@ class Kind(Generic[S]):
     """How its talks get their access, where they need one."""
     opened: Callable[[S, Context], Destination] | None = None
     """What is no HTTP; opens nothing before the first event."""
+    foreseen: bool = False
+    """All requests of its talk are known beforehand: they are shown as if each were
+    answered 200; else the first is."""
+    reserved: Mapping[str, Field] = field(default_factory=dict)
+    """Where it keeps reserved traits; the docs show what comes of it, each."""
     by_wing: bool = False
     """It is opened by the wing that brings it, as its store is (wing.py)."""
     file: Callable[[S, Path], Path] | None = None
@@ -308,6 +314,9 @@ class Configured(Generic[S]):
             return
 
         async def show(delivery: Delivery) -> Shown:
+            if self.kind.foreseen and self.kind.talk is not None:
+                requests, why = self._talking(_refuse).foreseen(delivery)
+                return Shown(requests, why) if why else Shown(requests)
             request = self.preview(delivery)
             return Shown([request] if request else [])
 

@@ -46,7 +46,9 @@ def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
     """The end that a verdict means; a Retry is none."""
     match verdict:
         case Delivered():
-            return Outcome(kind="delivered", status=verdict.status)
+            return Outcome(
+                kind="delivered", status=verdict.status, detail=verdict.detail
+            )
         case Skipped():
             return Outcome(kind="skipped", reason=verdict.reason)
         case Rejected():
@@ -95,6 +97,8 @@ def entries_of(
         "replay": headers.get("replay"),
         "status": outcome.status,
     }
+    if outcome.detail and outcome.kind == "delivered":  # a dead letter has its own
+        value["detail"] = outcome.detail
     entry = Entry(topics.OUTCOMES, record.key, orjson.dumps(value), record.headers)
     if outcome.kind != "dead":
         return [entry]

@@ -43,17 +43,21 @@ from gateway.outbound.http import (
 from gateway.outbound.mask import masked, secrets_of
 
 S = TypeVar("S")
-REQUESTS_MAX = 10  # of one conversation: a talk that goes on and on is a bug
+REQUESTS_MAX = 20  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
 
 
 class Access(NamedTuple):
-    """What a login gave: a token, for so many seconds; "" where nobody logs in."""
+    """What a login gave: a token, for so many seconds; "" where nobody logs in.
+
+    ``learnt`` is what talks note in it, for those that follow while it lasts.
+    """
 
     token: str = ""
     expires_s: float = float("inf")
+    learnt: set[tuple[str, str]] | None = None
 
 
 NO_ACCESS = Access()
@@ -97,6 +101,24 @@ def first_request(talk: Talk) -> Request | None:
         return None
     finally:
         talk.close()
+
+
+def foreseen(talk: Talk) -> tuple[list[Request], Said | None]:
+    """What a conversation says, and its end, if every answer is a bare 200.
+
+    None where it goes on and on.
+    """
+    requests: list[Request] = []
+    try:
+        request = next(talk)
+        while len(requests) < REQUESTS_MAX:
+            requests.append(request)
+            request = talk.send(Response(status=200))
+    except StopIteration as end:
+        return requests, end.value
+    finally:
+        talk.close()
+    return requests, None
 
 
 class _Heard(NamedTuple):
@@ -144,18 +166,19 @@ class Talking(Generic[S]):
             if isinstance(given, Retry):
                 return replace(given, reason=masked(given.reason, self._secrets))
             access = given
-        heard = await self._hear(self._talks(deliveries, self._settings, access))
+        talk = self._talks(deliveries, self._settings, access)
+        heard = await self._hear(talk, most=REQUESTS_MAX * len(deliveries))
         if self._door is not None and _is_locked_out(heard.said):
             self._door.forget(access)  # revoked early, perhaps: the next try logs in
         return self._written(heard, deliveries)
 
-    async def _hear(self, talk: Talk) -> _Heard:
+    async def _hear(self, talk: Talk, *, most: int) -> _Heard:
         requests, last, answer = 0, None, None
         try:
             last = next(talk)
             while True:
-                if requests == REQUESTS_MAX:
-                    raise RuntimeError(f"a talk of more than {REQUESTS_MAX} requests")
+                if requests == most:
+                    raise RuntimeError(f"a talk of more than {most} requests")
                 requests += 1
                 answer = await self._send(last)
                 last = talk.send(answer)
@@ -204,6 +227,16 @@ class Talking(Generic[S]):
         """The first request for one event, secrets masked; empty: it sends none."""
         request = self._own_request(delivery)
         return {} if request is None else shown(request, self._secrets)
+
+    def foreseen(
+        self, delivery: Delivery
+    ) -> tuple[Sequence[Mapping[str, Json]], str | None]:
+        """All requests for one event, secrets masked; why, if there are none."""
+        talk = self._talks([delivery], self._settings, NO_ACCESS)
+        requests, said = foreseen(talk)
+        verdict = _each(said, 1)[0] if said is not None else None
+        reason = getattr(verdict, "detail", "") or getattr(verdict, "reason", None)
+        return [shown(each, self._secrets) for each in requests], reason
 
     async def close(self) -> None:
         """Nothing of its own is open: the connections belong to the app."""

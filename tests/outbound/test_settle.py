@@ -33,6 +33,16 @@ def test_every_final_verdict_has_its_outcome() -> None:
     )
 
 
+def test_the_outcome_of_a_delivery_names_what_was_left_out(record: Any) -> None:
+    whole = entries_of("crm", record(7), outcome_of(Delivered(200)), Attempts(1), AT_MS)
+    named = outcome_of(Delivered(200, "not sent: traits.bio"))
+    (told,) = entries_of("crm", record(7), named, Attempts(1), AT_MS)
+    assert orjson.loads(told.value) == {
+        **orjson.loads(whole[0].value),
+        "detail": "not sent: traits.bio",
+    }
+
+
 def test_a_dead_letter_has_the_shape_of_the_interface(record: Any) -> None:
     given = record(7, "u1", replay="r1")
     said = Exchange(

@@ -23,6 +23,7 @@ from gateway.outbound.talk import (
     Login,
     Talk,
     Talking,
+    foreseen,
     no_answer,
     one_request,
 )
@@ -248,6 +249,27 @@ async def test_a_talk_that_never_ends_is_ended(delivery: Any) -> None:
     with pytest.raises(RuntimeError, match=f"more than {REQUESTS_MAX} requests"):
         await talking(endless, send).deliver([delivery(1)])
     assert len(send.asked) == REQUESTS_MAX
+
+
+def test_what_is_foreseen_is_all_that_is_asked_and_the_end() -> None:
+    def two() -> Talk:
+        first = yield Request(url="https://a.example/1")
+        assert isinstance(first, Response)
+        yield Request(url="https://a.example/2")
+        return Delivered(first.status)
+
+    requests, said = foreseen(two())
+    assert [each.url[-1] for each in requests] == ["1", "2"]
+    assert said == Delivered(200)
+
+
+def test_what_goes_on_and_on_is_foreseen_up_to_its_bound() -> None:
+    def endless() -> Talk:
+        while True:
+            yield Request(url="https://a.example")
+
+    requests, said = foreseen(endless())
+    assert (len(requests), said) == (REQUESTS_MAX, None)
 
 
 async def test_the_rest_of_a_batch_gets_a_retry_and_nobody_else_s_request(

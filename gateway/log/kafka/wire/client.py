@@ -2,7 +2,7 @@
 
 What comes in: ``[log]``. What goes out: the keyword arguments that every aiokafka
 client takes, and LogErrors that name the address and the remedy. aiokafka is imported
-by this folder alone, and that only when ``log.kind`` is "kafka".
+by this folder and by the destination of that type, and only where one is used.
 """
 
 import logging
