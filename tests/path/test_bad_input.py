@@ -103,7 +103,7 @@ async def test_what_is_no_json_is_400_invalid_json(gateway, body):
         (b"[]", "", "type"),
         (b'"text"', "", "type"),
         (b'{"userId": {}}', "/userId", "type"),
-        (b'{"userId": "u", "traits": []}', "/traits", "type"),
+        (b'{"userId": "u", "traits": [1]}', "/traits", "type"),
         (b'{"userId": "u", "traits": {"a": NaN}}', "/traits/a", "not_a_number"),
         (b'{"userId": "u", "traits": {"a": -Infinity}}', "/traits/a", "not_a_number"),
         (b'{"userId": "u", "traits": {"a": "\\ud800"}}', "/traits/a", "surrogate"),
