@@ -50,7 +50,7 @@ def _arguments() -> argparse.Namespace:
         "--actions",
         type=Path,
         metavar="DIR",
-        help="what `gateway actions install` made: measure two of its destinations",
+        help="what `gateway actions install` made: measure two vendors, native and so",
     )
     add("--seconds", type=float, default=8, help="a round")
     add("--rounds", type=int, default=3)

@@ -22,7 +22,11 @@ IDLE_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A destination that is measured; it makes so many requests of one identify."""
+    """A destination that is measured.
+
+    It makes so many requests of one identify; 0: of many of them together, so that
+    what came is known from the outcomes alone.
+    """
 
     name: str
     toml: str
@@ -45,6 +49,20 @@ ACTIONS = (
         toml='type = "actions:mixpanel"\n'
         'settings = {{ projectToken = "bench", apiSecret = "of the bench" }}',
         requests=2,
+    ),
+)
+NATIVE = (
+    Target(
+        name="customerio",
+        toml='type = "customerio"\n'
+        'settings = {{ site_id = "bench", api_key = "of the bench" }}',
+        requests=0,
+    ),
+    Target(
+        name="mixpanel",
+        toml='type = "mixpanel"\n'
+        'settings = {{ project_token = "bench", api_secret = "of the bench" }}',
+        requests=0,
     ),
 )
 LETTERS = "abcdefgh"  # what they are called in the configuration
@@ -78,7 +96,7 @@ def measure(
 
     ``actions`` is what ``gateway actions install`` made; without it none is measured.
     """
-    targets = [FILE, WEBHOOK, *(ACTIONS if actions else ())]
+    targets = [FILE, WEBHOOK, *((*NATIVE, *ACTIONS) if actions else ())]
     for number in range(rounds):
         with ExitStack() as stack:
             place = folder / f"delivery-{kind}-{number}"
@@ -145,8 +163,10 @@ def _drain(run: Run, target: Target, events: int) -> Delivered:
         store_us = processes.cpu_us(store.pids) - before
     if target is FILE:
         came = _lines(run.place / "a.ndjson")
-    else:
+    elif target.requests:
         came = (int(_get(run.sink)) - asked) // target.requests
+    else:
+        came = events  # each has its outcome
     return Delivered(
         log=store.kind,
         destination=target.name,
