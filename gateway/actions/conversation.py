@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from gateway.actions.frames import Frame
-from gateway.actions.settings import EXACTLY
+from gateway.actions.settings import OWN
 from gateway.actions.transfer import answer_of, request_of
 from gateway.event import Json
 from gateway.notices import Notice
@@ -106,13 +106,15 @@ def allows(hosts: Iterable[str], host: str) -> bool:
     """Whether a host is one of these, below or above one, or beside one (``api-eu.``).
 
     A ``*`` stands for what is of the settings: a region, an account. What begins with
-    ``EXACTLY`` is one host: who gave it meant no other of a domain that many share.
+    ``OWN`` is that host and those below it: who gave it meant none beside it, of a
+    domain that many share.
     """
     beside = host.partition(".")[2]
-    if f"{EXACTLY}{host}" in hosts:
-        return True
     for each in hosts:
-        if each.startswith(EXACTLY):
+        if each.startswith(OWN):
+            own = each.removeprefix(OWN)
+            if host == own or host.endswith(f".{own}"):
+                return True
             continue
         above = each.partition(".")[2]
         if host == each or host.endswith(f".{each}") or fnmatchcase(host, each):

@@ -14,7 +14,7 @@ from gateway.actions.choose import Choosing
 from gateway.actions.definitions import Definition, Field, Installed
 from gateway.actions.known import known
 from gateway.actions.secrets import forms
-from gateway.actions.settings import EXACTLY, Settings
+from gateway.actions.settings import OWN, Settings
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.mistakes import Mistakes, meant, unknown
@@ -149,10 +149,10 @@ def _addresses(given: Iterable[str]) -> set[str]:
 
 
 def _hosts(found: Mapping[str, Json]) -> frozenset[str]:
-    """Hosts that stand in the settings: the operator's own, these and no other."""
+    """Hosts that stand in the settings: the operator's own."""
     texts = [each for each in found.values() if isinstance(each, str)]
     matches = [HOST.fullmatch(each.strip()) for each in texts]
-    return frozenset(f"{EXACTLY}{each[1].lower()}" for each in matches if each)
+    return frozenset(f"{OWN}{each[1].lower()}" for each in matches if each)
 
 
 def with_tables(

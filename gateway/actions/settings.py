@@ -25,7 +25,7 @@ def nothing(event: Json) -> Json:
     del event
 
 
-EXACTLY = "="  # before a host that alone is meant
+OWN = "="  # before a host of the operator's: it, and what is below it
 OnInvalid = Literal["dead", "skip"]
 
 
