@@ -92,7 +92,7 @@ class Parser:
         it is fed behind a request that asks for an upgrade it does not know (h2c):
         such a one must end where a piece does.
         """
-        begun, self._careful = self._careful, self._careful or UPGRADE in data
+        begun = self._careful
         found: list[tuple[Any, StreamReader]] = []
         start = 0
         while start < len(data):
@@ -111,7 +111,9 @@ class Parser:
         if not self._payload.is_eof():
             length = self._message.headers.get(hdrs.CONTENT_LENGTH, "0")
             if (size := int(length) - self._payload.total_bytes) > 0:
-                return size
+                return size  # of a body nothing is looked into
+        if not self._careful:  # what is fed next, and the end of a word that it cuts
+            self._careful = data.find(UPGRADE, start, start + HEAD_BYTES_MAX) >= 0
         if self._careful and (end := data.find(END, start)) >= 0:
             return min(end + len(END) - start, HEADER_BYTES_MAX)
         return HEADER_BYTES_MAX
