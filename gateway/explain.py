@@ -82,10 +82,8 @@ class _Teller:
     def _judged(self, index: int, part: Part) -> Judged:
         (sent, text, door), receipt = part, self._receipt
         spare = f"{SPARE_ID}-{index}" if door.as_sent and index else SPARE_ID
-        origin, rules = (
-            file.origin(self._source, spare, time.time_ns() // 1_000_000),
-            self._parts.rules,
-        )
+        now_ms, rules = time.time_ns() // 1_000_000, self._parts.rules
+        origin = file.origin(self._source, spare, now_ms)
         judged = judge(sent, text, origin, door, rules, receipt)
         if isinstance(judged, Refused):
             kept, source = written(sent, text), self._source

@@ -5,11 +5,14 @@ import contextlib
 import json
 import socket
 import tracemalloc
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.inbound.serve.connection import Connection
-from gateway.inbound.serve.parse import HEAD_BYTES_MAX
+from gateway.inbound.serve.parse import HEAD_BYTES_MAX, Parser
 from tests.inbound.house import House
 from tests.inbound.test_connection import (
     HEAD,
@@ -221,6 +224,25 @@ async def test_what_follows_an_upgrade_that_is_declined_is_answered(
     assert [told[1], told[3]] == [(200, OK)] * 2
     assert await users(house) == (["up", "a", "up", "b"] if body else ["a", "b"])
     writer.close()
+
+
+@pytest.mark.parametrize("before", [*range(0, 70_000, 7_001), *range(16_376, 16_392)])
+async def test_a_head_with_an_upgrade_ends_where_a_piece_does_wherever_it_stands(
+    before: int,
+) -> None:
+    """aiohttp drops what it is fed behind such a head."""
+    ends: list[int] = []
+    message = SimpleNamespace(headers={}, raw_headers=(), path="/")
+
+    def feed_data(data: bytes) -> Any:
+        ends.append(len(data) + (ends[-1] if ends else 0))
+        return [(message, EMPTY_PAYLOAD)], False, b""
+
+    parser = Parser(cast("Any", SimpleNamespace(feed_data=feed_data)), lambda: None)
+    data = b"x" * before + b"Upgrade: h2c\r\n\r\n" + b"y" * 50_000
+    parser.feed_data(data)
+    assert data.index(b"\r\n\r\n") + 4 in ends
+    assert ends[-1] == len(data)
 
 
 async def test_a_tunnel_is_declined(house: House) -> None:
