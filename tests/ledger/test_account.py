@@ -1,4 +1,4 @@
-"""The account, with a log: what waits, what never came, and the command that mends it."""
+"""The account, with a log: what waits, what never came, and what sends it."""
 
 import io
 import shlex

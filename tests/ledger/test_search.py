@@ -35,7 +35,7 @@ def fill(desk: Desk, made: Made, count: int) -> list[dict[str, Any]]:
             one |= {"refused": True}
             records.append(made.refused(one["id"], at=at, source=one["source"]))
         else:
-            way = {"to": (), "no": {"crm": "type"}} if one["left_out"] else {}
+            left_out = one["left_out"]
             records.append(
                 made.event(
                     one["id"],
@@ -44,7 +44,8 @@ def fill(desk: Desk, made: Made, count: int) -> list[dict[str, Any]]:
                     kind=one["type"],
                     person=one["person"],
                     event=one["name"],
-                    **way,
+                    to=() if left_out else ("crm",),
+                    no={"crm": "type"} if left_out else None,
                 )
             )
             if one["end"] and not one["left_out"]:
