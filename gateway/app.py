@@ -54,7 +54,7 @@ look  tail -f {inbox}
       .venv/bin/gateway read events
       {admin}/metrics
 """
-TOKEN = "token {token} opens the console and the ledger; it is kept in {file}\n"
+MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
         gc.set_threshold(*GC_THRESHOLDS)
         _say_ready(config, public, admin)
         if token is not None and token.made is not None:
-            sys.stdout.write(TOKEN.format(token=token.text, file=token.made))
+            sys.stdout.write(MADE.format(token=token.text, file=token.made))
             sys.stdout.flush()
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
