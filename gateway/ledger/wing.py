@@ -21,7 +21,7 @@ from gateway.ledger.measure import Gauges
 from gateway.ledger.settings import Ledger
 from gateway.ledger.store import LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
-from gateway.ledger.waiting import TOPICS, group_of
+from gateway.ledger.waiting import group_of
 from gateway.ledger.write import Writer
 from gateway.log.contract import Record
 from gateway.mistakes import Mistakes
@@ -29,7 +29,7 @@ from gateway.notices import Notice
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
 from gateway.token import console_token
-from gateway.topics import Declared
+from gateway.topics import EVENTS, OUTCOMES, REFUSED, Declared
 from gateway.wing import Shared
 
 TIDY_S = 10.0
@@ -67,10 +67,14 @@ class OpenedLedger:
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
         self._again = asyncio.Event()
-        self._followers = [
-            Follower(shared.log, topic, self._take, shared.notices) for topic in TOPICS
-        ]
+        events = self._follower(EVENTS)
+        ends = self._follower(OUTCOMES, after=events)
+        self._followers = [events, self._follower(REFUSED), ends]
         self.destinations: Mapping[str, Destination] = {}
+
+    def _follower(self, topic: str, after: Follower | None = None) -> Follower:
+        log, notices = self._shared.log, self._shared.notices
+        return Follower(log, topic, self._take, notices, after=after)
 
     @property
     def mounts(self) -> Sequence[Mount]:
