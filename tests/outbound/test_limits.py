@@ -11,6 +11,7 @@ from gateway.errors import ConfigError
 from gateway.event import EventType
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
+from gateway.outbound.deadlines import Deadlines
 from gateway.outbound.destinations import file
 from gateway.workspace import kind as people
 from tests.outbound.worlds import Person, World, run
@@ -255,7 +256,7 @@ def test_a_batch_that_raises_and_then_hangs_is_ended_as_one(delivery: Any) -> No
 
     async def live(world: World, batch: list[Delivery]) -> float:
         began_s = asyncio.get_running_loop().time()
-        verdicts = await deliver(world, batch, timeout_s=20.0, under_way=set())
+        verdicts = await deliver(world, batch, timeout_s=20.0, under_way=Deadlines())
         assert verdicts == [Delivered(200)] * 2 + [Retry("TimeoutError")] * 97
         return asyncio.get_running_loop().time() - began_s
 

@@ -120,7 +120,7 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     if "content-type" not in {name.lower() for name in headers}:
         headers["Content-Type"] = "application/json"
     if len(deliveries) == 1:
-        message_id = deliveries[0].event.message_id
+        message_id = deliveries[0].message_id
         headers["X-Gateway-Message-Id"] = quote(message_id, safe=HEADER_SAFE)
     replays = {delivery.replay for delivery in deliveries}
     if len(replays) == 1 and (replay := replays.pop()) is not None:
