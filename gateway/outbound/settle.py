@@ -45,10 +45,10 @@ class Attempts(NamedTuple):
 def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
     """The end that a verdict means; a Retry is none."""
     match verdict:
-        case Delivered():
-            return Outcome(
-                kind="delivered", status=verdict.status, detail=verdict.detail
-            )
+        case Delivered(status, ""):
+            return _delivered(status)
+        case Delivered(status, detail):
+            return Outcome(kind="delivered", status=status, detail=detail)
         case Skipped():
             return Outcome(kind="skipped", reason=verdict.reason)
         case Rejected():
@@ -60,6 +60,12 @@ def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
                 exchange=verdict.exchange,
                 more=verdict.more,
             )
+
+
+@lru_cache(maxsize=1_024)
+def _delivered(status: int | None) -> Outcome:
+    """The end of nearly every event."""
+    return Outcome(kind="delivered", status=status)
 
 
 def given_up(reason: str, last: Retry | None) -> Outcome:
@@ -83,10 +89,10 @@ def entries_of(
     Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
     entries for that.
     """
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    message_id, source, replay = _named(record)
     value = {
-        "messageId": headers.get("messageId"),
-        "source": headers.get("source"),
+        "messageId": message_id,
+        "source": source,
         "destination": destination,
         "personKey": record.key.decode(errors="replace"),
         "kind": outcome.kind,
@@ -94,7 +100,7 @@ def entries_of(
         "attempts": attempts.made,
         "firstAttemptAt": _at(attempts.first_ms),
         "at": _time(at_ms),
-        "replay": headers.get("replay"),
+        "replay": replay,
         "status": outcome.status,
     }
     if outcome.detail and outcome.kind == "delivered":  # a dead letter has its own
@@ -104,6 +110,19 @@ def entries_of(
         return [entry]
     letter = dead_letter(record, outcome, attempts)
     return [entry, Entry(topics.dead(destination), record.key, letter, record.headers)]
+
+
+def _named(record: Record) -> tuple[str | None, str | None, str | None]:
+    """The message id, the source and the replay's id that a record's headers say."""
+    message_id = source = replay = None
+    for name, value in record.headers:
+        if name == "messageId":
+            message_id = value.decode(errors="replace")
+        elif name == "source":
+            source = value.decode(errors="replace")
+        elif name == "replay":
+            replay = value.decode(errors="replace")
+    return message_id, source, replay
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:

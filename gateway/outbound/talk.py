@@ -157,7 +157,10 @@ class Talking(Generic[S]):
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """One conversation for all; a batch refused as a whole is sent in parts."""
-        return await in_parts(deliveries, self._converse)
+        if len(deliveries) > 1:
+            return await in_parts(deliveries, self._converse)
+        said = await self._converse(deliveries)
+        return said if isinstance(said, Sequence) else [said]
 
     async def _converse(self, deliveries: Sequence[Delivery]) -> Said:
         access = NO_ACCESS
