@@ -15,7 +15,10 @@ event's handling: it rejects that event alone and names the step.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args
+
+import orjson
 
 from gateway import traits
 from gateway.config import DestinationConfig
@@ -38,7 +41,8 @@ from gateway.outbound.when import Filter
 UNTRUSTED: frozenset[SourceKind] = frozenset({"browser", "mobile"})
 
 INTEGRATIONS = b'"integrations"'
-NOTHING_SAID = (b":{}", b':{"All":true}')
+SAID_BYTES = 500  # a longer one is read with its event
+KEPT = 1_000  # of them
 
 Name = Literal[
     "suppressed",
@@ -172,7 +176,7 @@ def _own_steps(
         yield Step("suppressed", ask, suppressed.surely_clear)
     names = names_of(config.name, config.type, config.display_name, takes.names)
     ask = _integrations(names, takes.safe_options, source_kinds)
-    yield Step("integrations", ask, _says_nothing)
+    yield Step("integrations", ask, _leaves_it_in(names))
     if config.when is not None:
         when = Filter(config.when, place=f"destinations.{config.name}.when")
         yield Step("when", _when(when))
@@ -204,7 +208,7 @@ def _integrations(
         wanted = wish({key.casefold(): each for key, each in said.items()}, names)
         if wanted is False:
             return ended
-        if not isinstance(wanted, Mapping):
+        if not isinstance(wanted, dict):
             return going
         return going.with_options(of_source(going.event.source, wanted))
 
@@ -216,15 +220,34 @@ def _integrations(
     return ask
 
 
-def _says_nothing(value: bytes) -> bool:
-    """Whether the message says nothing to destinations, or the same to all: yes."""
-    at = value.find(INTEGRATIONS)
-    if at < 0:
-        return True
-    end = at + len(INTEGRATIONS)
-    if not value.startswith(NOTHING_SAID, end):
-        return False
-    return value.find(INTEGRATIONS, end) < 0
+def _leaves_it_in(names: frozenset[str]) -> Glance:
+    """Whether what the message says to destinations lets it go to these as it is.
+
+    Most senders say the same each time, so that it is judged once.
+    """
+
+    @lru_cache(maxsize=KEPT)
+    def judged(said: bytes) -> bool:
+        try:
+            found = orjson.loads(said)
+        except ValueError:  # it was cut: there is more in it than names and yes or no
+            return False
+        wanted = wish({key.casefold(): each for key, each in found.items()}, names)
+        return wanted is None or wanted is True
+
+    def surely(value: bytes) -> bool:
+        at = value.find(INTEGRATIONS)
+        if at < 0:
+            return True
+        begins = at + len(INTEGRATIONS)
+        ends = value.find(b"}", begins, begins + SAID_BYTES) + 1
+        if not ends or not value.startswith(b":{", begins):
+            return False
+        if value.find(INTEGRATIONS, begins) >= 0:
+            return False
+        return judged(value[begins + 1 : ends])
+
+    return surely
 
 
 def _when(when: Filter) -> Ask:

@@ -14,7 +14,7 @@ from gateway.config import EgressConfig, Server
 from gateway.outbound.client.connection import STALE, Answer, Connection
 from gateway.outbound.client.head import Shapes, head_of
 from gateway.outbound.client.names import Names
-from gateway.outbound.client.origin import Origins, Route
+from gateway.outbound.client.origin import Origins
 from gateway.outbound.client.pool import Pool, ProxyError
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import Reach
@@ -73,42 +73,34 @@ class HttpSend:
             origin, path = self._origins.of(request.url)
         except ValueError:
             return NoResponse("InvalidURLError")
-        target = origin.before + path
-        head = head_of(request, target, origin.lines, self._shapes)
-        said = _Said(head + request.body, request, origin.route, until_s)
-        connection = self._pool.take(origin.route)
+        route, pool = origin.route, self._pool
+        head = head_of(request, origin.before + path, origin.lines, self._shapes)
+        data = head + request.body
+        connection = pool.take(route)
         if connection is not None:
-            answer = await self._ask(connection, said)
+            answer = await self._ask(connection, data, request, until_s)
+            pool.put_back(route, connection)
             if answer is not STALE:
                 return answer
         try:
-            connection = await self._pool.open(origin.route, until_s)
+            connection = await pool.open(route, until_s)
         except OSError as error:
             return NoResponse(_reason(error))
-        return await self._ask(connection, said)
-
-    async def _ask(self, connection: Connection, said: "_Said") -> Answer:
-        pool, request = self._pool, said.request
-        pool.deadlines.add(connection, said.until_s)
-        try:
-            answer = await connection.ask(
-                said.data,
-                most=request.answer_bytes,
-                head_only=request.method == "HEAD",
-            )
-        finally:
-            pool.deadlines.discard(connection)
-        pool.put_back(said.route, connection)
+        answer = await self._ask(connection, data, request, until_s)
+        pool.put_back(route, connection)
         return answer
 
-
-class _Said(NamedTuple):
-    """A request as bytes, whose it is, where it goes and until when."""
-
-    data: bytes
-    request: Request
-    route: Route
-    until_s: float
+    async def _ask(
+        self, connection: Connection, data: bytes, request: Request, until_s: float
+    ) -> Answer:
+        deadlines = self._pool.deadlines
+        deadlines.add(connection, until_s)
+        try:
+            return await connection.ask(
+                data, most=request.answer_bytes, head_only=request.method == "HEAD"
+            )
+        finally:
+            deadlines.discard(connection)
 
 
 def _reason(error: OSError) -> str:
