@@ -79,7 +79,7 @@ class Senders:
                 tried = await self._attempt(batch, probe)
             finally:
                 flights.land(kept=kept)
-            await self._run.settler.room(self._delivery.unsettled)
+            await self._run.settler.room()
             if tried:
                 quiet = 0
             elif (quiet := quiet + len(batch)) > QUIET_EVENTS:

@@ -146,7 +146,11 @@ def begin(
         held=held,
         seen=Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s),
         settler=Settler(
-            subscription, name=config.name, notices=notices, settled=settled
+            subscription,
+            name=config.name,
+            notices=notices,
+            settled=settled,
+            unsettled=delivery.unsettled,
         ),
         rebalance=rebalance,
     )

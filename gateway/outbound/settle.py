@@ -25,7 +25,8 @@ from gateway.outbound.bells import happens
 from gateway.outbound.contract import Delivered, Outcome, Rejected, Retry, Skipped
 from gateway.outbound.retry import pause_s
 
-GATHER_S = 0.01  # ends are gathered for so long, unless somebody waits for them
+GATHER_S = 0.05  # ends are gathered for so long, unless they are many
+MANY = 4  # the part of what may be unsettled that is not waited with
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
 SAID_CHARS = 8_192  # of what a destination says of an event
@@ -197,7 +198,8 @@ class Settler:
 
     Never loses and never skips: while the log is away it asks again, slower and slower,
     and who waits in ``durable`` waits. What is handed over is bounded by the worker's
-    bound on pending events. ``settled`` is told what has become durable.
+    bound on pending events. ``settled`` is told what has become durable; ``unsettled``
+    is how many may end and not be durable: so many a crash repeats.
     """
 
     def __init__(
@@ -207,7 +209,9 @@ class Settler:
         name: str,
         notices: Notices,
         settled: Callable[[Sequence[Settled]], None],
+        unsettled: int,
     ) -> None:
+        self._most = unsettled
         self._subscription = subscription
         self._name = name
         self._notices = notices
@@ -230,14 +234,16 @@ class Settler:
         self._queue.append((Settled(record, entries), size))
         self._added += 1
         self._news.set()
+        if len(self._queue) * MANY >= self._most:
+            self._wanted.set()
 
-    async def room(self, most: int) -> None:
-        """Return when fewer than ``most`` of what has been added are not yet durable.
+    async def room(self) -> None:
+        """Return when fewer than ``unsettled`` of all that was added are not durable.
 
-        For the senders alone, with the same ``most`` each time: those that wait for one
-        group share its future, so they must be cancelled together.
+        For the senders alone: those that wait for one group share its future, so they
+        must be cancelled together.
         """
-        await self._until(self._added - most + 1)
+        await self._until(self._added - self._most + 1)
 
     async def durable(self) -> None:
         """Return when all that has been added so far is durable; no sender is left."""
@@ -257,11 +263,12 @@ class Settler:
     async def run(self) -> None:
         """Settle what is added, until cancelled.
 
-        Nobody waits for a single end, so a few milliseconds' ends are settled together.
+        Nobody waits for a single end: what a transaction costs, or a request to the
+        log, is shared by those of a few milliseconds, or by many.
         """
         while True:
             await self._news.wait()
-            if not self._waiters:
+            if not self._waiters and len(self._queue) * MANY < self._most:
                 self._wanted.clear()
                 await happens(self._wanted, GATHER_S)
             self._news.clear()

@@ -179,6 +179,7 @@ def test_a_worker_leaves_no_more_gaps_in_its_marks_than_the_log_remembers() -> N
                 await asyncio.sleep(0.01)
                 assert worker._run is not None
                 most = max(most, worker._run.subscription.runs)
+            await asyncio.sleep(1.0)  # the last ends are settled
             ends = [each["kind"] for each in world.log.ends.values()]
             assert ends.count("delivered") == 1_000
         assert 300 < most <= 400
