@@ -92,12 +92,18 @@ class Store:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view; sees every transaction that ended before."""
+        """A consistent view; sees every transaction that ended before.
+
+        A question that takes longer than READ_S is a StoreError.
+        """
         async with _store_errors():
             await self._open()
             assert self._reader is not None
             async with self._reader.begin() as connection:
-                yield connection
+                try:
+                    yield connection
+                except TimeoutError as error:
+                    raise StoreError(TOO_LONG) from error
 
     async def close(self) -> None:
         """Let go of every connection."""
