@@ -100,17 +100,24 @@ async def read_ranges(
             found = await consumer.getmany(
                 *place, timeout_ms=POLL_MS, max_records=POLL_RECORDS
             )
-            yield [
-                _past(record, headers)
-                for record in _oldest_first(found)
-                if _in_any(record, ranges)
-            ]
+            found = {tp: _within_any(got, ranges[tp]) for tp, got in found.items()}
+            yield [_past(record, headers) for record in _oldest_first(found)]
             await _advance(consumer, place, ranges)
 
 
-def _in_any(record: "ConsumerRecord[bytes, bytes]", ranges: Ranges) -> bool:
-    mine = ranges[TopicPartition(record.topic, record.partition)]
-    return any(start <= record.offset < stop for start, stop in mine)
+def _within_any(
+    records: "Sequence[ConsumerRecord[bytes, bytes]]",
+    ranges: Sequence[tuple[int, int]],
+) -> "Sequence[ConsumerRecord[bytes, bytes]]":
+    """Those of a partition, in their order, that lie in one of its ranges."""
+    for start, stop in ranges:  # mostly all of them in the same one
+        if not records or start <= records[0].offset <= records[-1].offset < stop:
+            return records
+    return [
+        record
+        for record in records
+        if any(start <= record.offset < stop for start, stop in ranges)
+    ]
 
 
 def _past(found: "ConsumerRecord[bytes, bytes]", headers: tuple[str, ...]) -> Past:
