@@ -39,6 +39,7 @@ from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, declared_of, topics_of
 from gateway.ports import Port, bind, tls, watch_descriptors
 from gateway.replay.rules import steps
+from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared
 
 FLUSH_S = 60.0  # notices that repeat are written this often
@@ -331,6 +332,7 @@ class House:
         def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
             return steps(self.log, self.config, self.parts, asked, self.notices)
 
+        host, _ = address(self.config.server.admin_listen, "server.admin_listen")
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
@@ -338,6 +340,7 @@ class House:
             workers=readiness,
             replaying=replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
+            hosts=(host, *self.config.server.admin_hosts),
         )
         runner = web.AppRunner(
             control.application(),
