@@ -10,8 +10,9 @@ from aiohttp import web
 
 from gateway.admin.port import Mount, problem
 from gateway.errors import ConfigError, LogError
-from gateway.event import Json
+from gateway.event import Json, iso
 from gateway.ledger.account import Accountant
+from gateway.ledger.names import Sent
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import PAGE, Search
 from gateway.ledger.store import LedgerError, Store
@@ -66,6 +67,7 @@ class Api:
                 web.get("/v1/minutes", self._minutes),
                 web.get("/v1/dead", self._dead),
                 web.get("/v1/refused", self._refused),
+                web.get("/v1/catalogue", self._catalogue),
             ],
             token=self._token,
             refusal="the console's token opens this: console.token, or the file of "
@@ -134,6 +136,19 @@ class Api:
         span = _span(request)
         found = await self._store.ask(lambda c: Queries(c).refused(*span))
         return _json({"groups": found})
+
+    @_answering
+    async def _catalogue(self, request: web.Request) -> web.Response:
+        span = _span(request)
+        found = await self._store.ask(lambda c: Queries(c).catalogue(*span))
+        return _json({"kinds": [*map(_sent, found)]})
+
+
+def _sent(sent: Sent) -> dict[str, Json]:
+    """``{"source", "type", "name", "events", "first", "last"}``; name null: none."""
+    kind, events, first, last = sent
+    named = {"source": kind.source, "type": kind.type, "name": kind.name or None}
+    return {**named, "events": events, "first": iso(first), "last": iso(last)}
 
 
 def _time(request: web.Request, name: str) -> int | None:

@@ -8,7 +8,8 @@ knows the log or the configuration: ``story.py`` and ``account.py`` add what the
 import sqlite3
 
 from gateway.event import Json
-from gateway.ledger import search, tallies
+from gateway.ledger import names, search, tallies
+from gateway.ledger.names import Kind, Sent, Steady
 from gateway.ledger.rows import Rows, Story
 from gateway.ledger.search import Page, Search
 from gateway.ledger.tallies import FOR_EVER_MS, Counted, Open
@@ -57,3 +58,15 @@ class Queries:
     def refused(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
         """``{"source", "code", "pointer", "events", "first", "last"}``."""
         return tallies.refused_groups(self._connection, from_ms, until_ms)
+
+    def catalogue(self, from_ms: int, until_ms: int) -> list[Sent]:
+        """What came in the hours of the span: by source, the most frequent first."""
+        return names.catalogue(self._connection, from_ms, until_ms)
+
+    def steadiness(self, from_ms: int) -> list[Steady]:
+        """How steadily the most frequent kinds of events came since."""
+        return names.steadiness(self._connection, from_ms)
+
+    def latest(self, from_ms: int) -> dict[Kind, int]:
+        """When each kind of event that came since came last."""
+        return names.latest(self._connection, from_ms)

@@ -82,3 +82,15 @@ CREATE TABLE counts (        -- by the minute an event was received in
     events      INTEGER NOT NULL,
     PRIMARY KEY (minute, source, destination, kind, replayed)
 ) WITHOUT ROWID;
+
+CREATE TABLE names (         -- by the hour; type 0 and no name: all of the source
+    hour   INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    type   INTEGER NOT NULL,
+    name   TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    first  INTEGER NOT NULL, -- unix milliseconds
+    last   INTEGER NOT NULL,
+    gap    INTEGER NOT NULL, -- the longest silence within the hour, milliseconds
+    PRIMARY KEY (hour, source, type, name)
+) WITHOUT ROWID;

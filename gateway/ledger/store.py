@@ -19,7 +19,7 @@ from typing import TypeVar
 from gateway.errors import GatewayError
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-VERSION = 1
+VERSION = 2
 BUSY_S = 5.0
 CACHE_KB = 32_768
 CHECKPOINT_PAGES = 4_000
@@ -123,6 +123,8 @@ def _prepare(connection: sqlite3.Connection, *, writes: bool) -> None:
         raise LedgerError("it is of a newer gateway: use that one, or rebuild it")
     if version == 0:
         make(connection)
+    elif version < VERSION:
+        remade(connection)  # the log has what was in it
 
 
 def make(connection: sqlite3.Connection) -> None:

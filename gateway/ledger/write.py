@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.ledger import facts
 from gateway.ledger.facts import Admitted, End, Refused
+from gateway.ledger.names import Names
 from gateway.ledger.store import transaction
 from gateway.log.contract import Record
 from gateway.topics import EVENTS, OUTCOMES, REFUSED
@@ -49,6 +50,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._words: dict[str, int] = {}
+        self._names = Names()
 
     def take(
         self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
@@ -58,12 +60,13 @@ class Writer:
             with transaction(connection):
                 self._take(connection, topic, records)
         except BaseException:
-            self._words.clear()  # some were not written after all
+            self.forget()  # some were not written after all
             raise
 
     def forget(self) -> None:
-        """The tables were made anew."""
+        """The tables were made anew, or are not as they were meant to be."""
         self._words.clear()
+        self._names.forget()
 
     def _take(
         self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
@@ -82,7 +85,9 @@ class Writer:
         counts: Counts = Counter()
         each = gently(new)
         if topic == EVENTS:
-            put_events(connection, kept(map(facts.admitted, each), floor), word, counts)
+            events = kept(map(facts.admitted, each), floor)
+            put_events(connection, events, word, counts)
+            self._names.put(connection, events, word)
         elif topic == REFUSED:
             put_refused(connection, kept(map(facts.refused, each), floor), word, counts)
         elif topic == OUTCOMES:
