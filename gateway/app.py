@@ -155,7 +155,7 @@ async def run(
         public = None if role.name == "worker" else await house.listen()
         if public is not None:
             stack.push_async_callback(public.runner.cleanup)
-        admin = await house.listen_to_admin(workers, wings)
+        admin = await house.listen_to_admin(wings)
         stack.push_async_callback(admin.runner.cleanup)
         running = Running(workers, wings, Readiness(len(wings)), notices, stop)
         await _run(running, public, ready=lambda: ready(public, admin))
@@ -245,6 +245,7 @@ class House:
     notices: Notices
     shows: Shows
     suppressed: Suppressed = field(default_factory=Suppressed)
+    at_work: list[Worker] = field(default_factory=list)
 
     def wings(self, stack: AsyncExitStack) -> list[Opened]:
         """The wings that have a part in this process; the stack closes them."""
@@ -255,6 +256,8 @@ class House:
             notices=self.notices,
             suppressed=self.suppressed,
             works_for=self.role.works_for,
+            states=self.states,
+            send=self.ways.send,
             shows=self.shows,
         )
         opened: list[Opened] = []
@@ -266,9 +269,8 @@ class House:
 
     def workers(self, stack: AsyncExitStack, wings: Sequence[Opened]) -> list[Worker]:
         """One worker per destination of this role; the stack closes destinations."""
-        config = self.config
+        config, workers = self.config, self.at_work
         theirs = {n: each for wing in wings for n, each in wing.destinations.items()}
-        workers = []
         for name, each in config.destinations.items():
             if not each.enabled or not self.role.works_for(name):
                 continue
@@ -331,24 +333,23 @@ class House:
             },
         )
 
-    async def listen_to_admin(
-        self, workers: Sequence[Worker], wings: Sequence[Opened]
-    ) -> Port:
+    def states(self) -> Mapping[str, Json]:
+        """How each worker stands."""
+        return {worker.name: worker.state() for worker in self.at_work}
+
+    def replaying(self, asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
+        """A replay, a step at a time."""
+        return steps(self.log, self.config, self.parts, asked, self.notices)
+
+    async def listen_to_admin(self, wings: Sequence[Opened]) -> Port:
         """Open the admin port, and say beside the log where it is."""
-
-        def readiness() -> Mapping[str, Json]:
-            return {worker.name: worker.state() for worker in workers}
-
-        def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
-            return steps(self.log, self.config, self.parts, asked, self.notices)
-
         host, _ = address(self.config.server.admin_listen, "server.admin_listen")
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
             notices=self.notices,
-            workers=readiness,
-            replaying=replaying,
+            workers=self.states,
+            replaying=self.replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
             hosts=(host, *self.config.server.admin_hosts),
         )

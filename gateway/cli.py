@@ -8,10 +8,10 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.arguments import rate, time
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_destinations(
         commands.add_parser("destinations", help="list the types of destinations")
     )
+    _add_alerts(commands.add_parser("alerts", help="try who is told of trouble"))
     about = "Segment's action destinations: fetch them, bring a workspace along"
     _add_actions(commands.add_parser("actions", help=about))
     return parser
@@ -103,8 +104,8 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
-    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
     parser.add_argument("--follow", action="store_true", help="wait for more")
     parser.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
     parser.set_defaults(run=_read)
@@ -121,15 +122,15 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
         "--diff", nargs=2, type=Path, metavar=("OLD.toml", "NEW.toml"), help=about
     )
     about = "of how many events, the newest of NEW's log"
-    parser.add_argument("--last", type=_rate, default=1_000, metavar="N", help=about)
+    parser.add_argument("--last", type=rate, default=1_000, metavar="N", help=about)
     about = "show what differs, not only of which kind it is"
     parser.add_argument("--values", action="store_true", help=about)
     parser.set_defaults(run=_explain, asked="story")
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.set_defaults(run=_ledger, asked="account")
 
@@ -143,10 +144,10 @@ def _add_ledger(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="NAME", help="the destination")
-    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
     parser.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
-    parser.add_argument("--rate", type=_rate, metavar="N", help="events a second")
+    parser.add_argument("--rate", type=rate, metavar="N", help="events a second")
     parser.add_argument(
         "--topic",
         choices=["events", "dead", "refused"],
@@ -184,6 +185,12 @@ def _add_destinations(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_destinations)
 
 
+def _add_alerts(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "send a sample to everyone that [alerts] names"
+    commands.add_parser("test", help=about).set_defaults(run=_alerts_test)
+
+
 def _add_actions(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     about = "fetch the pinned packages beside the configuration"
@@ -198,24 +205,6 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     about = "JSON of Segment's Public API, any number of answers; - for stdin"
     imported.add_argument("file", type=Path, metavar="FILE", help=about)
     imported.set_defaults(run=_actions_import)
-
-
-def _rate(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        message = f"{text!r} is not a whole number above 0"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
-
-
-def _time(text: str) -> int:
-    """ISO 8601 to unix milliseconds; without an offset it is UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is not an ISO 8601 time such as 2026-01-15T10:12:14Z"
-        raise argparse.ArgumentTypeError(message) from None
-    at = at.replace(tzinfo=at.tzinfo or UTC)
-    return int(at.timestamp() * 1000)
 
 
 def _file(arguments: argparse.Namespace) -> Path | None:
@@ -364,6 +353,12 @@ def _destinations(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
     print(types_cli.told(arguments.name, folder, json=arguments.json))
     return DONE
+
+
+def _alerts_test(arguments: argparse.Namespace) -> int:
+    from gateway import alerts_cli  # noqa: PLC0415 -- see the module
+
+    return alerts_cli.test(_config(arguments))
 
 
 def _actions_install(arguments: argparse.Namespace) -> int:

@@ -68,6 +68,10 @@ NoticeCode = Literal[
     "log_settle_failed",
     "log_settle_recovered",
     "log_weak_topic",
+    # what alerts tell
+    "alert",
+    "alert_untold",
+    "alerts_failed",
     # what is wrong with the gateway itself
     "out_of_file_descriptors",
     "bug",
@@ -163,6 +167,14 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "log_settle_recovered": "A worker can commit again.",
         "log_weak_topic": "A topic is made so that it cannot keep every promise; "
         "`weakness` says how.",
+        "alert": "A rule of `[alerts]` found a trouble, or its end; `state` is "
+        "`begins` or `ends`, `text` is what the channels get.",
+        "alert_untold": "An alert could not be delivered to a channel, after ten "
+        "tries or for good; `why` says what was answered. `gateway alerts test` tries "
+        "it.",
+        "alerts_failed": "Alerts cannot look at something now, or cannot keep their "
+        "state (`alerts.path`): `error` says why. A restart may then tell a trouble "
+        "again.",
         "out_of_file_descriptors": "The process has no file descriptor left: new "
         "connections are closed. Raise `ulimit -n` (LimitNOFILE of systemd).",
         "bug": "The gateway, or a `transform` of yours, failed on one message or "

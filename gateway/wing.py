@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.admin.port import Mount
+from gateway.admin.port import Mount, States
 from gateway.config import Config
 from gateway.errors import LogError
 from gateway.event import Json
@@ -23,6 +23,7 @@ from gateway.log.contract import EventLog, Record
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
 from gateway.outbound.contract import Destination
+from gateway.outbound.http import Send
 from gateway.outbound.kind import Kind
 from gateway.outbound.retry import pause_s
 from gateway.outbound.suppressed import Suppressed
@@ -44,6 +45,10 @@ class Shared:
     suppressed: Suppressed
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
+    states: States
+    """How the workers of this process stand, by destination (``Worker.state``)."""
+    send: Callable[[float], Send]
+    """What sends requests as the configuration has it, each in so many seconds."""
     shows: Shows
     """What an event's bytes become at a destination, secrets masked; sends nothing."""
 

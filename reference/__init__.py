@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reference import (
     actions,
+    alerts,
     commands,
     configuration,
     destinations,
@@ -24,6 +25,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- `make reference` writes this page: edit the code, not the page. -->"
 PAGES: Mapping[str, Callable[[], str]] = {
     "actions.md": actions.page,
+    "alerts.md": alerts.page,
     "commands.md": commands.page,
     "configuration.md": configuration.page,
     "destinations.md": destinations.page,

@@ -28,6 +28,15 @@ def _wings() -> dict[str, Wing]:
     return dict(zip(WINGS, wings, strict=True))
 
 
+def _sections(name: str, cls: type[Any]) -> dict[str, type[Any]]:
+    """A wing's table, and the tables in it."""
+    found = {name: cls}
+    for key, hint in get_type_hints(cls).items():
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            found[f"{name}.{key}"] = hint
+    return found
+
+
 SECTIONS: Mapping[str, type[Any]] = {
     "server": config.Server,
     "limits": config.Limits,
@@ -37,9 +46,13 @@ SECTIONS: Mapping[str, type[Any]] = {
     "destinations.NAME.delivery": config.DeliveryConfig,
     "egress": config.EgressConfig,
     "console": config.ConsoleConfig,
-    **{name: type(wing.settings) for name, wing in _wings().items()},
+    **{
+        section: cls
+        for name, wing in _wings().items()
+        for section, cls in _sections(name, type(wing.settings)).items()
+    },
 }
-HEADER = re.compile(r"(?:# )?\[+([a-z.-]+)\]+(?:\s+#\s*(.*))?")
+HEADER = re.compile(r"(?:# )?\[+([a-z._-]+)\]+(?:\s+#\s*(.*))?")
 KEY = re.compile(r"(?:# )?([a-z_]+) = (.*?)(?:\s+# (.*))?")
 CHOICES = re.compile(r"[\w-]+( \| [\w-]+)+: ")  # the type says them
 HEAD = """\
@@ -114,6 +127,8 @@ def explained(text: str) -> dict[tuple[type[Any], str], Told]:
 
 
 def _section(name: str) -> str:
+    if name in SECTIONS:
+        return name
     first, *rest = name.split(".")
     return ".".join([first, *(["NAME", *rest[1:]] if rest else [])])
 

@@ -16,6 +16,7 @@ AIOHTTP = "aiohttp only at the ports"
 INBOUND = "Inbound is pure but at its edges: no clock, no waiting, no I/O"
 OUTBOUND = "Outbound is pure but at its edges: no clock, no waiting, no I/O"
 RULES = "The people's rules are pure: no table, no clock, no waiting"
+ALERTS = "The rules of alerts are pure: no clock, no waiting, no I/O"
 ROOMS = "The rooms, top to bottom"
 LAYERS = "Inbound: the port, the doors, what they share"
 PORT = "The public port: a connection"
@@ -47,6 +48,9 @@ PLANTED = [
     ("outbound/breaker.py", "time", OUTBOUND),
     ("outbound/mapping/trigger.py", "time", OUTBOUND),
     ("outbound/mapping/trigger.py", "gateway.config", "Triggers and mappings know"),
+    ("alerts/judge.py", "time", ALERTS),
+    ("alerts/rules.py", "gateway.alerts.tell", "Alerts: edges that look and tell"),
+    ("ledger/names.py", "gateway.alerts.reading", ROOMS),
     ("inbound/admit.py", "gateway.outbound.retry", ROOMS),
     ("outbound/seen.py", "gateway.inbound.cut", ROOMS),
     ("admin/client.py", "gateway.log.sqlite.lock", BACKENDS),

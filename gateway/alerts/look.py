@@ -1,0 +1,217 @@
+"""Looks how things stand: the log's topics, the workers, the ledger, the disk.
+
+What cannot be read now is missing from the reading, and changes nothing. The kinds of
+events and their usual silences are looked up anew every ten minutes only, each time
+they are looked at when they came last.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from gateway.alerts.reading import (
+    Filled,
+    Moving,
+    Reading,
+    Refusals,
+    Risen,
+    Seen,
+    Silence,
+)
+from gateway.alerts.settings import Alerts
+from gateway.config import Config, DestinationConfig
+from gateway.errors import LogError
+from gateway.ledger.facts import ADMITTED, REFUSED
+from gateway.ledger.names import HOUR_MS, Kind, Steady
+from gateway.ledger.queries import Queries
+from gateway.ledger.store import LedgerError, Store, life_of
+from gateway.ledger.waiting import group_of, lag_of
+from gateway.log.contract import TopicState
+from gateway.topics import EVENTS, TO, dead, to
+from gateway.wing import Shared
+
+KINDS_EVERY_S = 600.0
+LEARNT_MS = 14 * 24 * HOUR_MS
+DAY_MS = 86_400_000
+
+
+class _Told(NamedTuple):
+    """What the ledger says."""
+
+    life: str
+    refused: dict[str, Refusals]
+    dead_why: dict[str, str]
+    latest: dict[Kind, int]
+
+
+class Looker:
+    """Makes readings, one at a time; ``store`` is a reader's, None: there is none."""
+
+    def __init__(self, shared: Shared, settings: Alerts, store: Store | None) -> None:
+        self._shared, self._settings, self._store = shared, settings, store
+        self._risen = Risen(settings.dead_letters.within_s)
+        self._moving = Moving()
+        self._steady: Sequence[Steady] = ()
+        self._learnt_s = float("-inf")
+        self._latest: dict[Kind, int] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts-disk")
+        self.trouble: str | None = None
+        """What of the last look could not be read."""
+
+    async def look(self, now_ms: int) -> Reading:
+        """Once."""
+        self.trouble = None
+        log, config = self._shared.log, self._shared.config
+        try:
+            states = await log.topics()
+        except LogError as error:
+            self.trouble = str(error)
+            return Reading(log=Filled(refuses=str(error)))
+        told = await self._ask_ledger(now_ms)
+        return Reading(
+            destinations=dict(self._destinations(states)),
+            dead=self._risen.add(now_ms / 1000, _dead(states, config)),
+            dead_why=told.dead_why if told else {},
+            refused=told.refused if told else None,
+            silences=self._silences(told, states, now_ms) if told else None,
+            log=await self._filled(states),
+        )
+
+    def _destinations(self, states: Sequence[TopicState]) -> Iterator[tuple[str, Seen]]:
+        here = self._shared.states()
+        topics = {each.name: each for each in states}
+        for name in _watched(self._shared.config.destinations):
+            groups = topics[to(name)].groups if to(name) in topics else ()
+            group = next((each for each in groups if each.name == name), None)
+            lag = None if group is None else group.lag
+            moves = True
+            if group is not None:
+                moves = self._moving.moves(name, group.committed, group.lag)
+            if name in here:
+                state = here[name]
+                is_open = state["breaker"] is not None
+                why = _why(state) if is_open else ""
+                yield name, Seen(open=is_open, why=why, lag=lag)
+            else:
+                yield name, Seen(lag=lag, moves=moves)
+
+    async def _ask_ledger(self, now_ms: int) -> _Told | None:
+        if self._store is None:
+            return None
+        try:
+            if time.monotonic() - self._learnt_s >= KINDS_EVERY_S:
+                await self._learn(now_ms)
+            within_ms = int(self._settings.refused_rate.within_s * 1000)
+            return await self._store.ask(
+                lambda c: _told(Queries(c), life_of(c), now_ms, within_ms)
+            )
+        except LedgerError as error:
+            self.trouble = str(error)
+            return None
+
+    async def _learn(self, now_ms: int) -> None:
+        assert self._store is not None
+        since_ms = now_ms - LEARNT_MS
+        self._steady = await self._store.ask(lambda c: Queries(c).steadiness(since_ms))
+        self._learnt_s = time.monotonic()
+
+    def _silences(
+        self, told: _Told, states: Sequence[TopicState], now_ms: int
+    ) -> list[Silence]:
+        """Of what comes regularly; as of when the ledger has read the log up to."""
+        self._latest |= told.latest
+        lag = lag_of(states, EVENTS, group_of(told.life))
+        if lag != 0:
+            now_ms = min(now_ms, max(told.latest.values(), default=0))
+        regular = [each for each in self._steady if self._is_regular(each, now_ms)]
+        kinds = {each.sent.kind for each in self._steady}
+        self._latest = {k: at for k, at in self._latest.items() if k in kinds}
+        return [
+            Silence(each.sent.kind, max(0, now_ms - self._last(each)), each.silence)
+            for each in regular
+        ]
+
+    def _last(self, steady: Steady) -> int:
+        return max(steady.sent.last, self._latest.get(steady.sent.kind, 0))
+
+    def _is_regular(self, steady: Steady, now_ms: int) -> bool:
+        rule, sent = self._settings.event_stopped, steady.sent
+        known = sent.first <= now_ms - rule.known_s * 1000
+        is_ours = sent.kind.source in self._shared.config.sources
+        steadily = rule.times * steady.silence < LEARNT_MS
+        return known and is_ours and steadily and sent.events >= rule.events
+
+    async def _filled(self, states: Sequence[TopicState]) -> Filled:
+        config, refuses, unread, by = self._shared.config.log, "", 0.0, ""
+        try:
+            await self._shared.log.ping()
+        except LogError as error:
+            refuses = str(error)
+        if config.kind != "sqlite":  # brokers are watched with what they come with
+            return Filled(refuses=refuses)
+        for state in states:
+            name = state.name.removeprefix(TO)
+            for group in state.groups:
+                if state.name == to(name) and group.name == name and state.records:
+                    part = state.bytes * group.lag / state.records / config.size
+                    unread, by = max((unread, by), (part, name))
+        loop, folder = asyncio.get_running_loop(), os.fspath(config.path.parent)
+        free = await loop.run_in_executor(self._thread, _free, folder)
+        return Filled(refuses=refuses, unread=unread, unread_by=by, disk_free=free)
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._thread.shutdown(wait=False)
+
+
+def _watched(destinations: Mapping[str, DestinationConfig]) -> list[str]:
+    """What is switched off or held on purpose is no trouble."""
+    return [n for n, each in destinations.items() if each.enabled and not each.paused]
+
+
+def _why(state: Mapping[str, Any]) -> str:
+    """What failed last: a status or an error, and the host."""
+    last = state["last_failure"]
+    if not last:
+        return str(state["breaker"])
+    return " at ".join(filter(None, (last["reason"], last["host"])))
+
+
+def _dead(states: Sequence[TopicState], config: Config) -> dict[str, int]:
+    names = {dead(name): name for name in config.destinations}
+    return {names[each.name]: each.records for each in states if each.name in names}
+
+
+def _told(asked: Queries, life: str, now_ms: int, within_ms: int) -> _Told:
+    """One look into the ledger: counts and small groups."""
+    span = now_ms - within_ms, now_ms + 1
+    counted = asked.counted(*span)
+    sources = {source for source, name, *_ in counted if not name}
+    why = {
+        each["source"]: " ".join(filter(None, (each["code"], each["pointer"])))
+        for each in reversed(asked.refused(*span))
+    }
+    refused = {}
+    for source in sources:
+        bad, good = (counted[source, "", kind, 0] for kind in (REFUSED, ADMITTED))
+        refused[source] = Refusals(bad, bad + good, why.get(source, ""))
+    reasons = {
+        each["destination"]: " ".join(
+            str(said) for said in (each["reason"], each["status"]) if said
+        )
+        for each in reversed(asked.dead(now_ms - DAY_MS, now_ms + 1))
+    }
+    latest = asked.latest(now_ms - HOUR_MS)
+    return _Told(life, refused, reasons, latest)
+
+
+def _free(folder: str) -> int | None:
+    """Bytes that are left on the disk of a folder."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
