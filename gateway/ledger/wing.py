@@ -63,7 +63,7 @@ class OpenedLedger:
         self._shared, self._settings = shared, settings
         self._store = Store(settings.path, writes=True)
         self._reader = Store(settings.path, writes=False)
-        self._writer = Writer()
+        self._writer = Writer(repeats=shared.config.log.kind != "sqlite")
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
         self._again = asyncio.Event()
