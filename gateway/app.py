@@ -40,6 +40,7 @@ from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Port, bind, tls, watch_descriptors
 from gateway.replay.rules import steps
 from gateway.token import Token, console_token
+from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
@@ -341,6 +342,7 @@ class House:
         def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
             return steps(self.log, self.config, self.parts, asked, self.notices)
 
+        host, _ = address(self.config.server.admin_listen, "server.admin_listen")
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
@@ -348,6 +350,7 @@ class House:
             workers=readiness,
             replaying=replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
+            hosts=(host, *self.config.server.admin_hosts),
         )
         runner = web.AppRunner(
             control.application(),
