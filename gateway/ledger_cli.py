@@ -212,7 +212,8 @@ def _found_lines(found: Mapping[str, Json]) -> Iterator[str]:
 
 def _end_lines(end: Mapping[str, Json]) -> Iterator[str]:
     rule = f", {end['rule']}" if end["rule"] else ""
-    detail = f" ({end['detail']})" if end.get("detail") else ""
+    said = end.get("detail")
+    detail = f" ({said})" if said and said not in rule else ""
     yield f"  {end['destination']}: {end['kind']}{rule}{detail}"
     for attempt in end["attempts"]:
         took = "" if attempt["ms"] is None else f" {attempt['ms']} ms"
