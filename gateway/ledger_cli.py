@@ -17,7 +17,7 @@ import orjson
 from gateway.admin.client import Client, running
 from gateway.commands import open_own
 from gateway.config import Config
-from gateway.errors import ConfigError, GatewayError, LogError
+from gateway.errors import ConfigError, LogError
 from gateway.event import Json, iso
 from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
@@ -51,9 +51,10 @@ def _show_story(config: Config, arguments: argparse.Namespace) -> int:
     given = arguments.file
     try:
         told = story(config, given)
-    except GatewayError as error:
+    except (LedgerError, LogError) as error:
         text = f"{given}: is no file, and cannot be looked up as a message id: {error}"
-        raise type(error)(text) from error
+        missing = isinstance(error, LedgerError)
+        raise (ConfigError(text) if missing else LogError(text)) from error
     if told is None:
         text = f"{given}: is no file, and the ledger has no message with this id"
         raise ConfigError(text)
