@@ -7,16 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import delivery, growth, intake, ledger, light, load, report
+from bench import delivery, growth, intake, ledger, light, load, report, scale
 from bench.load import BATCH, BODY, GENERATOR, SINGLE
 
 YARDSTICKS = Path(__file__).parents[2] / "shared" / "bench"
-KINDS = ("intake", "delivery", "growth", "light")
+KINDS = ("intake", "delivery", "growth", "light", "scale")
 PROVEN = {
     "intake": "All that was accepted is in its log.",
     "delivery": "All of the backlog arrived, once.",
     "growth": "All that was taken in arrived.",
     "light": "All that was posted arrived, once.",
+    "scale": "All that was accepted was counted, and all of it delivered.",
 }
 
 
@@ -28,6 +29,7 @@ def main() -> int:
         "delivery": _delivery,
         "growth": _growth,
         "light": _light,
+        "scale": _scale,
     }
     found: dict[str, Sequence[Any]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.folder) as name:
@@ -170,6 +172,21 @@ def _light(chosen: argparse.Namespace, folder: Path) -> Sequence[light.Light]:
         found += _those_that_can(f"light on {kind}", measured)
     if found:
         print(report.light(found), end="\n\n")
+    return found
+
+
+def _scale(chosen: argparse.Namespace, folder: Path) -> Sequence[scale.Scaled]:
+    measured = scale.measure(
+        folder,
+        chosen.bootstrap,
+        seconds=chosen.backlog_seconds,
+        rounds=chosen.rounds,
+        body=chosen.body,
+    )
+    found = _those_that_can("scale", measured)
+    order = sorted(found, key=lambda each: (each.role, each.processes))
+    if order:
+        print(report.scale(order), end="\n\n")
     return found
 
 

@@ -16,6 +16,7 @@ from bench.growth import Grown
 from bench.intake import Sample
 from bench.light import Light
 from bench.load import GENERATOR
+from bench.scale import Scaled
 
 YARDSTICKS = ("plain", "limit")
 
@@ -122,6 +123,26 @@ def light(found: Sequence[Light]) -> str:
     head = ["", "CPU us/event", "store us", "answer p50 ms", "p99 ms"]
     head += ["webhook p50 ms", "p99 ms", "events"]
     return f"Light load: single posts to one webhook\n{_table(head, rows)}"
+
+
+def scale(found: Sequence[Scaled]) -> str:
+    """A row a role and number of processes; the ratio is to one process."""
+    rows, one = [], 1.0
+    for role, count in dict.fromkeys((each.role, each.processes) for each in found):
+        mine = [e for e in found if (e.role, e.processes) == (role, count)]
+        rate = median(each.events_per_s for each in mine)
+        one = rate if count == 1 else one
+        rows.append(
+            [
+                f"{count} x {role}",
+                _middle(each.server_us for each in mine),
+                _middle(each.store_us for each in mine),
+                f"{rate:,.0f}",
+                f"{rate / one:.2f}",
+            ]
+        )
+    head = ["", "CPU us/event", "store us", "events/s", "to one"]
+    return f"Processes on Kafka\n{_table(head, rows)}"
 
 
 def _middle(values: Iterable[float | None], form: str = ".0f") -> str:

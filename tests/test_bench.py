@@ -12,9 +12,11 @@ from bench import load, report, targets
 from bench.delivery import Run
 from bench.growth import Grown
 from bench.light import Light
+from bench.scale import Scaled
 from bench.sink import Sink
 from bench.stores import Kafka, Sqlite
 from gateway.parts import examine
+from tests.log.broker.kafka import Node
 from tests.path.running import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +94,41 @@ def test_the_tables_have_a_column_for_each_number() -> None:
     )
     *_, row = report.growth([grown]).splitlines()
     assert " ".join(row.split()) == "kafka 1,000,000 1,000 70 30 6 150 13 0.12"
+    runs = [
+        Scaled(
+            role="worker",
+            processes=count,
+            events=9,
+            problem="",
+            server_us=70,
+            store_us=None,
+            events_per_s=rate,
+        )
+        for count, rate in ((1, 8_000), (2, 12_000))
+    ]
+    *_, row = report.scale(runs).splitlines()
+    assert " ".join(row.split()) == "2 x worker 70 - 12,000 1.50"
+
+
+@pytest.mark.service
+def test_scale_counts_what_several_processes_did_together(
+    tmp_path: Path, node: Node
+) -> None:
+    words = ["scale", "--bootstrap", node.address, "--backlog-seconds", "1"]
+    words += ["--rounds", "1", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10 * PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout.splitlines()
+    assert [line.split()[:3] for line in table[2:6]] == [
+        [count, "x", role] for role in ("intake", "worker") for count in ("1", "2")
+    ]
 
 
 @pytest.mark.service

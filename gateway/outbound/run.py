@@ -24,13 +24,7 @@ from gateway.outbound.lane import Pending, lane_of, one_lane
 from gateway.outbound.mark import mark_of
 from gateway.outbound.rebalance import Rebalance
 from gateway.outbound.seen import IDENTITY, Seen
-from gateway.outbound.settle import (
-    Attempts,
-    Settled,
-    Settler,
-    entries_of,
-    plainly,
-)
+from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
