@@ -116,8 +116,21 @@ text = { "@template" = "*{{traits.email}}* identified" }
     ),
 }
 
+TOGETHER = Target(
+    name="actions:customerio, batches of 50",
+    toml="""\
+type = "actions:customerio"
+settings = { siteId = "bench", apiKey = "of the bench" }
+[[destinations.@NAME@.actions]]
+action = "createUpdatePerson"
+types = ["identify"]
+batch = 50
+""",
+)
+
 
 def chosen(*, actions: bool, kafka: bool) -> list[Target]:
     """The plain ones, each vendor's beside the action of the same, and Kafka."""
     pairs = [each for name in NATIVE for each in (NATIVE[name], ACTIONS[name])]
-    return [FILE, WEBHOOK, *([KAFKA] if kafka else ()), *(pairs if actions else ())]
+    vendors = [*pairs, TOGETHER] if actions else []
+    return [FILE, WEBHOOK, *([KAFKA] if kafka else ()), *vendors]

@@ -27,7 +27,7 @@ def test_a_bench_configuration_of_every_native_type_is_one(tmp_path: Path) -> No
     every = targets.chosen(actions=True, kafka=False)
     native = [each for each in every if not each.in_node]
     assert {each.name for each in native} >= {"intercom", "slack", "amplitude"}
-    assert len(every) - len(native) == len(targets.NATIVE)  # each has its action
+    assert len(every) - len(native) == len(targets.NATIVE) + 1  # and one in batches
     run = Run(tmp_path, Sqlite(tmp_path), SINK, native)
     config, _ = examine(run.configure(native[0]))
     assert [each.paused for each in config.destinations.values()] == [
