@@ -22,6 +22,7 @@ from gateway.alerts.reading import (
     Silence,
 )
 from gateway.alerts.settings import Alerts
+from gateway.alerts.silence import LEARNT_MS, known_until, silences
 from gateway.config import Config, DestinationConfig
 from gateway.errors import LogError
 from gateway.ledger.facts import ADMITTED, REFUSED
@@ -34,8 +35,7 @@ from gateway.topics import EVENTS, TO, dead, to
 from gateway.wing import Shared
 
 KINDS_EVERY_S = 600.0
-LEARNT_MS = 14 * 24 * HOUR_MS
-DAY_MS = 86_400_000
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
 
 
 class _Told(NamedTuple):
@@ -45,6 +45,15 @@ class _Told(NamedTuple):
     refused: dict[str, Refusals]
     dead_why: dict[str, str]
     latest: dict[Kind, int]
+
+
+class _Wanted(NamedTuple):
+    """What the ledger is asked; reasons cost more than counts."""
+
+    within_ms: int
+    refused: int
+    """Reasons are wanted from so many refused messages on."""
+    dead_why: bool
 
 
 class Looker:
@@ -70,10 +79,11 @@ class Looker:
         except LogError as error:
             self.trouble = str(error)
             return Reading(log=Filled(refuses=str(error)))
-        told = await self._ask_ledger(now_ms)
+        dead = self._risen.add(now_ms / 1000, _dead(states, config))
+        told = await self._ask_ledger(now_ms, dead_why=any(dead.values()))
         return Reading(
             destinations=dict(self._destinations(states)),
-            dead=self._risen.add(now_ms / 1000, _dead(states, config)),
+            dead=dead,
             dead_why=told.dead_why if told else {},
             refused=told.refused if told else None,
             silences=self._silences(told, states, now_ms) if told else None,
@@ -98,15 +108,16 @@ class Looker:
             else:
                 yield name, Seen(lag=lag, moves=moves)
 
-    async def _ask_ledger(self, now_ms: int) -> _Told | None:
+    async def _ask_ledger(self, now_ms: int, *, dead_why: bool) -> _Told | None:
         if self._store is None:
             return None
         try:
             if time.monotonic() - self._learnt_s >= KINDS_EVERY_S:
                 await self._learn(now_ms)
-            within_ms = int(self._settings.refused_rate.within_s * 1000)
+            rule = self._settings.refused_rate
+            wanted = _Wanted(int(rule.within_s * 1000), rule.messages, dead_why)
             return await self._store.ask(
-                lambda c: _told(Queries(c), life_of(c), now_ms, within_ms)
+                lambda c: _told(Queries(c), wanted, life_of(c), now_ms)
             )
         except LedgerError as error:
             self.trouble = str(error)
@@ -122,27 +133,16 @@ class Looker:
         self, told: _Told, states: Sequence[TopicState], now_ms: int
     ) -> list[Silence]:
         """Of what comes regularly; as of when the ledger has read the log up to."""
-        self._latest |= told.latest
-        lag = lag_of(states, EVENTS, group_of(told.life))
-        if lag != 0:
-            now_ms = min(now_ms, max(told.latest.values(), default=0))
-        regular = [each for each in self._steady if self._is_regular(each, now_ms)]
         kinds = {each.sent.kind for each in self._steady}
-        self._latest = {k: at for k, at in self._latest.items() if k in kinds}
-        return [
-            Silence(each.sent.kind, max(0, now_ms - self._last(each)), each.silence)
-            for each in regular
-        ]
-
-    def _last(self, steady: Steady) -> int:
-        return max(steady.sent.last, self._latest.get(steady.sent.kind, 0))
-
-    def _is_regular(self, steady: Steady, now_ms: int) -> bool:
-        rule, sent = self._settings.event_stopped, steady.sent
-        known = sent.first <= now_ms - rule.known_s * 1000
-        is_ours = sent.kind.source in self._shared.config.sources
-        steadily = rule.times * steady.silence < LEARNT_MS
-        return known and is_ours and steadily and sent.events >= rule.events
+        self._latest |= {k: at for k, at in told.latest.items() if k in kinds}
+        lag = lag_of(states, EVENTS, group_of(told.life))
+        return silences(
+            self._steady,
+            self._latest,
+            self._settings.event_stopped,
+            self._shared.config.sources,
+            known_until(now_ms, lag, told.latest),
+        )
 
     async def _filled(self, states: Sequence[TopicState]) -> Filled:
         config, refuses, unread, by = self._shared.config.log, "", 0.0, ""
@@ -185,27 +185,31 @@ def _dead(states: Sequence[TopicState], config: Config) -> dict[str, int]:
     return {names[each.name]: each.records for each in states if each.name in names}
 
 
-def _told(asked: Queries, life: str, now_ms: int, within_ms: int) -> _Told:
-    """One look into the ledger: counts and small groups."""
-    span = now_ms - within_ms, now_ms + 1
+def _told(asked: Queries, wanted: _Wanted, life: str, now_ms: int) -> _Told:
+    """One look into the ledger: counts, and reasons only where they may be told.
+
+    Whole minutes are counted already; rows would have to be read.
+    """
+    since_ms = (now_ms - wanted.within_ms) // MINUTE_MS * MINUTE_MS
+    span = since_ms, -(-now_ms // MINUTE_MS) * MINUTE_MS
     counted = asked.counted(*span)
-    sources = {source for source, name, *_ in counted if not name}
-    why = {
-        each["source"]: " ".join(filter(None, (each["code"], each["pointer"])))
-        for each in reversed(asked.refused(*span))
-    }
     refused = {}
-    for source in sources:
+    for source in {source for source, name, *_ in counted if not name}:
         bad, good = (counted[source, "", kind, 0] for kind in (REFUSED, ADMITTED))
-        refused[source] = Refusals(bad, bad + good, why.get(source, ""))
-    reasons = {
-        each["destination"]: " ".join(
-            str(said) for said in (each["reason"], each["status"]) if said
-        )
-        for each in reversed(asked.dead(now_ms - DAY_MS, now_ms + 1))
-    }
-    latest = asked.latest(now_ms - HOUR_MS)
-    return _Told(life, refused, reasons, latest)
+        refused[source] = Refusals(bad, bad + good)
+    if any(each.refused >= wanted.refused for each in refused.values()):
+        for group in reversed(asked.refused(*span)):
+            source, why = group["source"], _said(group["code"], group["pointer"])
+            refused[source] = refused[source]._replace(why=why)
+    dead_why = {}
+    if wanted.dead_why:
+        for group in reversed(asked.dead(now_ms - DAY_MS, now_ms + 1)):
+            dead_why[group["destination"]] = _said(group["reason"], group["status"])
+    return _Told(life, refused, dead_why, asked.latest(now_ms - HOUR_MS))
+
+
+def _said(*words: Any) -> str:
+    return " ".join(str(each) for each in words if each)
 
 
 def _free(folder: str) -> int | None:

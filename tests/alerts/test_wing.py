@@ -190,6 +190,27 @@ async def test_a_disk_that_fills_is_told(tmp_path: Path, town: Town) -> None:
     assert "MB left" in town.told[0]["text"]
 
 
+async def test_unread_events_that_fill_the_log_are_told(
+    tmp_path: Path, town: Town
+) -> None:
+    town.crm = 503
+    more = '[alerts.log_filling]\npercent = 5\nfor = "100ms"\n'
+    more += '[alerts.destination_down]\nenabled = false\n[log]\nsize = "2MB"\n'
+    async with running(read(tmp_path, town, more)) as gateway:
+        for each in range(12):
+            body = {"userId": f"u{each}", "traits": {"text": "x" * 20_000}}
+            await gateway.post(body)
+        await until(lambda: town.told)
+        assert town.said() == [("log_filling", "log", "begins")]
+        text = town.told[0]["text"]
+        assert "% of log.size: crm has to catch up" in text
+        percent = town.told[0]["facts"]["unreadPercent"]
+        assert 5 <= percent <= 15  # 12 times 20 KB, or some of them by then
+        town.crm = 200
+        await until(lambda: len(town.told) == 2)
+    assert town.said()[1] == ("log_filling", "log", "ends")
+
+
 async def test_whoever_is_told_and_hangs_holds_up_nothing(
     tmp_path: Path, town: Town
 ) -> None:
