@@ -141,7 +141,7 @@ class Looker:
             self._latest,
             self._settings.event_stopped,
             self._shared.config.sources,
-            known_until(now_ms, lag, told.latest),
+            known_until(now_ms, lag, self._steady, self._latest),
         )
 
     async def _filled(self, states: Sequence[TopicState]) -> Filled:

@@ -35,12 +35,16 @@ def is_regular(steady: Steady, rule: EventStopped, now_ms: int) -> bool:
     return known and often and rule.times * steady.silence < LEARNT_MS
 
 
-def known_until(now_ms: int, lag: int | None, latest: Mapping[Kind, int]) -> int:
+def known_until(
+    now_ms: int, lag: int | None, steady: Sequence[Steady], latest: Mapping[Kind, int]
+) -> int:
     """Up to when it is known what came: ``lag`` records are not read yet.
 
     A ledger that is behind, or stands still, is no silence of the senders.
     """
-    return now_ms if lag == 0 else min(now_ms, max(latest.values(), default=0))
+    if lag == 0:
+        return now_ms
+    return min(now_ms, max((_last(each, latest) for each in steady), default=0))
 
 
 def _last(steady: Steady, latest: Mapping[Kind, int]) -> int:

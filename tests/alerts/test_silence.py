@@ -46,9 +46,8 @@ def test_a_source_that_is_not_configured_any_more_is_not_missed() -> None:
 
 
 def test_a_ledger_that_is_behind_is_no_silence() -> None:
-    latest = {ORDER: NOW - HOUR_MS, Kind("app", "", ""): NOW - 3_000}
-    assert known_until(NOW, 0, latest) == NOW
-    assert known_until(NOW, 7, latest) == NOW - 3_000
-    assert known_until(NOW, None, latest) == NOW - 3_000
-    assert known_until(NOW, 7, {}) == 0
-    assert silences([steady()], {}, RULE, ["web"], 0) == []
+    app = Steady(Sent(Kind("app", "", ""), 50, 0, NOW - 3_000), 0)
+    assert known_until(NOW, 0, [steady(), app], {}) == NOW
+    assert known_until(NOW, 7, [steady(), app], {}) == NOW - 3_000
+    assert known_until(NOW, None, [steady(), app], {ORDER: NOW - 1}) == NOW - 1
+    assert known_until(NOW, 7, [steady()], {ORDER: NOW + 9}) == NOW
