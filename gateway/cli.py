@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("destinations", help="list the types of destinations")
     )
     _add_alerts(commands.add_parser("alerts", help="try who is told of trouble"))
+    about = "answer an agent's questions: MCP on standard input and output"
+    commands.add_parser("mcp", help=about).set_defaults(run=_mcp)
     about = "Segment's action destinations: fetch them, bring a workspace along"
     _add_actions(commands.add_parser("actions", help=about))
     return parser
@@ -361,28 +363,27 @@ def _alerts_test(arguments: argparse.Namespace) -> int:
     return alerts_cli.test(_config(arguments))
 
 
-def _actions_install(arguments: argparse.Namespace) -> int:
-    from gateway.actions import install  # noqa: PLC0415 -- see the module
+def _mcp(arguments: argparse.Namespace) -> int:
+    from gateway import commands  # noqa: PLC0415 -- see the module
+    from gateway.mcp import stdio  # noqa: PLC0415 -- see the module
 
-    folder = _folder(arguments)
-    if arguments.check:
-        found = install.examine(folder)
-    else:
-        found = install.install(folder, arguments.source)
-    print(f"ok: {found.version}, {install.running(found)} run, in {found.folder}")
+    config = _config(arguments)
+    stdio.serve(sys.stdin.buffer, sys.stdout.buffer, lambda: commands.asking(config))
     return DONE
+
+
+def _actions_install(arguments: argparse.Namespace) -> int:
+    from gateway import actions_cli  # noqa: PLC0415 -- see the module
+
+    folder, source = _folder(arguments), arguments.source
+    return actions_cli.install(folder, source, only_look=arguments.check)
 
 
 def _actions_import(arguments: argparse.Namespace) -> int:
-    from gateway.actions import definitions, exported, translate  # noqa: PLC0415
+    from gateway import actions_cli  # noqa: PLC0415 -- see the module
 
-    found = definitions.needed(_folder(arguments))
     text = _read_file(arguments.file).decode(errors="replace")
-    written = translate.translated(exported.read(text, str(arguments.file)), found)
-    print(translate.whole(written), end="")
-    made, left = len(written.made), len(written.left)
-    print(f"{made} destinations, {left} left out: see the comments", file=sys.stderr)
-    return DONE
+    return actions_cli.bring(_folder(arguments), text, str(arguments.file))
 
 
 def _folder(arguments: argparse.Namespace) -> Path:

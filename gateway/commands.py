@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gateway.admin.client import running
+from gateway.admin.client import Client, running
 from gateway.config import Config
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json
@@ -19,7 +19,19 @@ from gateway.log import EventLog, Span, open_log
 from gateway.log.lines import line, missing
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
+from gateway.token import console_token
 from gateway.topics import Declare, keep_all
+
+
+def asking(config: Config) -> Client | None:
+    """The gateway that runs with this configuration, opened by the console's token."""
+    if (gateway := running(config.log)) is not None:
+        return gateway.opened_by(console_token(config).text)
+    if config.log.kind == "kafka":
+        gateway = Client({"admin": f"http://{config.server.admin_listen}"})
+        gateway = gateway.opened_by(console_token(config).text)
+        return gateway if gateway.answers() else None
+    return None
 
 
 def topics(config: Config) -> Sequence[Mapping[str, Json]]:

@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from gateway.admin.client import Client, running
-from gateway.commands import open_own
+from gateway.admin.client import Client
+from gateway.commands import asking, open_own
 from gateway.config import Config
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json, iso
@@ -28,7 +28,6 @@ from gateway.ledger.story import Now, Teller
 from gateway.log import EventLog
 from gateway.mistakes import Mistakes
 from gateway.parts import all_previews, check
-from gateway.token import console_token
 from gateway.wing import Shows
 
 T = TypeVar("T")
@@ -150,15 +149,9 @@ def _settings(config: Config) -> Ledger:
 
 
 def _running(config: Config) -> Client | None:
-    """The gateway that runs with this configuration, opened by the console's token."""
+    """The gateway that runs with this configuration; ConfigError without a ledger."""
     _settings(config)
-    if (gateway := running(config.log)) is not None:
-        return gateway.opened_by(console_token(config).text)
-    if config.log.kind == "kafka":
-        gateway = Client({"admin": f"http://{config.server.admin_listen}"})
-        gateway = gateway.opened_by(console_token(config).text)
-        return gateway if gateway.answers() else None
-    return None
+    return asking(config)
 
 
 async def _here(

@@ -20,6 +20,7 @@ from gateway.log import Span, read_owner
 
 TIMEOUT_S = 30.0
 PIECE_BYTES = 65_536
+READY, UNREADY = "/readyz", http.client.SERVICE_UNAVAILABLE
 
 
 class Client:
@@ -60,6 +61,15 @@ class Client:
             found: Mapping[str, Json] = json.loads(_ok(response, self._owner))
             return found
 
+    def health(self) -> Mapping[str, Json]:
+        """What /readyz says, ready or not."""
+        with self._answer(READY, timeout_s=TIMEOUT_S) as response:
+            body = response.read()
+            if response.status not in (http.client.OK, UNREADY):
+                raise LogError(f"{self._owner['admin']} answers {response.status}")
+            told: Mapping[str, Json] = json.loads(body)
+            return told
+
     def do(self, path: str) -> None:
         """POST to a path; returns when it is done, or begun."""
         with self._answer(path, timeout_s=TIMEOUT_S, body=b"") as response:
@@ -68,7 +78,7 @@ class Client:
     def answers(self) -> bool:
         """Whether there is anybody."""
         try:
-            with self._answer("/readyz", timeout_s=TIMEOUT_S):
+            with self._answer(READY, timeout_s=TIMEOUT_S):
                 return True
         except LogError:
             return False
