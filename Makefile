@@ -1,7 +1,7 @@
 # The front door. Each target makes .venv from python3 alone; the work is in Python.
 PYTHON ?= python3
 BIN := .venv/bin
-SDKS := tests/path/sdks/python/requirements
+SDKS := tests/path/sdks/python/requirements tests/path/agents/requirements
 PYTHONS := gateway tests bench reference docs/conf.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOWEST := tests

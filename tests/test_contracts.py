@@ -50,6 +50,7 @@ PLANTED = [
     ("outbound/mapping/trigger.py", "gateway.config", "Triggers and mappings know"),
     ("alerts/judge.py", "time", ALERTS),
     ("alerts/rules.py", "gateway.alerts.tell", "Alerts: edges that look and tell"),
+    ("mcp/tools.py", "gateway.mcp.protocol", "For agents: the edge, then"),
     ("ledger/names.py", "gateway.alerts.reading", ROOMS),
     ("inbound/admit.py", "gateway.outbound.retry", ROOMS),
     ("outbound/seen.py", "gateway.inbound.cut", ROOMS),

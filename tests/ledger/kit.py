@@ -45,11 +45,15 @@ async def asked(
         return response.status, await response.json()
 
 
-async def told(gateway: Whole, message_id: str, *, ends: int = 1) -> dict[str, Any]:
+async def told(
+    gateway: Whole, message_id: str, *, ends: int = 1, token: str = TOKEN
+) -> dict[str, Any]:
     """A message's story, once that many destinations have ended with it."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            status, story = await asked(gateway, f"/v1/events/{message_id}")
+            status, story = await asked(
+                gateway, f"/v1/events/{message_id}", token=token
+            )
             if status == 200:
                 open_ = ("pending", "unconfirmed")
                 ended = [
