@@ -13,7 +13,7 @@ import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-QUESTIONS = (
+QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("explain", {"message_id": "m-1"}),
     ("search_events", {"type": "identify", "limit": 5}),
     ("account", {}),
