@@ -80,7 +80,8 @@ dist: .venv/run  ## one wheel, in dist/
 	$(PYTHON) -m venv .venv
 
 lock:  ## pin what requirements/*.in name, with hashes and without addresses
-	for name in requirements/run requirements/test requirements/docs $(SDKS); do \
+	for name in requirements/run requirements/actions requirements/test requirements/docs \
+	  $(SDKS); do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
 	    $$name.in -o $$name.txt; done

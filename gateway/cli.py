@@ -337,19 +337,19 @@ def _send(arguments: argparse.Namespace) -> int:
 def _destinations(arguments: argparse.Namespace) -> int:
     from gateway import types_cli  # noqa: PLC0415 -- see the module
 
-    folder = _folder(arguments)
-    print(types_cli.told(arguments.name, folder, json=arguments.json))
+    root = _actions_root(arguments)
+    print(types_cli.told(arguments.name, root, json=arguments.json))
     return DONE
 
 
 def _actions_install(arguments: argparse.Namespace) -> int:
     from gateway.actions import install  # noqa: PLC0415 -- see the module
 
-    folder = _folder(arguments)
+    root = _actions_root(arguments)
     if arguments.check:
-        found = install.examine(folder)
+        found = install.examine(root)
     else:
-        found = install.install(folder, arguments.source)
+        found = install.install(root, arguments.source)
     print(f"ok: {found.version}, {install.running(found)} run, in {found.folder}")
     return DONE
 
@@ -357,7 +357,7 @@ def _actions_install(arguments: argparse.Namespace) -> int:
 def _actions_import(arguments: argparse.Namespace) -> int:
     from gateway.actions import definitions, exported, translate  # noqa: PLC0415
 
-    found = definitions.needed(_folder(arguments))
+    found = definitions.needed(_actions_root(arguments))
     text = _read_file(arguments.file).decode(errors="replace")
     written = translate.translated(exported.read(text, str(arguments.file)), found)
     print(translate.whole(written), end="")
@@ -366,7 +366,8 @@ def _actions_import(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
-    """Where the configuration is; what it says does not have to be right yet."""
-    file = _file(arguments)
-    return (file or FILE).absolute().parent
+def _actions_root(arguments: argparse.Namespace) -> Path:
+    """Where action destinations are installed: nothing else has to be right yet."""
+    from gateway.actions import wing  # noqa: PLC0415 -- see the module
+
+    return wing.root_of((_file(arguments) or FILE).absolute())
