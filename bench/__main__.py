@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import delivery, growth, intake, light, load, report, scale
+from bench import delivery, growth, intake, ledger, light, load, report, scale
 from bench.load import BATCH, BODY, GENERATOR, SINGLE
 
 YARDSTICKS = Path(__file__).parents[2] / "shared" / "bench"
@@ -202,4 +202,4 @@ def _those_that_can(what: str, measured: Iterable[Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ledger.main() if sys.argv[1:2] == ["ledger"] else main())

@@ -36,11 +36,12 @@ from gateway.notices import NoticeCode, Notices
 from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
-from gateway.parts import Parts, declared_of, topics_of
+from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Port, bind, tls, watch_descriptors
 from gateway.replay.rules import steps
+from gateway.token import Token, console_token
 from gateway.values import address
-from gateway.wing import Opened, Readiness, Shared
+from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
@@ -54,6 +55,7 @@ look  tail -f {inbox}
       .venv/bin/gateway read events
       {admin}/metrics
 """
+MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +108,16 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    token = None if role.name == "intake" else _token(config)
+
     def ready(public: Port | None, admin: Port) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         _say_ready(config, public, admin)
+        if token is not None and token.made is not None:
+            sys.stdout.write(MADE.format(token=token.text, file=token.made))
+            sys.stdout.flush()
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -141,7 +148,8 @@ async def run(
         stack.push_async_callback(log.close)
         metrics.waiting_bytes = lambda: log.waiting_bytes
         ways = await stack.enter_async_context(open_ways(config.server, config.egress))
-        house = House(config, parts, role, log, ways, metrics, notices)
+        shows = await stack.enter_async_context(all_previews(config, parts))
+        house = House(config, parts, role, log, ways, metrics, notices, shows)
         wings = house.wings(stack)
         workers = house.workers(stack, wings)
         public = None if role.name == "worker" else await house.listen()
@@ -235,6 +243,7 @@ class House:
     ways: Ways
     metrics: Metrics
     notices: Notices
+    shows: Shows
     suppressed: Suppressed = field(default_factory=Suppressed)
 
     def wings(self, stack: AsyncExitStack) -> list[Opened]:
@@ -246,6 +255,7 @@ class House:
             notices=self.notices,
             suppressed=self.suppressed,
             works_for=self.role.works_for,
+            shows=self.shows,
         )
         opened: list[Opened] = []
         for wing in self.parts.wings:
@@ -351,6 +361,12 @@ class House:
         port = await bind(self.config, "admin_listen").serve(runner)
         announce(self.log, admin=port.url, token=control.token)
         return port
+
+
+def _token(config: Config) -> Token | None:
+    """The console's token, made now if there is none; None if nobody asks for it."""
+    ledger = config.sections.get("ledger", {}).get("enabled", True)
+    return console_token(config) if config.console.enabled or ledger else None
 
 
 def _say_ready(config: Config, public: Port | None, admin: Port) -> None:

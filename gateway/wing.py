@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from gateway.admin.port import Mount
 from gateway.config import Config
 from gateway.errors import LogError
+from gateway.event import Json
 from gateway.log.contract import EventLog, Record
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
@@ -27,6 +28,7 @@ from gateway.outbound.retry import pause_s
 from gateway.outbound.suppressed import Suppressed
 from gateway.topics import Declared
 
+Shows = Callable[[str, bytes], Awaitable[Mapping[str, Json]]]
 POLL_RECORDS = 500  # what one take gets at most
 POLL_S = 10.0  # one poll waits so long for news
 
@@ -42,6 +44,8 @@ class Shared:
     suppressed: Suppressed
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
+    shows: Shows
+    """What an event's bytes become at a destination, secrets masked; sends nothing."""
 
 
 class Opened(Protocol):

@@ -8,5 +8,6 @@ from collections.abc import Mapping
 
 WINGS: Mapping[str, str] = {
     "actions": "gateway.actions.wing",
+    "ledger": "gateway.ledger.wing",
     "workspace": "gateway.workspace.wing",
 }

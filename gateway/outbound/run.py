@@ -21,6 +21,7 @@ from gateway.outbound.failure import Trouble
 from gateway.outbound.flights import Flights
 from gateway.outbound.held import Held
 from gateway.outbound.lane import Pending, lane_of, one_lane
+from gateway.outbound.mark import mark_of
 from gateway.outbound.rebalance import Rebalance
 from gateway.outbound.seen import IDENTITY, Seen
 from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
@@ -44,6 +45,7 @@ class Run:
     seen: Seen
     settler: Settler
     rebalance: Rebalance
+    mark: str
 
     @property
     def name(self) -> str:
@@ -66,15 +68,18 @@ class Run:
         """The event has ended: hand its outcome to the settler."""
         self.metrics.outcomes[self.name, outcome.kind] += 1
         attempts = Attempts(
-            pending.attempts, pending.first_attempt_ms, pending.last_attempt_ms
+            pending.attempts,
+            pending.first_attempt_ms,
+            pending.last_attempt_ms,
+            pending.tries or (),
         )
         record, at_ms = pending.record, self.clock.wall_ms()
         try:
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
         except Exception as error:  # noqa: BLE001 -- one event's end ends no worker
             outcome = plainly(outcome, error)
             self.post("bug", outcome.detail)
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
         self.settler.add(record, entries)
 
     async def remember(self, partitions: Collection[int] | None = None) -> None:
@@ -150,4 +155,5 @@ def begin(
             unsettled=delivery.unsettled,
         ),
         rebalance=rebalance,
+        mark=mark_of(config),
     )

@@ -15,6 +15,7 @@ from gateway.outbound.contract import (
     Retry,
     Skipped,
 )
+from gateway.outbound.mark import mark_of
 
 
 async def test_every_event_is_delivered_once_and_in_the_order_of_its_person(
@@ -50,7 +51,7 @@ async def test_an_outcome_says_what_the_interface_says(
     clock = Clock(wall_ms=lambda: 1_768_472_000_123)
     async with bench.open():
         await bench.log.append([entry(1, "u1", replay="r1")])
-        async with bench.running(recorder(), clock=clock):
+        async with bench.running(recorder(), clock=clock) as worker:
             await bench.settled(1)
         assert await bench.outcomes() == [
             {
@@ -65,6 +66,7 @@ async def test_an_outcome_says_what_the_interface_says(
                 "at": "2026-01-15T10:13:20.123Z",
                 "replay": "r1",
                 "status": 200,
+                "config": mark_of(worker._config),
             }
         ]
 

@@ -1,0 +1,59 @@
+"""The questions that the ledger answers: one class, a method each, every one bounded.
+
+Each is asked on a connection that reads (``Store.ask(lambda c: Queries(c)...)``). Times
+are unix milliseconds and judged on receivedAt; a span is [from, until). Nothing here
+knows the log or the configuration: ``story.py`` and ``account.py`` add what they say.
+"""
+
+import sqlite3
+
+from gateway.event import Json
+from gateway.ledger import search, tallies
+from gateway.ledger.rows import Rows, Story
+from gateway.ledger.search import Page, Search
+from gateway.ledger.tallies import FOR_EVER_MS, Counted, Open
+
+
+class Queries:
+    """What can be asked."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def story(self, message_id: str) -> list[Story]:
+        """Every occurrence of a message, oldest first, each with all its ends."""
+        return Rows(self._connection).story(message_id)
+
+    def search(self, wanted: Search) -> Page:
+        """A page of events and refused messages, newest first; ConfigError: no such."""
+        wanted.check()
+        return search.search(self._connection, wanted)
+
+    def counted(self, from_ms: int = 0, until_ms: int = FOR_EVER_MS) -> Counted:
+        """How many were admitted, refused, and came to what, by source, destination."""
+        return tallies.counted(self._connection, from_ms, until_ms)
+
+    def open(
+        self, source: str, destination: str, from_ms: int, until: int
+    ) -> list[Open]:
+        """Events that were routed to a destination and have not ended there."""
+        span = from_ms, until
+        return tallies.open_events(self._connection, source, destination, span)
+
+    def per_minute(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"at", "destination", "kind", "events"}`` for plots, oldest first.
+
+        Without a destination: ``admitted`` and ``refused`` of all sources.
+        """
+        return tallies.per_minute(self._connection, from_ms, until_ms)
+
+    def dead(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"destination", "reason", "status", "error", "events", "first", "last"}``.
+
+        ``error`` is what the last attempt was answered; the largest groups come first.
+        """
+        return tallies.dead_groups(self._connection, from_ms, until_ms)
+
+    def refused(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"source", "code", "pointer", "events", "first", "last"}``."""
+        return tallies.refused_groups(self._connection, from_ms, until_ms)
