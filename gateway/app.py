@@ -118,6 +118,8 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
         if token is not None and token.made is not None:
             sys.stdout.write(MADE.format(token=token.text, file=token.made))
             sys.stdout.flush()
+        if token is not None and token.trouble is not None:
+            sys.stderr.write(f"gateway: {token.trouble}\n")
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
+from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.parts import check
 from tests.ledger.kit import asked, gateway_in, read, told
@@ -44,6 +45,13 @@ async def test_one_key_switches_it_off(tmp_path: Path):
 def test_a_file_that_the_log_has_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"ledger\.path: log\.path writes this file"):
         check(read(tmp_path, '[ledger]\npath = "data/log.db"\n'))
+
+
+def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
+    log = '[log]\npath = "elsewhere/log.db"\n'
+    assert ledger_of(read(tmp_path, log)).file == tmp_path / "elsewhere" / "ledger.db"
+    own = log + '[ledger]\npath = "own.db"\n'
+    assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
 
 
 async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
