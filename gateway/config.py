@@ -177,6 +177,18 @@ class EgressConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleConfig:
+    """``[console]``: pages about every event, behind a token.
+
+    ``token`` None: one is made and kept beside the log (token.py).
+    """
+
+    enabled: bool = True
+    listen: str = "127.0.0.1:9091"
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of it. ``file`` is None for the built-in default; paths are absolute."""
 
@@ -188,6 +200,7 @@ class Config:
     sources: Mapping[str, Source]
     destinations: Mapping[str, DestinationConfig]
     egress: EgressConfig = EgressConfig()
+    console: ConsoleConfig = ConsoleConfig()
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """The tables of wings, as they stand in the file: each wing reads its own."""
     text: Text = field(default_factory=Text, repr=False, compare=False)
@@ -276,7 +289,8 @@ def _draft(
 def _config(
     table: dict[str, Any], folder: Path, file: Path | None, mistakes: Mistakes
 ) -> Config:
-    known = ("server", "limits", "log", "egress", "sources", "destinations", *WINGS)
+    own = ("server", "limits", "log", "egress", "console", "sources", "destinations")
+    known = (*own, *(name for name in WINGS if name not in own))
     with mistakes.catching():
         refuse_unknown(table, known, "")
 
@@ -295,6 +309,7 @@ def _config(
         sources={n: _normal(s) for n, s in tables(Source, "sources").items()},
         destinations=tables(DestinationConfig, "destinations"),
         egress=section(EgressConfig, "egress"),
+        console=section(ConsoleConfig, "console"),
         sections={name: table[name] for name in WINGS if name in table},
         text=mistakes.text,
     )
@@ -323,6 +338,8 @@ def _check_whole(config: Config, mistakes: Mistakes, *, has_sources: bool) -> No
     for key in ("listen", "admin_listen"):
         with mistakes.catching():
             address(getattr(config.server, key), f"server.{key}")
+    with mistakes.catching():
+        address(config.console.listen, "console.listen")
 
 
 def _whole(config: Config, has_sources: bool) -> Iterator[ConfigError]:  # noqa: FBT001 -- one caller
@@ -334,6 +351,8 @@ def _whole(config: Config, has_sources: bool) -> Iterator[ConfigError]:  # noqa:
     if (config.server.tls_certificate is None) != (config.server.tls_key is None):
         text = "server.tls_certificate and server.tls_key go together"
         yield ConfigError(text)
+    if config.console.token is not None and not config.console.token.strip():
+        yield ConfigError("console.token: is empty; leave it out, and one is made")
     owners: dict[str, str] = {}
     for name, source in config.sources.items():
         yield from _wrong_keys(f"sources.{name}", source, owners)

@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "destinations.NAME": config.DestinationConfig,
     "destinations.NAME.delivery": config.DeliveryConfig,
     "egress": config.EgressConfig,
+    "console": config.ConsoleConfig,
     **{name: type(wing.settings) for name, wing in _wings().items()},
 }
 HEADER = re.compile(r"(?:# )?\[+([a-z.-]+)\]+(?:\s+#\s*(.*))?")

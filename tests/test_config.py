@@ -10,7 +10,11 @@ from gateway.mistakes import Mistakes, Text
 from gateway.workspace.settings import Workspace
 
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {"CRM_SECRET": "hush", "WORKSPACE_TOKEN": "token"}
+ENVIRONMENT = {
+    "CRM_SECRET": "hush",
+    "WORKSPACE_TOKEN": "token",
+    "CONSOLE_TOKEN": "token",
+}
 TRACK = "[sources.b]\nkind = 'track_api'\n"
 SOURCE = '[sources.web]\nwrite_keys = ["dev"]\n'
 
