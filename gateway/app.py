@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from typing import Literal
@@ -37,7 +37,7 @@ from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, declared_of, topics_of
-from gateway.ports import Port, bind, tls, watch_descriptors
+from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.replay.rules import steps
 from gateway.wing import Opened, Readiness, Shared
 
@@ -105,11 +105,11 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    def ready(public: Port | None, admin: Port) -> None:
+    def ready(public: Port | None, admin: Port, more: Sequence[Port]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        _say_ready(config, public, admin)
+        _say_ready(config, public, admin, more)
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -121,9 +121,11 @@ async def run(
     *,
     notices: Notices,
     stop: asyncio.Event,
-    ready: Callable[[Port | None, Port], None],
+    ready: Callable[[Port | None, Port, Sequence[Port]], None],
 ) -> None:
     """Be a gateway until ``stop`` is set; ``ready`` hears of the ports once it is one.
+
+    The third are those of wings.
 
     What is under way then is finished and settled before this returns.
     """
@@ -146,10 +148,11 @@ async def run(
         public = None if role.name == "worker" else await house.listen()
         if public is not None:
             stack.push_async_callback(public.runner.cleanup)
-        admin = await house.listen_to_admin(workers, wings)
+        admin = await house.listen_to_admin(wings)
         stack.push_async_callback(admin.runner.cleanup)
+        more = await house.listen_for(wings, stack)
         running = Running(workers, wings, Readiness(len(wings)), notices, stop)
-        await _run(running, public, ready=lambda: ready(public, admin))
+        await _run(running, public, ready=lambda: ready(public, admin, more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ class House:
     metrics: Metrics
     notices: Notices
     suppressed: Suppressed = field(default_factory=Suppressed)
+    at_work: list[Worker] = field(default_factory=list)
 
     def wings(self, stack: AsyncExitStack) -> list[Opened]:
         """The wings that have a part in this process; the stack closes them."""
@@ -245,6 +249,9 @@ class House:
             notices=self.notices,
             suppressed=self.suppressed,
             works_for=self.role.works_for,
+            configured=self.parts.configured,
+            states=self.states,
+            replaying=self.replaying,
         )
         opened: list[Opened] = []
         for wing in self.parts.wings:
@@ -255,9 +262,8 @@ class House:
 
     def workers(self, stack: AsyncExitStack, wings: Sequence[Opened]) -> list[Worker]:
         """One worker per destination of this role; the stack closes destinations."""
-        config = self.config
+        config, workers = self.config, self.at_work
         theirs = {n: each for wing in wings for n, each in wing.destinations.items()}
-        workers = []
         for name, each in config.destinations.items():
             if not each.enabled or not self.role.works_for(name):
                 continue
@@ -320,23 +326,35 @@ class House:
             },
         )
 
-    async def listen_to_admin(
-        self, workers: Sequence[Worker], wings: Sequence[Opened]
-    ) -> Port:
+    def states(self) -> Mapping[str, Json]:
+        """How each worker stands."""
+        return {worker.name: worker.state() for worker in self.at_work}
+
+    def replaying(
+        self, asked: Mapping[str, Json]
+    ) -> AsyncIterator[Mapping[str, Json]]:
+        """A replay, a step at a time."""
+        return steps(self.log, self.config, self.parts, asked, self.notices)
+
+    async def listen_for(
+        self, wings: Sequence[Opened], stack: AsyncExitStack
+    ) -> list[Port]:
+        """Open the ports of wings; the stack closes them."""
+        opened = []
+        for each in [each for wing in wings for each in wing.ports]:
+            port = await _listen(each)
+            stack.push_async_callback(port.runner.cleanup)
+            opened.append(port)
+        return opened
+
+    async def listen_to_admin(self, wings: Sequence[Opened]) -> Port:
         """Open the admin port, and say beside the log where it is."""
-
-        def readiness() -> Mapping[str, Json]:
-            return {worker.name: worker.state() for worker in workers}
-
-        def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
-            return steps(self.log, self.config, self.parts, asked, self.notices)
-
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
             notices=self.notices,
-            workers=readiness,
-            replaying=replaying,
+            workers=self.states,
+            replaying=self.replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
         )
         runner = web.AppRunner(
@@ -350,11 +368,28 @@ class House:
         return port
 
 
-def _say_ready(config: Config, public: Port | None, admin: Port) -> None:
+async def _listen(wanted: Listening) -> Port:
+    """Open a port of a wing."""
+    runner = web.AppRunner(
+        wanted.application,
+        shutdown_timeout=1.0,
+        access_log=None,
+        handler_cancellation=True,
+    )
+    port = await take(wanted.listen, wanted.place).serve(runner)
+    return replace(port, said=wanted.said(port.url))
+
+
+def _say_ready(
+    config: Config, public: Port | None, admin: Port, more: Sequence[Port]
+) -> None:
+    """The ready line; at a terminal, or with nothing configured, what to try next."""
     where = f"{public.url} " if public is not None else ""
     hint = ""
     if config.file is None and public is not None:
         inbox = config.destinations["inbox"].settings["path"]
         hint = HINT.format(url=public.url, admin=admin.url, inbox=inbox)
+    if config.file is None or sys.stdout.isatty():
+        hint += "".join(f"{port.said}\n" for port in more)
     sys.stdout.write(f"ready {where}admin {admin.url}\n{hint}")
     sys.stdout.flush()

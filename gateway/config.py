@@ -45,6 +45,8 @@ write_keys = ["dev"]
 [destinations.inbox]
 type = "file"
 settings = { path = "data/inbox.ndjson" }
+
+[console]
 """
 
 

@@ -8,5 +8,6 @@ from collections.abc import Mapping
 
 WINGS: Mapping[str, str] = {
     "actions": "gateway.actions.wing",
+    "console": "gateway.console.wing",
     "workspace": "gateway.workspace.wing",
 }

@@ -1,0 +1,110 @@
+"""Joins the parts: the door, the guard, every page, and what works beside them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from gateway.console.door import Door
+from gateway.console.eyes import Eyes
+from gateway.console.guard import FORM_BYTES, Guard, protect
+from gateway.console.overview import Overview
+from gateway.console.page import Pages, asset
+from gateway.errors import ConfigError, GatewayError, place_of
+from gateway.ports import Listening
+from gateway.token import console_token
+from gateway.wing import Shared
+
+UNKNOWN = "There is no such page. What you look for may have been deleted by its age."
+
+
+class Section(Protocol):
+    """Some pages that belong together."""
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """Their addresses."""
+        ...
+
+
+class Room:
+    """The console of one process."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._door = Door(console_token(shared.config).text)
+        self._eyes = Eyes(shared)
+        self._pages = Pages(process=_process(shared))
+        self._guard = Guard(self._door, self._pages, hosts=frozenset())
+        self._pages.form_token = self._guard.form_token
+        self._sections: list[Section] = [Overview(self._eyes, self._pages)]
+
+    @property
+    def listening(self) -> Listening:
+        """The port, and how a person at a terminal comes in."""
+        return Listening(
+            place="console.listen",
+            listen=self._shared.config.console.listen,
+            application=self._application(),
+            said=lambda url: f"console {url}/login?once={self._door.link()}",
+        )
+
+    async def run(self) -> None:
+        """What goes on beside the pages, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._eyes.remember())
+
+    async def close(self) -> None:
+        """Nothing was opened yet."""
+
+    def _application(self) -> web.Application:
+        application = web.Application(
+            middlewares=[self._named_errors, self._guard.middleware],
+            client_max_size=FORM_BYTES,
+        )
+        application.on_response_prepare.append(protect)
+        application.router.add_routes(self._guard.routes())
+        application.router.add_get("/static/{name}", asset)
+        application.router.add_get("/favicon.ico", _icon)
+        for section in self._sections:
+            application.router.add_routes(section.routes())
+        return application
+
+    @web.middleware
+    async def _named_errors(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Errors as pages; a bug of ours is a notice, and tells nothing it met."""
+        try:
+            return await handler(request)
+        except web.HTTPRedirection:
+            raise
+        except web.HTTPNotFound as error:
+            text = error.text if error.reason == "Unknown" else UNKNOWN
+            return self._pages.trouble(request, 404, "Not here", text or UNKNOWN)
+        except web.HTTPException as error:
+            return self._pages.trouble(request, error.status, error.reason, "")
+        except ConfigError as error:
+            return self._pages.trouble(request, 400, "That cannot be", str(error))
+        except GatewayError as error:
+            return self._pages.trouble(request, 503, "Not now", f"{error}")
+        except ConnectionError:
+            raise  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001 -- a bug costs one page, and no trace shows what was asked
+            say = self._shared.notices.say
+            say("bug", place=place_of(error), error=type(error).__name__)
+            text = "The gateway failed on this page; its log says where."
+            return self._pages.trouble(request, 500, "Our mistake", text)
+
+
+def _process(shared: Shared) -> str:
+    """What the pages are of, where a process does not do everything."""
+    names = shared.config.destinations
+    here = [name for name in names if shared.works_for(name)]
+    return "" if len(here) == len(names) else f"worker of {', '.join(here)}"
+
+
+async def _icon(request: web.Request) -> web.Response:
+    del request
+    raise web.HTTPMovedPermanently("/static/icon.svg", headers={hdrs.VARY: ""})
