@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.console import words
-from gateway.console.eyes import RANGES, Eyes, Range, range_of
+from gateway.console.eyes import RANGES, Eyes, range_of
 from gateway.console.page import Pages
-from gateway.console.plot import Plot, Value, plot, spark
+from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
     ATTEMPTS,
     FAILED,
     MESSAGES,
     OUTCOMES,
+    Counts,
     Pair,
-    Sample,
     Span,
     difference,
     per_second,
     quantile,
 )
 from gateway.console.standing import LONG_S, Standing, concerns
+from gateway.console.trends import lagging, over, sparkline, times
 
 SHOWN = 5  # destinations with a line of their own in a plot
 TONES = ("one", "two", "three", "four", "five")
@@ -49,9 +50,9 @@ class Overview:
         return [web.get("/", self._show)]
 
     async def _show(self, request: web.Request) -> web.Response:
-        eyes, over = self._eyes, range_of(request.query.get("range"))
+        eyes, chosen = self._eyes, range_of(request.query.get("range"))
         last = eyes.now()
-        standings, span = eyes.standings(last), eyes.span(last, over)
+        standings, span = eyes.standings(last), eyes.span(last, chosen)
         hour = eyes.samples.within(last, LONG_S)
         trouble = await eyes.log_trouble()
         return self._pages.render(
@@ -65,10 +66,10 @@ class Overview:
                 log=trouble,
             ),
             all_figures=_figures(eyes.lately(last), hour, standings),
-            plots=plots(span, times(last, over), standings),
-            standings=[(each, _spark(each.name, span)) for each in standings],
+            plots=_plots(span, times(last, chosen), standings),
+            standings=[(each, sparkline(each.name, span)) for each in standings],
             all_ranges=[each.name for each in RANGES],
-            over=over.name,
+            over=chosen.name,
             fresh=not any(last.messages.values()),
             hint=_hint(eyes),
         )
@@ -79,15 +80,6 @@ def _hint(eyes: Eyes) -> dict[str, str]:
     config = eyes.shared.config
     url = config.server.public_url or f"http://{config.server.listen}"
     return {"url": url.rstrip("/"), "source": next(iter(config.sources))}
-
-
-def times(last: Sample, over: Range) -> list[str]:
-    """When each bucket began."""
-    width_s = over.length_s / over.buckets
-    start_s = last.at_s - over.length_s
-    return [
-        words.clock((start_s + n * width_s) * 1000)[:5] for n in range(over.buckets)
-    ]
 
 
 def _figures(
@@ -131,26 +123,26 @@ def _rate(pair: Pair | None, count: Callable[[Pair], int]) -> float | None:
     return None if pair is None else per_second(pair, count(pair))
 
 
-def _share(
-    pair: Pair | None, counts: Callable[[Sample], object], parts: Sequence[str]
-) -> float | None:
-    if pair is None or not (whole := difference(pair, counts)):  # type: ignore[arg-type]  # one of ``Counts``
+def _share(pair: Pair | None, counts: Counts, parts: Sequence[str]) -> float | None:
+    if pair is None or not (whole := difference(pair, counts)):
         return None
-    part = sum(difference(pair, counts, second=each) for each in parts)  # type: ignore[arg-type]  # the same
+    part = sum(difference(pair, counts, second=each) for each in parts)
     return part / whole
 
 
-def plots(
+def _sharing(counts: Counts, parts: Sequence[str]) -> Callable[[Pair], Value]:
+    return lambda pair: _share(pair, counts, parts) or 0
+
+
+def _plots(
     span: Span, at: Sequence[str], standings: Sequence[Standing]
 ) -> list[Plot]:
     """The four questions: how much, how fast, how far behind, how many fail."""
 
-    def over(value: Callable[[Pair], Value]) -> list[Value]:
-        return [None if pair is None else value(pair) for pair in span]
-
     def rate(result: str) -> list[Value]:
         return over(
-            lambda pair: per_second(pair, difference(pair, MESSAGES, second=result))
+            span,
+            lambda pair: per_second(pair, difference(pair, MESSAGES, second=result)),
         )
 
     busiest = sorted(standings, key=lambda each: -(each.lag or 0))[:SHOWN]
@@ -167,8 +159,8 @@ def plots(
         plot(
             "Until a message is durable",
             [
-                ("99 %", "two", over(_append(0.99))),
-                ("half", "one", over(_append(0.5))),
+                ("99 %", "two", over(span, _append(0.99))),
+                ("half", "one", over(span, _append(0.5))),
             ],
             times=at,
             say=words.seconds,
@@ -176,7 +168,7 @@ def plots(
         plot(
             "Events that wait",
             [
-                (each.name, tone, over(lagging(each.name)))
+                (each.name, tone, over(span, lagging(each.name)))
                 for each, tone in zip(busiest, TONES, strict=False)
             ],
             times=at,
@@ -185,11 +177,11 @@ def plots(
         plot(
             "What fails",
             [
-                ("attempts", "bad", over(lambda p: _share(p, ATTEMPTS, FAILED) or 0)),
+                ("attempts", "bad", over(span, _sharing(ATTEMPTS, FAILED))),
                 (
                     "messages refused",
                     "two",
-                    over(lambda p: _share(p, MESSAGES, ("refused",)) or 0),
+                    over(span, _sharing(MESSAGES, ("refused",))),
                 ),
             ],
             times=at,
@@ -200,19 +192,3 @@ def plots(
 
 def _append(part: float) -> Callable[[Pair], Value]:
     return lambda pair: quantile(pair[0].append, pair[1].append, part)
-
-
-def lagging(name: str) -> Callable[[Pair], Value]:
-    """How many events waited for a destination at the end of a bucket."""
-    return lambda pair: pair[1].lag.get(name)
-
-
-def delivered(name: str) -> Callable[[Pair], Value]:
-    """How many events a second a destination took."""
-    return lambda pair: per_second(
-        pair, difference(pair, OUTCOMES, first=name, second="delivered")
-    )
-
-
-def _spark(name: str, span: Span) -> tuple[str, str]:
-    return spark([None if pair is None else delivered(name)(pair) for pair in span])

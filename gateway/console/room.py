@@ -7,11 +7,19 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.console.destinations import Destinations
 from gateway.console.door import Door
 from gateway.console.eyes import Eyes
 from gateway.console.guard import FORM_BYTES, Guard, protect
+from gateway.console.letters import Letters
+from gateway.console.live import Live
 from gateway.console.overview import Overview
 from gateway.console.page import Pages, asset
+from gateway.console.people import People
+from gateway.console.replays import Replays
+from gateway.console.runs import Runs
+from gateway.console.sources import Sources
+from gateway.console.tap import Tap
 from gateway.errors import ConfigError, GatewayError, place_of
 from gateway.ports import Listening
 from gateway.token import console_token
@@ -38,7 +46,18 @@ class Room:
         self._pages = Pages(process=_process(shared))
         self._guard = Guard(self._door, self._pages, hosts=frozenset())
         self._pages.form_token = self._guard.form_token
-        self._sections: list[Section] = [Overview(self._eyes, self._pages)]
+        self._runs = Runs(shared)
+        self._tap = Tap(shared.log)
+        self._people = People(self._eyes, self._pages)
+        self._sections: list[Section] = [
+            Overview(self._eyes, self._pages),
+            Live(self._eyes, self._pages, self._tap),
+            Sources(self._eyes, self._pages),
+            Destinations(self._eyes, self._pages),
+            Letters(self._eyes, self._pages, self._runs),
+            self._people,
+            Replays(self._eyes, self._pages, self._runs),
+        ]
 
     @property
     def listening(self) -> Listening:
@@ -54,9 +73,12 @@ class Room:
         """What goes on beside the pages, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._eyes.remember())
+            tasks.create_task(self._tap.run())
+            tasks.create_task(self._runs.run())
 
     async def close(self) -> None:
-        """Nothing was opened yet."""
+        """Let go of the people's store."""
+        await self._people.close()
 
     def _application(self) -> web.Application:
         application = web.Application(

@@ -32,3 +32,84 @@
 
   parts.forEach(later);
 })();
+
+// Live: rows as they come. Text stays text: everything is put in by textContent.
+(() => {
+  const table = document.getElementById("live");
+  if (!table?.dataset.stream) return;
+  const body = table.tBodies[0];
+  const state = document.getElementById("live-state");
+  const pause = document.getElementById("live-pause");
+  const most = 200;
+  let source = null;
+  let left = 0;
+
+  const made = (name, text, classes) => {
+    const element = document.createElement(name);
+    if (text !== undefined) element.textContent = text;
+    if (classes) element.className = classes;
+    return element;
+  };
+
+  function line(row) {
+    const tr = made("tr");
+    tr.id = row.place;
+    tr.className = "fresh";
+    const what = made("th");
+    what.scope = "row";
+    const link = made("a", row.name || row.type);
+    link.href = "/events/" + encodeURIComponent(row.id);
+    what.append(link, made("small", row.type));
+    const decision = made("td", undefined, "decision");
+    if (row.refused) decision.append(made("span", "refused", "state bad"), " ", made("small", row.refused));
+    for (const name of row.to) decision.append(made("span", name, "state good"));
+    for (const [name, why] of Object.entries(row.no)) decision.append(made("span", `${name}: ${why}`, "state off"));
+    tr.append(made("td", new Date(row.at).toISOString().slice(11, 19), "mono"), what, made("td", row.who, "mono cut"), made("td", row.source), decision);
+    return tr;
+  }
+
+  function say(tone, text) {
+    state.className = "state " + tone;
+    state.textContent = text;
+  }
+
+  function open() {
+    source = new EventSource(table.dataset.stream);
+    source.onopen = () => say("good", "live");
+    source.onerror = () => say("warn", "away, trying again");
+    source.onmessage = (message) => {
+      const news = JSON.parse(message.data);
+      document.getElementById("live-empty")?.remove();
+      for (const row of news.rows) {
+        if (!document.getElementById(row.place)) body.prepend(line(row));
+      }
+      while (body.rows.length > most) body.rows[body.rows.length - 1].remove();
+      left += news.more;
+      say("good", left ? `live, and ${left.toLocaleString("en")} more` : "live");
+    };
+  }
+
+  function close(text) {
+    source?.close();
+    source = null;
+    say("off", text);
+  }
+
+  pause.hidden = false;
+  document.getElementById("live-reload").hidden = true;
+  pause.onclick = () => {
+    if (source) close("paused");
+    else open();
+    pause.textContent = source ? "Pause" : "Go on";
+  };
+  addEventListener("pagehide", () => source?.close());
+  open();
+})();
+
+// A box that chooses all others of its list.
+for (const all of document.querySelectorAll("[data-all]")) {
+  all.closest("[hidden]")?.removeAttribute("hidden");
+  all.addEventListener("change", () => {
+    for (const box of document.getElementsByName(all.dataset.all)) box.checked = all.checked;
+  });
+}
