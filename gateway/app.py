@@ -36,10 +36,10 @@ from gateway.notices import NoticeCode, Notices
 from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
-from gateway.parts import Parts, declared_of, topics_of
+from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.replay.rules import steps
-from gateway.wing import Opened, Readiness, Shared
+from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
@@ -142,7 +142,8 @@ async def run(
         stack.push_async_callback(log.close)
         metrics.waiting_bytes = lambda: log.waiting_bytes
         ways = await stack.enter_async_context(open_ways(config.server, config.egress))
-        house = House(config, parts, role, log, ways, metrics, notices)
+        shows = await stack.enter_async_context(all_previews(config, parts))
+        house = House(config, parts, role, log, ways, metrics, notices, shows)
         wings = house.wings(stack)
         workers = house.workers(stack, wings)
         public = None if role.name == "worker" else await house.listen()
@@ -237,6 +238,7 @@ class House:
     ways: Ways
     metrics: Metrics
     notices: Notices
+    shows: Shows
     suppressed: Suppressed = field(default_factory=Suppressed)
     at_work: list[Worker] = field(default_factory=list)
 
@@ -252,6 +254,7 @@ class House:
             configured=self.parts.configured,
             states=self.states,
             replaying=self.replaying,
+            shows=self.shows,
         )
         opened: list[Opened] = []
         for wing in self.parts.wings:

@@ -71,6 +71,7 @@ NoticeCode = Literal[
     # what is wrong with the gateway itself
     "out_of_file_descriptors",
     "bug",
+    "ledger_failed",
     "wing_failed",
     "worker_failed",
 ]
@@ -166,6 +167,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "connections are closed. Raise `ulimit -n` (LimitNOFILE of systemd).",
         "bug": "The gateway, or a `transform` of yours, failed on one message or "
         "event, which was set aside; the place says where. Please report what is ours.",
+        "ledger_failed": "The ledger cannot be written (a full disk, a damaged file, "
+        "another process that has it): events are delivered all the same, and it goes "
+        "on where it stopped. `error` says why.",
         "wing_failed": "The gateway failed in a part beside the road (the workspace), "
         "which starts again after a second; the place says where. Please report it.",
         "worker_failed": "The gateway failed in a worker, which starts again after a "

@@ -3,6 +3,7 @@
 Pure: nothing is opened, so `gateway check`, `explain` and a dry replay need no more.
 """
 
+import asyncio
 from collections import ChainMap
 from collections.abc import (
     AsyncIterator,
@@ -12,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +35,7 @@ from gateway.outbound.preview import preview
 from gateway.outbound.reach import Reach
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.when import Filter
-from gateway.wing import Wing
+from gateway.wing import Shows, Wing
 from gateway.wings import WINGS
 from gateway.workable import unworkable
 
@@ -223,6 +224,23 @@ async def previewing(
 
         async def tell(value: bytes) -> dict[str, Json]:
             return await preview(gate, show, value)
+
+        yield tell
+
+
+@asynccontextmanager
+async def all_previews(config: Config, parts: Parts) -> AsyncIterator[Shows]:
+    """What tells what an event's bytes become at any destination; opened when asked."""
+    opened: dict[str, Previews] = {}
+    opening = asyncio.Lock()
+    async with AsyncExitStack() as stack:
+
+        async def tell(name: str, value: bytes) -> dict[str, Json]:
+            async with opening:
+                if name not in opened:
+                    made = previewing(config, parts, name)
+                    opened[name] = await stack.enter_async_context(made)
+            return await opened[name](value)
 
         yield tell
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from gateway.admin.port import Mount, Replaying, States
 from gateway.config import Config
 from gateway.errors import LogError
+from gateway.event import Json
 from gateway.log.contract import EventLog, Record
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
@@ -28,6 +29,7 @@ from gateway.outbound.suppressed import Suppressed
 from gateway.ports import Listening
 from gateway.topics import Declared
 
+Shows = Callable[[str, bytes], Awaitable[Mapping[str, Json]]]
 POLL_RECORDS = 500  # what one take gets at most
 POLL_S = 10.0  # one poll waits so long for news
 
@@ -49,6 +51,8 @@ class Shared:
     """How the workers of this process stand, by destination (``Worker.state``)."""
     replaying: Replaying
     """Runs a replay, or tells what it would send, a step at a time."""
+    shows: Shows
+    """What an event's bytes become at a destination, secrets masked; sends nothing."""
 
 
 class Opened(Protocol):

@@ -9,5 +9,6 @@ from collections.abc import Mapping
 WINGS: Mapping[str, str] = {
     "actions": "gateway.actions.wing",
     "console": "gateway.console.wing",
+    "ledger": "gateway.ledger.wing",
     "workspace": "gateway.workspace.wing",
 }

@@ -146,7 +146,12 @@ async def test_what_the_gate_holds_back_is_not_sent(here: Path, capsys: Any) -> 
     code, told, asked = await _sent(here, capsys, track)
     assert (code, told, asked) == (
         1,
-        {"sent": False, "step": "when", "reason": "when"},
+        {
+            "sent": False,
+            "step": "when",
+            "reason": "when",
+            "because": "type == 'identify'",
+        },
         [],
     )
 

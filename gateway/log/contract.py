@@ -152,9 +152,13 @@ class EventLog(Protocol):
         ...
 
     def subscribe(
-        self, topic: str, *, group: str
+        self, topic: str, *, group: str, holds: bool = True
     ) -> AbstractAsyncContextManager[Subscription]:
-        """Follow a topic as a group; a new group starts at the oldest record."""
+        """Follow a topic as a group; a new group starts at the oldest record.
+
+        Without ``holds`` what it has not read is no reason to keep anything: a reader
+        that may miss records, so that it never fills the log.
+        """
         ...
 
     def scan(

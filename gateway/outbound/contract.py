@@ -109,6 +109,19 @@ class Outcome:
     more: Mapping[str, Json] | None = None
 
 
+TRIES_MAX = 20
+"""Failed attempts of an event that its outcome tells of: the last ones."""
+
+
+class Try(NamedTuple):
+    """One attempt that failed; times are unix milliseconds, ``error`` no payload."""
+
+    began_ms: int
+    ended_ms: int
+    status: int | None
+    error: str
+
+
 Order = Literal["person", "none", "total"]
 Spelling = Literal["camelCase", "snake_case", "as_sent"]
 

@@ -220,7 +220,7 @@ class Senders:
             self._end(pending, given_up("max_age", verdict))
             return
         longest_s = delivery.probe_every_s if company else left_s
-        pending.failed(verdict)
+        pending.failed(verdict, self._clock.wall_ms())
         due_s = now_s + delay_s(
             1 if soon else pending.attempts,
             base_s=delivery.retry_base_s,

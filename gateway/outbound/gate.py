@@ -134,7 +134,7 @@ def _own_steps(
     yield Step("integrations", _integrations(names, takes.safe_options, source_kinds))
     if config.when is not None:
         when = Filter(config.when, place=f"destinations.{config.name}.when")
-        yield Step("when", _when(when))
+        yield Step("when", _when(when, config.when))
     spelling = takes.spelling or config.spelling
     yield Step("spelling", _spelling(spelling))
 
@@ -177,8 +177,8 @@ def _integrations(
     return ask
 
 
-def _when(when: Filter) -> Ask:
-    ended = Outcome(kind="filtered", reason="when")
+def _when(when: Filter, said: str) -> Ask:
+    ended = Outcome(kind="filtered", reason="when", detail=said)
 
     def ask(going: Delivery) -> Delivery | Outcome:
         return going if when.passes(going.event.body) else ended

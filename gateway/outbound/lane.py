@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.log.contract import Record
-from gateway.outbound.contract import Order, Retry, Takes
+from gateway.outbound.contract import TRIES_MAX, Order, Retry, Takes, Try
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +27,7 @@ class Pending:
     last_attempt_ms: int | None = None
     age_from_s: float = 0.0
     last: Retry | None = None
+    tries: list[Try] | None = None
 
     def attempt(self, now_ms: int, age_from_s: float) -> None:
         """It is tried now; its age is counted from the first time."""
@@ -36,9 +37,15 @@ class Pending:
             self.first_attempt_ms = now_ms
             self.age_from_s = age_from_s
 
-    def failed(self, verdict: Retry) -> None:
-        """It was told to come again: so it will say, if it is given up."""
+    def failed(self, verdict: Retry, now_ms: int) -> None:
+        """It was told to come again: so it will say, in its outcome."""
         self.last = verdict
+        if self.tries is None:
+            self.tries = []
+        elif len(self.tries) >= TRIES_MAX:
+            del self.tries[0]
+        began_ms = now_ms if self.last_attempt_ms is None else self.last_attempt_ms
+        self.tries.append(Try(began_ms, now_ms, verdict.status, verdict.reason))
 
 
 @dataclass(slots=True, eq=False)

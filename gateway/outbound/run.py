@@ -21,9 +21,16 @@ from gateway.outbound.failure import Trouble
 from gateway.outbound.flights import Flights
 from gateway.outbound.held import Held
 from gateway.outbound.lane import Pending, lane_of, one_lane
+from gateway.outbound.mark import mark_of
 from gateway.outbound.rebalance import Rebalance
 from gateway.outbound.seen import Seen
-from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
+from gateway.outbound.settle import (
+    Attempts,
+    Settled,
+    Settler,
+    entries_of,
+    plainly,
+)
 
 REMEMBERED = 256  # records of the past, until the loop may do something else
 
@@ -46,6 +53,7 @@ class Run:
     seen: Seen
     settler: Settler
     rebalance: Rebalance
+    mark: str
 
     @property
     def name(self) -> str:
@@ -68,15 +76,18 @@ class Run:
         """The event has ended: hand its outcome to the settler."""
         self.metrics.outcomes[self.name, outcome.kind] += 1
         attempts = Attempts(
-            pending.attempts, pending.first_attempt_ms, pending.last_attempt_ms
+            pending.attempts,
+            pending.first_attempt_ms,
+            pending.last_attempt_ms,
+            pending.tries or (),
         )
         record, at_ms = pending.record, self.clock.wall_ms()
         try:
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
         except Exception as error:  # noqa: BLE001 -- one event's end ends no worker
             outcome = plainly(outcome, error)
             self.post("bug", outcome.detail)
-            entries = entries_of(self.name, record, outcome, attempts, at_ms)
+            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
         self.settler.add(record, entries)
 
     async def remember(self, partitions: Collection[int] | None = None) -> None:
@@ -149,4 +160,5 @@ def begin(
             subscription, name=config.name, notices=notices, settled=settled
         ),
         rebalance=rebalance,
+        mark=mark_of(config),
     )

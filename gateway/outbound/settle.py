@@ -18,11 +18,19 @@ import orjson
 
 from gateway import topics
 from gateway.errors import LogError, place_of
-from gateway.event import iso
+from gateway.event import Json, iso
 from gateway.log.contract import Entry, Record, Subscription
 from gateway.notices import Notice, Notices
 from gateway.outbound.bells import happens
-from gateway.outbound.contract import Delivered, Outcome, Rejected, Retry, Skipped
+from gateway.outbound.contract import (
+    TRIES_MAX,
+    Delivered,
+    Outcome,
+    Rejected,
+    Retry,
+    Skipped,
+    Try,
+)
 from gateway.outbound.retry import pause_s
 
 GATHER_S = 0.01  # ends are gathered for so long, unless somebody waits for them
@@ -31,15 +39,20 @@ GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes 
 SAID_CHARS = 8_192  # of what a destination says of an event
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
+ERROR_CHARS = 300  # of an attempt's error: a status, the name of an error, a place
 _time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
 
 
 class Attempts(NamedTuple):
-    """How often an event was sent, and when: unix milliseconds."""
+    """How often an event was sent, and when: unix milliseconds.
+
+    ``failed`` are the last attempts that the end is not the answer of.
+    """
 
     made: int = 0
     first_ms: int | None = None
     last_ms: int | None = None
+    failed: Sequence[Try] = ()
 
 
 def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
@@ -76,15 +89,22 @@ def given_up(reason: str, last: Retry | None) -> Outcome:
 
 
 def entries_of(
-    destination: str, record: Record, outcome: Outcome, attempts: Attempts, at_ms: int
+    destination: str,
+    record: Record,
+    outcome: Outcome,
+    attempts: Attempts,
+    at_ms: int,
+    mark: str = "",
 ) -> list[Entry]:
     """What the log keeps of an end: the outcome, and the dead letter if it is one.
+
+    ``mark`` is of how the destination is configured (mark.py).
 
     Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
     entries for that.
     """
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
-    value = {
+    value: dict[str, Json] = {
         "messageId": headers.get("messageId"),
         "source": headers.get("source"),
         "destination": destination,
@@ -96,14 +116,39 @@ def entries_of(
         "at": _time(at_ms),
         "replay": headers.get("replay"),
         "status": outcome.status,
+        "config": mark or None,
     }
-    if outcome.detail and outcome.kind == "delivered":  # a dead letter has its own
-        value["detail"] = outcome.detail
+    if outcome.detail and outcome.kind != "dead":  # a dead letter has its own
+        value["detail"] = outcome.detail[:SAID_CHARS]
+    if attempts.failed or (outcome.kind == "dead" and attempts.made):
+        value["tries"] = tries_of(outcome, attempts, at_ms)
     entry = Entry(topics.OUTCOMES, record.key, orjson.dumps(value), record.headers)
     if outcome.kind != "dead":
         return [entry]
     letter = dead_letter(record, outcome, attempts)
     return [entry, Entry(topics.dead(destination), record.key, letter, record.headers)]
+
+
+def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
+    """Each attempt's time, duration, status and error; the last ones of many.
+
+    A success at the first attempt needs none: the outcome has its times and status. An
+    event that was given up after a failure ended with that one.
+    """
+    tries = list(attempts.failed)
+    last_ms = attempts.last_ms
+    if last_ms is not None and (not tries or tries[-1].began_ms != last_ms):
+        error = "" if outcome.kind == "delivered" else outcome.detail or outcome.reason
+        tries.append(Try(last_ms, at_ms, outcome.status, error or ""))
+    return [
+        {
+            "at": _time(each.began_ms),
+            "ms": each.ended_ms - each.began_ms,
+            "status": each.status,
+            "error": each.error[:ERROR_CHARS] or None,
+        }
+        for each in tries[-TRIES_MAX:]
+    ]
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:

@@ -208,5 +208,10 @@ async def test_explain_takes_the_same_steps_and_says_which_ended_an_event(
         "reason": "no consent for ads",
     }
     ended = await told(gate(when="type == 'track'"), value)
-    assert ended == {"sent": False, "step": "when", "reason": "when"}
+    assert ended == {
+        "sent": False,
+        "step": "when",
+        "reason": "when",
+        "because": "type == 'track'",
+    }
     assert (await told(gate(), b"{"))["step"] == "event"

@@ -22,7 +22,7 @@ def with_people(number: int, **options: Any) -> Lanes:
 
 def fail(lanes: Lanes, batch: list[Pending], reason: str, due_s: float) -> None:
     for each in batch:
-        each.failed(Retry(reason))
+        each.failed(Retry(reason), 0)
     lanes.retry(batch, due_s)
 
 

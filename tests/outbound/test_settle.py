@@ -51,7 +51,7 @@ def test_a_dead_letter_has_the_shape_of_the_interface(record: Any) -> None:
     )
     outcome = outcome_of(Rejected("rejected", "422", 422, said))
     attempts = Attempts(3, AT_MS - 1_000, AT_MS)
-    told, letter = entries_of("crm", given, outcome, attempts, AT_MS + 1)
+    told, letter = entries_of("crm", given, outcome, attempts, AT_MS + 1, "a1b2c3d4")
     assert (told.topic, letter.topic) == ("outcomes", "dead.crm")
     assert told.key == letter.key == b"u1"
     assert told.headers == letter.headers == given.headers
@@ -67,6 +67,8 @@ def test_a_dead_letter_has_the_shape_of_the_interface(record: Any) -> None:
         "at": "2026-01-15T10:13:20.124Z",
         "replay": "r1",
         "status": 422,
+        "config": "a1b2c3d4",
+        "tries": [{"at": AT, "ms": 1, "status": 422, "error": "422"}],
     }
     assert orjson.loads(letter.value) == {
         "event": orjson.loads(given.value),

@@ -15,6 +15,7 @@ from gateway.outbound.contract import (
     Retry,
     Skipped,
 )
+from gateway.outbound.mark import mark_of
 
 
 async def test_every_event_is_delivered_once_and_in_the_order_of_its_person(
@@ -50,7 +51,7 @@ async def test_an_outcome_says_what_the_interface_says(
     clock = Clock(wall_ms=lambda: 1_768_472_000_123)
     async with bench.open():
         await bench.log.append([entry(1, "u1", replay="r1")])
-        async with bench.running(recorder(), clock=clock):
+        async with bench.running(recorder(), clock=clock) as worker:
             await bench.settled(1)
         assert await bench.outcomes() == [
             {
@@ -65,8 +66,46 @@ async def test_an_outcome_says_what_the_interface_says(
                 "at": "2026-01-15T10:13:20.123Z",
                 "replay": "r1",
                 "status": 200,
+                "config": mark_of(worker._config),
             }
         ]
+
+
+async def test_an_outcome_after_failures_tells_of_each_attempt(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    answers = [Retry("503", status=503), Retry("TimeoutError"), Delivered(200)]
+    crm.answer = lambda _: answers.pop(0)
+    async with bench.open():
+        await bench.log.append([entry(1, "u1")])
+        async with bench.running(crm):
+            await bench.settled(1)
+        (told,) = await bench.outcomes()
+    assert (told["kind"], told["attempts"]) == ("delivered", 3)
+    assert [(each["status"], each["error"]) for each in told["tries"]] == [
+        (503, "503"),
+        (None, "TimeoutError"),
+        (200, None),
+    ]
+    assert told["tries"][0]["at"] == told["firstAttemptAt"]
+    assert all(each["ms"] >= 0 for each in told["tries"])
+
+
+async def test_an_outcome_tells_of_the_last_attempts_of_many(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    answers = [*(Retry(str(number)) for number in range(30)), Rejected("rejected")]
+    crm.answer = lambda _: answers.pop(0)
+    async with bench.open():
+        await bench.log.append([entry(1, "u1")])
+        async with bench.running(crm, retry_base_s=0.001, probe_every_s=0.001):
+            await bench.settled(1)
+        (told,) = await bench.outcomes()
+    assert told["attempts"] == 31
+    errors = [each["error"] for each in told["tries"]]
+    assert errors == [*map(str, range(11, 30)), "rejected"]
 
 
 async def test_rejected_events_become_dead_letters(

@@ -173,9 +173,10 @@ class KafkaLog:
 
     @asynccontextmanager
     async def subscribe(
-        self, topic: str, *, group: str
+        self, topic: str, *, group: str, holds: bool = True
     ) -> AsyncIterator[KafkaSubscription]:
         """Join the group PREFIX + ``group``: once a process, in any number of them."""
+        del holds  # here no reader ever does
         self._refuse_when_closed()
         key = (topic, group)
         if key in self._subscriptions:

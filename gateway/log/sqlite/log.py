@@ -105,7 +105,7 @@ class SqliteLog:
 
     @asynccontextmanager
     async def subscribe(
-        self, topic: str, *, group: str
+        self, topic: str, *, group: str, holds: bool = True
     ) -> AsyncIterator[SqliteSubscription]:
         """Follow a topic; a group that somebody follows already is a LogError."""
         reader, subscribed = self._open_reader(), self._tables.subscribed
@@ -113,6 +113,8 @@ class SqliteLog:
             message = f"{self._path}: group {group} of {topic} is already subscribed"
             raise LogError(message)
         subscribed.add((topic, group))
+        if not holds:
+            self._tables.loose.add((topic, group))
         try:
             await self._submit(group=(topic, group))
             say = partial(self._tell, topic=topic, group=group)
@@ -125,6 +127,7 @@ class SqliteLog:
         finally:
             self._reading.pop((topic, group), None)
             subscribed.discard((topic, group))
+            self._tables.loose.discard((topic, group))
 
     async def scan(
         self, topic: str, span: Span, *, follow: bool = False

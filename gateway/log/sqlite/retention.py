@@ -215,11 +215,12 @@ class Upkeep:
         declared = self._declared(topic.name)
         if not declared.holds_unread:
             return []
-        own = declared.reader
+        own, tables = declared.reader, self._tables
+        holding = tables.subscribed - tables.loose
         holders = [
             marks
             for name, marks in topic.groups.items()
-            if name == own or (topic.name, name) in self._tables.subscribed
+            if name == own or (topic.name, name) in holding
         ]
         if own is not None and own not in topic.groups:
             holders.append(Marks(topic.first))  # nobody came yet: all of it is unread

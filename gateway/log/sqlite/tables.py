@@ -89,6 +89,7 @@ class Tables:
         self._declared = declared
         self.topics: dict[str, Topic] = {}
         self.subscribed: set[tuple[str, str]] = set()  # the event loop's to change
+        self.loose: set[tuple[str, str]] = set()  # of these, those that hold nothing
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None

@@ -1,0 +1,85 @@
+"""Follows the topics, group by group and at a pace: the ledger may lag, nobody else.
+
+It holds nothing in the log: when it is far behind and the log must make room, what it
+has not read goes, and the log tells of the gap.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.errors import GatewayError, LogError
+from gateway.ledger.store import LedgerError
+from gateway.log.contract import EventLog, Record, Subscription
+from gateway.notices import Notice, Notices
+from gateway.outbound.retry import pause_s
+from gateway.topics import EVENTS, OUTCOMES, REFUSED
+
+TOPICS = (EVENTS, REFUSED, OUTCOMES)
+GROUP_RECORDS = 2_000
+POLL_S = 10.0
+PACE_S = 1.0  # records gather for so long: a group costs a write to the disk
+SHARE = 4  # it rests so many times as long as a group took: a fifth of a core at most
+Take = Callable[[str, Sequence[Record]], Awaitable[None]]
+
+
+class Follower:
+    """One topic into the ledger, until cancelled; ``behind_s`` says how far it lags."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        topic: str,
+        take: Take,
+        notices: Notices,
+        *,
+        pace_s: float = PACE_S,
+    ) -> None:
+        self._log, self._topic, self._take = log, topic, take
+        self._notices, self._pace_s = notices, pace_s
+        self._failures = 0
+        self._newest_ms: int | None = None
+
+    def behind_s(self, now_s: float) -> float:
+        """Age of the newest record of the last group, if there are more; else 0."""
+        newest = self._newest_ms
+        return 0.0 if newest is None else max(0.0, now_s - newest / 1000)
+
+    async def run(self, group: str) -> None:
+        """Follow; a log or a ledger that is away is waited for, and told of."""
+        while True:
+            try:
+                async with self._log.subscribe(
+                    self._topic, group=group, holds=False
+                ) as subscription:
+                    while True:
+                        await self._next(subscription)
+            except (LogError, LedgerError) as error:
+                self._failures += 1
+                self._tell(error)
+                await asyncio.sleep(pause_s(self._failures, chance=random.random()))  # noqa: S311 -- jitter
+
+    async def _next(self, subscription: Subscription) -> None:
+        records = await subscription.poll(limit=GROUP_RECORDS, timeout_s=POLL_S)
+        if not records:
+            self._newest_ms = None
+            return
+        full = len(records) == GROUP_RECORDS
+        began_s = time.monotonic()
+        await self._take(self._topic, records)
+        took_s = time.monotonic() - began_s
+        await subscription.settle(records)
+        self._newest_ms = records[-1].appended_at_ms if full else None
+        if self._failures:
+            self._failures = 0
+        rest_s = SHARE * took_s
+        await asyncio.sleep(rest_s if full else max(self._pace_s, rest_s))
+
+    def _tell(self, error: GatewayError) -> None:
+        if isinstance(error, LogError):
+            self._notices.post("ledger", Notice("log_unavailable", "follow"))
+        elif self._failures == 1:
+            self._notices.say("ledger_failed", error=str(error))
+        else:
+            self._notices.post("ledger", Notice("ledger_failed", self._topic))

@@ -1,0 +1,127 @@
+"""The ledger as a wing: it follows the log into a file, and answers what became of it.
+
+In one process of those that work: beside SQLite's log there is only one, on Kafka the
+first that has the file.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from gateway.admin.port import Mount
+from gateway.config import Config
+from gateway.errors import ConfigError
+from gateway.ledger.api import Api
+from gateway.ledger.follow import TOPICS, Follower
+from gateway.ledger.keep import tidy
+from gateway.ledger.settings import Ledger
+from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.story import Now, Teller
+from gateway.ledger.write import Writer, life_of
+from gateway.log.contract import Record
+from gateway.mistakes import Mistakes
+from gateway.notices import Notice
+from gateway.outbound.contract import Destination
+from gateway.outbound.kind import Kind
+from gateway.ports import Listening
+from gateway.token import console_token
+from gateway.topics import Declared
+from gateway.wing import Shared
+
+TIDY_S = 10.0
+PIECE_S = 0.1  # between two pieces
+
+
+class LedgerWing:
+    """``wing.Wing``: what a configuration says of the ledger; nothing is opened."""
+
+    def __init__(self, config: Config, settings: Ledger) -> None:
+        self._config = config
+        self.settings = settings
+        self.kinds: Mapping[str, Kind[Any]] = {}
+        self.topics: Mapping[str, Declared] = {}
+
+    def check(self) -> None:
+        """Raise ConfigError for a file that another one writes."""
+        log = self._config.log
+        if log.kind == "sqlite" and log.path.resolve() == self.settings.path.resolve():
+            raise ConfigError("ledger.path: log.path writes this file, too")
+
+    def open(self, shared: Shared) -> "OpenedLedger | None":
+        """Its part in this process; None when it is switched off."""
+        return OpenedLedger(shared, self.settings) if self.settings.enabled else None
+
+
+class OpenedLedger:
+    """``wing.Opened``: two connections, three followers, an API."""
+
+    def __init__(self, shared: Shared, settings: Ledger) -> None:
+        self._shared, self._settings = shared, settings
+        self._store = Store(settings.path, writes=True)
+        self._reader = Store(settings.path, writes=False)
+        self._writer = Writer()
+        self._followers = [
+            Follower(shared.log, topic, self._take, shared.notices) for topic in TOPICS
+        ]
+        self.destinations: Mapping[str, Destination] = {}
+
+    @property
+    def ports(self) -> Sequence[Listening]:
+        """None of its own."""
+        return ()
+
+    @property
+    def mounts(self) -> Sequence[Mount]:
+        """What became of a message."""
+        now = Now.of(self._shared.config, self._shared.shows)
+        teller = Teller(self._reader, self._shared.log, now)
+        return [Api(teller, console_token(self._shared.config).text).mount()]
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Follow and tidy, until cancelled; no worker waits for it."""
+        ready()
+        group = f"ledger.{await self._life()}"
+        async with asyncio.TaskGroup() as tasks:
+            for follower in self._followers:
+                tasks.create_task(follower.run(group))
+            tasks.create_task(self._tidy())
+
+    async def _life(self) -> str:
+        """Under which name it follows: a new ledger begins where the log begins."""
+        while True:
+            try:
+                return await self._store.ask(life_of)
+            except LedgerError as error:
+                self._shared.notices.say("ledger_failed", error=str(error))
+                await asyncio.sleep(TIDY_S)
+
+    async def _take(self, topic: str, records: Sequence[Record]) -> None:
+        await self._store.ask(lambda c: self._writer.take(c, topic, records))
+
+    async def _tidy(self) -> None:
+        """Delete what is too old or too much, piece by piece."""
+        settings = self._settings
+        retention_ms = int(settings.retention_s * 1000)
+        while True:
+            more = False
+            try:
+                now_ms = time.time_ns() // 1_000_000
+                piece = partial(
+                    tidy, now_ms=now_ms, retention_ms=retention_ms, size=settings.size
+                )
+                more = (await self._store.ask(piece)).more
+            except LedgerError as error:
+                self._shared.notices.post("ledger", Notice("ledger_failed", str(error)))
+            await asyncio.sleep(PIECE_S if more else TIDY_S)
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self._store.close()
+        await self._reader.close()
+
+
+def wing(config: Config, mistakes: Mistakes) -> LedgerWing:
+    """The ledger of this configuration."""
+    return LedgerWing(config, config.section(Ledger, "ledger", mistakes))

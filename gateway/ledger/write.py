@@ -1,0 +1,188 @@
+"""Records into rows: a group of one topic in one transaction, each record once.
+
+The place up to which a topic was followed is written with its rows. What comes again
+after a crash stands at or below it and is passed over, so that following twice, or from
+the start into an empty ledger, gives the same rows and the same counts.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gateway.ledger import facts
+from gateway.ledger.facts import Admitted, End, Refused
+from gateway.ledger.store import transaction
+from gateway.log.contract import Record
+from gateway.topics import EVENTS, OUTCOMES, REFUSED
+
+MINUTE_MS = 60_000
+WORDS_MAX = 100_000  # a text beyond is kept as OTHER: who sends chooses some of them
+OTHER = "(other)"
+NONE = ""
+
+PUT_EVENT = "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+PUT_REFUSED = "INSERT OR IGNORE INTO refused VALUES (?,?,?,?,?,?,?,?,?)"
+PUT_END = "INSERT OR IGNORE INTO ends VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+PUT_COUNT = (
+    "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET events = events + excluded.events"
+)
+PUT_PLACE = (
+    "INSERT INTO places VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET offset = excluded.offset"
+)
+HAS_ENDED = (
+    "SELECT 1 FROM ends WHERE at = ? AND digest = ? AND source = ? AND destination = ?"
+    " AND replay IS NULL AND kind <> 4 LIMIT 1"
+)
+AGAIN = 2
+"""Not a replay: on Kafka a crash may come between an outcome and its mark."""
+Counts = Counter[tuple[int, str, str, int, int]]
+Word = Callable[[str], int]
+
+
+class Writer:
+    """Writes on the store's thread; remembers the words it has seen."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, int] = {}
+
+    def take(
+        self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
+    ) -> None:
+        """What these records say becomes durable, with the place they go up to."""
+        try:
+            with transaction(connection):
+                self._take(connection, topic, records)
+        except BaseException:
+            self._words.clear()  # some were not written after all
+            raise
+
+    def _take(
+        self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
+    ) -> None:
+        places = dict(
+            connection.execute(
+                "SELECT partition, offset FROM places WHERE topic = ?", (topic,)
+            )
+        )
+        new = [each for each in records if each.offset > places.get(each.partition, -1)]
+        floor = floor_of(connection)
+
+        def word(text: str) -> int:
+            return self._word(connection, text)
+
+        counts: Counts = Counter()
+        if topic == EVENTS:
+            put_events(connection, kept(map(facts.admitted, new), floor), word, counts)
+        elif topic == REFUSED:
+            put_refused(connection, kept(map(facts.refused, new), floor), word, counts)
+        elif topic == OUTCOMES:
+            put_ends(connection, kept(map(facts.end, new), floor), word, counts)
+        put_counts(connection, counts, word)
+        ends = {each.partition: each.offset for each in new}
+        rows = [(topic, partition, offset) for partition, offset in ends.items()]
+        connection.executemany(PUT_PLACE, rows)
+
+    def _word(self, connection: sqlite3.Connection, text: str) -> int:
+        if (known := self._words.get(text)) is not None:
+            return known
+        put = "INSERT OR IGNORE INTO words (text) VALUES (?)"
+        get = "SELECT id FROM words WHERE text = ?"
+        row = connection.execute(get, (text,)).fetchone()
+        if row is None:
+            (count,) = connection.execute("SELECT max(id) FROM words").fetchone()
+            text = text if (count or 0) < WORDS_MAX else OTHER
+            connection.execute(put, (text,))
+            row = connection.execute(get, (text,)).fetchone()
+        self._words[text] = row[0]
+        return int(row[0])
+
+
+def floor_of(connection: sqlite3.Connection) -> int:
+    """Nothing received before is kept: it was deleted for its age or for room."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'floor'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def kept(found: "Iterable[Admitted | Refused | End | None]", floor: int) -> list[Any]:
+    """Those that say something, and that are not too old already."""
+    return [each for each in found if each is not None and each.place.at >= floor]
+
+
+def put_events(
+    connection: sqlite3.Connection,
+    events: Sequence[Admitted],
+    word: Word,
+    counts: Counts,
+) -> None:
+    """Rows of ``events``, and for every destination that it was one more."""
+    rows = []
+    routes: Counter[tuple[int, str, str]] = Counter()
+    for place, source, kind, route, message, person, who, name in events:
+        routes[place.at // MINUTE_MS, source, route] += 1
+        rows.append(
+            (*place, word(source), word(kind), word(route), message, person, who, name)
+        )
+    connection.executemany(PUT_EVENT, rows)
+    for (minute, source, route), times in routes.items():
+        counts[minute, source, NONE, facts.ADMITTED, 0] += times
+        to, no = facts.route_of(route)
+        for name in (*to, *no):
+            counts[minute, source, name, facts.ADMITTED, 0] += times
+        for name in no:
+            counts[minute, source, name, facts.FILTERED, 0] += times
+
+
+def put_refused(
+    connection: sqlite3.Connection,
+    refused: Sequence[Refused],
+    word: Word,
+    counts: Counts,
+) -> None:
+    """Rows of ``refused``."""
+    rows = []
+    for place, source, reason, message, more in refused:
+        counts[place.at // MINUTE_MS, source, NONE, facts.REFUSED, 0] += 1
+        rows.append((*place, word(source), word(reason), message, more))
+    connection.executemany(PUT_REFUSED, rows)
+
+
+def put_ends(
+    connection: sqlite3.Connection, ends: Sequence[End], word: Word, counts: Counts
+) -> None:
+    """Rows of ``ends``; those of replays are counted apart."""
+
+    def maybe(text: str | None) -> int | None:
+        return None if text is None else word(text)
+
+    rows = []
+    ended = set[tuple[int, int, int, int]]()
+    for end in ends:
+        (place, source, destination, kind, reason, replay, mark, *rest) = end
+        ids = word(source), word(destination), kind
+        again = int(replay is not None)
+        if not again and kind != facts.DUPLICATE:
+            which = place.at, place.digest, *ids[:2]
+            if which in ended or connection.execute(HAS_ENDED, which).fetchone():
+                again = AGAIN
+            ended.add(which)
+        counts[place.at // MINUTE_MS, source, destination, kind, again] += 1
+        rows.append((*place, *ids, maybe(reason), maybe(replay), maybe(mark), *rest))
+    connection.executemany(PUT_END, rows)
+
+
+def put_counts(connection: sqlite3.Connection, counts: Counts, word: Word) -> None:
+    """Add to what was counted before."""
+    rows = [
+        (minute, word(source), word(name) if name else 0, kind, again, times)
+        for (minute, source, name, kind, again), times in counts.items()
+    ]
+    connection.executemany(PUT_COUNT, rows)
+
+
+def life_of(connection: sqlite3.Connection) -> str:
+    """The name of this ledger's life: another one after it was made anew."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'life'").fetchone()
+    return str(row[0])
