@@ -1,16 +1,17 @@
 """Who receives: all of them, and one with its plots, its failures, its settings."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from aiohttp import web
 
 from gateway import topics
 from gateway.console import words
-from gateway.console.eyes import RANGES, Eyes, range_of
+from gateway.console.eyes import RANGES, Eyes
 from gateway.console.letters import letter_of
 from gateway.console.newest import count_of, newest
 from gateway.console.page import Pages
@@ -50,7 +51,7 @@ class Destinations:
 
     async def _all(self, request: web.Request) -> web.Response:
         eyes, last = self._eyes, self._eyes.now()
-        span = eyes.span(last, range_of(None))
+        span = eyes.span(last, eyes.range())
         standings = eyes.standings(last)
         return self._pages.render(
             "destinations.html",
@@ -63,7 +64,7 @@ class Destinations:
         config = eyes.shared.config.destinations.get(name)
         if config is None:
             raise web.HTTPNotFound
-        chosen, last = range_of(request.query.get("range")), eyes.now()
+        chosen, last = eyes.range(request.query.get("range")), eyes.now()
         span = eyes.span(last, chosen)
         (stands,) = [each for each in eyes.standings(last) if each.name == name]
         log, topic = eyes.shared.log, topics.dead(name)
@@ -210,10 +211,30 @@ def shown_settings(made: Configured[Any]) -> dict[str, str]:
     return shown
 
 
-def shown_actions(made: Configured[Any], actions: Any) -> list[Json]:
-    """The tables of ``actions`` as they stand in the file, without what is secret."""
+def shown_actions(
+    made: Configured[Any], actions: Sequence[Mapping[str, Json]]
+) -> list[Mapping[str, Sequence[tuple[str, str]]]]:
+    """The tables of ``actions`` without what is secret: whom for, and field by field."""
     hidden = secrets_of(made.settings, made.given)
-    return [_masked(dict(each), hidden) for each in actions]
+    shown = []
+    for each in actions:
+        table = _masked(dict(each), hidden)
+        mapping = table.pop("mapping", None) or {}
+        head = [(key, _short(value)) for key, value in table.items()]
+        fields = [(key, _short(value)) for key, value in mapping.items()]
+        shown.append({"head": head, "fields": fields})
+    return shown
+
+
+def _short(value: Json) -> str:
+    """A value as short as it can be read: a path is its path."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((directive, given),) = value.items()
+        if directive in ("@path", "@template") and isinstance(given, str):
+            return given
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _masked(value: Json, hidden: tuple[str, ...]) -> Json:

@@ -25,6 +25,7 @@ class Range:
 
 
 RANGES = (
+    Range("5 min", 300, 60),
     Range("15 min", 900, 60),
     Range("1 h", 3_600, 60),
     Range("24 h", 86_400, 96),
@@ -51,6 +52,15 @@ class Eyes:
     def span(self, last: Sample, over: Range) -> Span:
         """The buckets of a plot."""
         return self.samples.span(last, length_s=over.length_s, buckets=over.buckets)
+
+    def range(self, name: str | None = None) -> Range:
+        """The range that an address names; else the first that is not mostly empty."""
+        for each in RANGES:
+            if each.name == name:
+                return each
+        first = self.samples.first
+        known_s = 0.0 if first is None else time.time() - first.at_s
+        return RANGES[0] if known_s < RANGES[0].length_s else RANGES[1]
 
     def lately(self, last: Sample) -> Pair | None:
         """The last minute."""
@@ -84,6 +94,3 @@ class Eyes:
         return self.shared.log.weaknesses
 
 
-def range_of(name: str | None) -> Range:
-    """The range that an address names; the first for none, or an unknown one."""
-    return next((each for each in RANGES if each.name == name), RANGES[0])

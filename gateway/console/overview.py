@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.console import words
-from gateway.console.eyes import RANGES, Eyes, range_of
+from gateway.console.eyes import RANGES, Eyes
 from gateway.console.page import Pages
 from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
@@ -50,7 +50,7 @@ class Overview:
         return [web.get("/", self._show)]
 
     async def _show(self, request: web.Request) -> web.Response:
-        eyes, chosen = self._eyes, range_of(request.query.get("range"))
+        eyes, chosen = self._eyes, self._eyes.range(request.query.get("range"))
         last = eyes.now()
         standings, span = eyes.standings(last), eyes.span(last, chosen)
         hour = eyes.samples.within(last, LONG_S)

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.console.destinations import Destinations
 from gateway.console.door import Door
+from gateway.console.events import Events
 from gateway.console.eyes import Eyes
 from gateway.console.guard import FORM_BYTES, Guard, protect
 from gateway.console.letters import Letters
@@ -49,6 +50,7 @@ class Room:
         self._runs = Runs(shared)
         self._tap = Tap(shared.log)
         self._people = People(self._eyes, self._pages)
+        self._events = Events(self._eyes, self._pages, self._people)
         self._sections: list[Section] = [
             Overview(self._eyes, self._pages),
             Live(self._eyes, self._pages, self._tap),
@@ -56,6 +58,7 @@ class Room:
             Destinations(self._eyes, self._pages),
             Letters(self._eyes, self._pages, self._runs),
             self._people,
+            self._events,
             Replays(self._eyes, self._pages, self._runs),
         ]
 
@@ -77,8 +80,9 @@ class Room:
             tasks.create_task(self._runs.run())
 
     async def close(self) -> None:
-        """Let go of the people's store."""
+        """Let go of the stores that were opened to look."""
         await self._people.close()
+        await self._events.close()
 
     def _application(self) -> web.Application:
         application = web.Application(
