@@ -36,7 +36,7 @@ REASONS = 5
 
 
 class Destinations:
-    """``/destinations`` and ``/destinations/{name}``"""
+    """``/destinations`` and ``/destinations/{name}``."""
 
     def __init__(self, eyes: Eyes, pages: Pages) -> None:
         self._eyes = eyes
@@ -97,7 +97,9 @@ class Destinations:
         )
 
 
-def _figures(stands: Standing, minute: Pair | None, name: str) -> list[Mapping[str, str]]:
+def _figures(
+    stands: Standing, minute: Pair | None, name: str
+) -> list[Mapping[str, str]]:
     def slow(part: float) -> float | None:
         if minute is None or name not in minute[1].delivery:
             return None
@@ -214,7 +216,7 @@ def shown_settings(made: Configured[Any]) -> dict[str, str]:
 def shown_actions(
     made: Configured[Any], actions: Sequence[Mapping[str, Json]]
 ) -> list[Mapping[str, Sequence[tuple[str, str]]]]:
-    """The tables of ``actions`` without what is secret: whom for, and field by field."""
+    """The tables of ``actions`` without what is secret: whom for, field by field."""
     hidden = secrets_of(made.settings, made.given)
     shown = []
     for each in actions:

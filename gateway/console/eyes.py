@@ -1,4 +1,4 @@
-"""What every page looks with: the configuration, the log, the counters and their past."""
+"""What every page looks with: configuration, log, counters and their past."""
 
 import asyncio
 import time
@@ -92,5 +92,3 @@ class Eyes:
     def weaknesses(self) -> Sequence[str]:
         """What is less safe than configured."""
         return self.shared.log.weaknesses
-
-

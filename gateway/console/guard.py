@@ -156,8 +156,11 @@ class Guard:
         return response
 
     def _enter(self, request: web.Request, session: str, after: str) -> web.Response:
-        """A page that leads on, since a cookie that is strict is not sent along when
-        another site or program led here."""
+        """A page that leads on to the console.
+
+        A redirect would not do: a cookie that is strict is not sent along where another
+        site or program led here.
+        """
         response = self._pages.render("entered.html", request=request, after=after)
         self._set(request, response, "console", session, age_s=SESSION_S)
         response.del_cookie(_name(request, "visit"), path="/")

@@ -49,7 +49,7 @@ class Letter:
         response = self.value.get("response")
         if isinstance(response, dict) and response.get("status") is not None:
             return str(response["status"])
-        return str(self.value.get("detail") or "").partition(":")[0][:60] or "–"
+        return str(self.value.get("detail") or "").partition(":")[0][:60] or "-"
 
     @property
     def reason(self) -> str:
@@ -87,7 +87,7 @@ def letter_of(record: Record) -> Letter | None:
 
 
 class Letters:
-    """``/dead/{name}``"""
+    """``/dead/{name}``."""
 
     def __init__(self, eyes: Eyes, pages: Pages, runs: Runs) -> None:
         self._eyes = eyes

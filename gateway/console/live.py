@@ -1,5 +1,8 @@
 """``/live``: what comes in, as it comes, with what was decided; or the last hundred."""
 
+import asyncio
+from itertools import count
+
 import orjson
 from aiohttp import web
 
@@ -7,13 +10,14 @@ from gateway import topics
 from gateway.console.eyes import Eyes
 from gateway.console.newest import newest
 from gateway.console.page import Pages
-from gateway.console.tap import Tap, row_of, value_of
+from gateway.console.tap import TICK_S, Tap, row_of, value_of
 from gateway.errors import ConfigError
 from gateway.outbound.when import Filter
 
 SHOWN = 100
 LOOKED = 1_000  # records that a filter is asked about when the page is opened
 WHERE_CHARS = 2_000
+QUIET_TICKS = 40
 
 
 class Live:
@@ -43,7 +47,6 @@ class Live:
         return self._pages.render(
             "live.html",
             request=request,
-            status=400 if wrong else 200,
             where=where,
             wrong=wrong,
             rows=[row_of(each) for each in records[:SHOWN]],
@@ -57,15 +60,16 @@ class Live:
             raise web.HTTPServiceUnavailable(text="Too many live pages are open.")
         response = web.StreamResponse()
         response.content_type = "text/event-stream"
-        await response.prepare(request)
-        ticks = 0
-        async for rows, more in self._tap.watch(wanted):
-            ticks += 1
-            if rows or more:
-                said = orjson.dumps({"rows": rows, "more": more})
-                await response.write(b"data: " + said + b"\n\n")
-            elif ticks % 40 == 0:
-                await response.write(b": still here\n\n")
+        with self._tap.viewing(wanted) as viewer:
+            await response.prepare(request)
+            for tick in count(1):
+                await asyncio.sleep(TICK_S)
+                rows, more = viewer.take()
+                if rows or more:
+                    said = orjson.dumps({"rows": rows, "more": more})
+                    await response.write(b"data: " + said + b"\n\n")
+                elif tick % QUIET_TICKS == 0:  # so that a page that left is noticed
+                    await response.write(b": still here\n\n")
         return response
 
 

@@ -39,7 +39,7 @@ class Figure:
 
 
 class Overview:
-    """``/``"""
+    """``/``."""
 
     def __init__(self, eyes: Eyes, pages: Pages) -> None:
         self._eyes = eyes
@@ -134,9 +134,7 @@ def _sharing(counts: Counts, parts: Sequence[str]) -> Callable[[Pair], Value]:
     return lambda pair: _share(pair, counts, parts) or 0
 
 
-def _plots(
-    span: Span, at: Sequence[str], standings: Sequence[Standing]
-) -> list[Plot]:
+def _plots(span: Span, at: Sequence[str], standings: Sequence[Standing]) -> list[Plot]:
     """The four questions: how much, how fast, how far behind, how many fail."""
 
     def rate(result: str) -> list[Value]:

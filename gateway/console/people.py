@@ -22,7 +22,7 @@ FAILED = "failed_attribute_change"
 
 
 class People:
-    """``/people`` and ``/people/{cio_id}``"""
+    """``/people`` and ``/people/{cio_id}``."""
 
     def __init__(self, eyes: Eyes, pages: Pages) -> None:
         self._pages = pages
@@ -98,7 +98,12 @@ class People:
                 name=None,
             )
             failed = await find.activities(
-                connection, cio_id, before=None, limit=ACTIVITIES, type_=FAILED, name=None
+                connection,
+                cio_id,
+                before=None,
+                limit=ACTIVITIES,
+                type_=FAILED,
+                name=None,
             )
         return self._pages.render(
             "person.html",

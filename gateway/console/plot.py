@@ -137,7 +137,9 @@ def _spots(
             if values[number] is not None
         ]
         if told:
-            spot = Spot(round(number * step, 1), round(step, 1), " · ".join([at, *told]))
+            spot = Spot(
+                round(number * step, 1), round(step, 1), " · ".join([at, *told])
+            )
             spots.append(spot)
     return spots
 

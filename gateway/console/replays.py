@@ -35,7 +35,7 @@ REASONS: Mapping[str, str] = {
 
 
 class Replays:
-    """``/replays``"""
+    """``/replays``."""
 
     def __init__(self, eyes: Eyes, pages: Pages, runs: Runs) -> None:
         self._eyes = eyes
@@ -123,7 +123,9 @@ class Replays:
         return run
 
     def _destinations(self) -> list[str]:
-        return [n for n, d in self._eyes.shared.config.destinations.items() if d.enabled]
+        return [
+            n for n, d in self._eyes.shared.config.destinations.items() if d.enabled
+        ]
 
 
 def asked_of(given: Mapping[str, str]) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.console.catalogue import Catalogue
 from gateway.console.destinations import Destinations
 from gateway.console.door import Door
 from gateway.console.events import Events
@@ -55,6 +56,7 @@ class Room:
             Overview(self._eyes, self._pages),
             Live(self._eyes, self._pages, self._tap),
             Sources(self._eyes, self._pages),
+            Catalogue(self._eyes, self._pages),
             Destinations(self._eyes, self._pages),
             Letters(self._eyes, self._pages, self._runs),
             self._people,

@@ -25,7 +25,6 @@ from gateway.wing import Shared
 RUNNING_MAX = 3
 REMEMBERED = 50
 AFTER_S = 600.0  # how long the ends of what was fed are waited for
-LOOK_S = 0.2
 State = Literal["running", "done", "stopped", "failed"]
 
 
@@ -45,6 +44,8 @@ class Run:
     waiting: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Something has ended."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -92,7 +93,7 @@ class Runs:
                 self._tasks = None
 
     def start(self, asked: Mapping[str, Json], chosen: int | None = None) -> Run:
-        """Start one; ConfigError says what cannot be. ``chosen``: how many are meant."""
+        """Start one, or say what cannot be (ConfigError); ``chosen``: how many."""
         return self._begin(Run(new_id(), asked, chosen, time.time_ns() // 1_000_000))
 
     def resume(self, run: Run) -> None:
@@ -159,7 +160,8 @@ class Runs:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTER_S):
                 while run.ended < run.sent:
-                    await asyncio.sleep(LOOK_S)
+                    await run.news.wait()
+                    run.news.clear()
 
     async def _count(self, run: Run) -> None:
         """What became of its events, from the topic that has every end."""
@@ -171,6 +173,7 @@ class Runs:
             async for record in log.scan(topics.OUTCOMES, span, follow=True):
                 if header(record, "replay") == run.id:
                     run.outcomes[kind_of(record.value)] += 1
+                    run.news.set()
 
 
 def kind_of(value: bytes) -> str:

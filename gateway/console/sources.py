@@ -55,7 +55,7 @@ class Sending:
 
 
 class Sources:
-    """``/sources``"""
+    """``/sources``."""
 
     def __init__(self, eyes: Eyes, pages: Pages) -> None:
         self._eyes = eyes

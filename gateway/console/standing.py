@@ -30,7 +30,10 @@ LONG_S = 3_600.0
 TROUBLES: Mapping[str, tuple[Tone, str]] = {
     "bug": ("bad", "The gateway failed on a message or an event, and set it aside"),
     "log_full": ("bad", "The log was full: the intake answered 503"),
-    "log_write_failed": ("bad", "The log could not be written: the intake answered 503"),
+    "log_write_failed": (
+        "bad",
+        "The log could not be written: the intake answered 503",
+    ),
     "log_gap": ("bad", "Records were deleted before they were read: events were lost"),
     "log_wal_damaged": ("bad", "A part of the log was lost at the start"),
     "worker_failed": ("bad", "A worker failed and was started again"),
@@ -80,7 +83,7 @@ def standing(
     hour: Pair | None,
     minute: Pair | None,
 ) -> Standing:
-    """How it stands; errors and dead letters are of the hour, the rate of the minute."""
+    """How it stands; errors and dead letters of the hour, the rate of the minute."""
     name = destination.name
     word, tone, why = _word(destination, state)
     rate = errors = None

@@ -1,7 +1,7 @@
 """What comes in while somebody looks: one reader of the log, for all who do.
 
 Nobody looks: nothing is read, and the intake never knows of this. Somebody does: the
-topics ``events`` and ``refused`` are followed at their ends. Ten times a second each
+topics ``events`` and ``refused`` are followed at their ends. Four times a second each
 viewer gets what is new, a few at most, with how many more there were; of a viewer that
 takes nothing the oldest are dropped and counted. Nothing is parsed that is not shown,
 unless a filter has to.
@@ -10,7 +10,7 @@ unless a filter has to.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +74,7 @@ class Tap:
         self._viewers: list[Viewer] = []
         self._somebody = asyncio.Event()
         self._nobody = asyncio.Event()
+        self._since_ms = 0
 
     @property
     def is_crowded(self) -> bool:
@@ -85,6 +86,8 @@ class Tap:
         while True:
             await self._somebody.wait()
             self._nobody.clear()
+            if not self._viewers:
+                continue
             following = [asyncio.create_task(self._follow(name)) for name in FOLLOWED]
             try:
                 await self._nobody.wait()
@@ -95,26 +98,20 @@ class Tap:
 
     async def _follow(self, topic: str) -> None:
         while True:
-            span = Span(from_ms=time.time_ns() // 1_000_000)
+            span = Span(from_ms=self._since_ms)
             with suppress(LogError):
                 async for record in self._log.scan(topic, span, follow=True):
                     for viewer in self._viewers:
                         viewer.hear(record)
+            self._since_ms = time.time_ns() // 1_000_000  # the log was away
             await asyncio.sleep(AGAIN_S)
 
-    async def watch(
-        self, wanted: Filter | None
-    ) -> AsyncIterator[tuple[Sequence[Mapping[str, Any]], int]]:
-        """What is new, again and again; empty ticks too, so that a viewer who left is
-        noticed."""
-        with self._viewing(wanted) as viewer:
-            while True:
-                await asyncio.sleep(TICK_S)
-                yield viewer.take()
-
     @contextmanager
-    def _viewing(self, wanted: Filter | None) -> Any:
+    def viewing(self, wanted: Filter | None) -> Iterator[Viewer]:
+        """Somebody who looks: what comes from now on waits for ``Viewer.take``."""
         viewer = Viewer(wanted)
+        if not self._viewers:
+            self._since_ms = time.time_ns() // 1_000_000
         self._viewers.append(viewer)
         self._somebody.set()
         try:

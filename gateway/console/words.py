@@ -5,20 +5,21 @@ from datetime import UTC, datetime
 UNITS = ("B", "KB", "MB", "GB", "TB")
 MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+UNKNOWN = "-"
 FEW = 10
 HUNDRED = 100
 THOUSAND = 1_000
 
 
 def number(value: float | None) -> str:
-    """A count: 12,345; a dash for what is not known."""
-    return "–" if value is None else f"{value:,.0f}"
+    """A count: 12,345; a hyphen for what is not known."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
     """A rate in three digits: 0.25, 7.5, 340, 1.2k."""
     if value is None:
-        return "–"
+        return UNKNOWN
     for size_of, unit in MANY:
         if value >= size_of:
             return f"{value / size_of:.3g}{unit}"
@@ -30,7 +31,7 @@ def rate(value: float | None) -> str:
 def size(value: float | None) -> str:
     """Bytes: 1.5 MB."""
     if value is None:
-        return "–"
+        return UNKNOWN
     unit = 0
     while value >= THOUSAND and unit < len(UNITS) - 1:
         value, unit = value / THOUSAND, unit + 1
@@ -40,7 +41,7 @@ def size(value: float | None) -> str:
 def seconds(value: float | None) -> str:
     """A duration: 340 µs, 12 ms, 1.5 s, 3 min."""
     if value is None:
-        return "–"
+        return UNKNOWN
     if value < 0.001:  # noqa: PLR2004 -- a millisecond
         return f"{value * 1e6:.0f} µs"
     if value < 1:
@@ -60,7 +61,7 @@ def _long(value: float) -> str:
 def share(value: float | None) -> str:
     """A part of a whole: 0 %, 0.02 %, 12 %."""
     if value is None:
-        return "–"
+        return UNKNOWN
     percent = value * HUNDRED
     if percent == 0 or percent >= FEW:
         return f"{percent:.0f} %"

@@ -182,4 +182,4 @@ async def play(
 def console_of(folder: Path) -> str:
     """Where the console of a gateway listens: its configuration says the port."""
     text = (folder / "gateway.toml").read_text()
-    return "http://" + text.partition("[console]\nlisten = \"")[2].partition('"')[0]
+    return "http://" + text.partition('[console]\nlisten = "')[2].partition('"')[0]

@@ -54,6 +54,7 @@
   function line(row) {
     const tr = made("tr");
     tr.id = row.place;
+    tr.dataset.at = row.at;
     tr.className = "fresh";
     const what = made("th");
     what.scope = "row";
@@ -73,9 +74,27 @@
     state.textContent = text;
   }
 
+  // What came while nobody listened: the page again, under what came since it was made.
+  function catchUp() {
+    const request = new XMLHttpRequest();
+    request.responseType = "document";
+    request.open("GET", location.href);
+    request.onload = () => {
+      const rows = [...(request.response?.querySelectorAll("#live tbody tr") ?? [])];
+      const last = Number(rows[0]?.dataset.at ?? 0);
+      const known = new Set(rows.map((row) => row.id));
+      const newer = [...body.rows].filter((row) => !known.has(row.id) && Number(row.dataset.at) >= last);
+      if (rows.length) body.replaceChildren(...newer, ...rows.map((row) => document.adoptNode(row)));
+    };
+    request.send();
+  }
+
   function open() {
     source = new EventSource(table.dataset.stream);
-    source.onopen = () => say("good", "live");
+    source.onopen = () => {
+      say("good", "live");
+      catchUp();
+    };
     source.onerror = () => say("warn", "away, trying again");
     source.onmessage = (message) => {
       const news = JSON.parse(message.data);
