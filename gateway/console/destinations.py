@@ -215,7 +215,7 @@ def shown_settings(made: Configured[Any]) -> dict[str, str]:
 
 def shown_actions(
     made: Configured[Any], actions: Sequence[Mapping[str, Json]]
-) -> list[Mapping[str, Sequence[tuple[str, str]]]]:
+) -> list[dict[str, list[tuple[str, str]]]]:
     """The tables of ``actions`` without what is secret: whom for, field by field."""
     hidden = secrets_of(made.settings, made.given)
     shown = []
