@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_topics(commands.add_parser("topics", help="list topics, sizes, groups, lag"))
     _add_read(commands.add_parser("read", help="print the records of a topic"))
     _add_explain(commands.add_parser("explain", help="show what becomes of a message"))
+    _add_account(commands.add_parser("account", help="tell what came in, and its end"))
+    _add_ledger(commands.add_parser("ledger", help="make the ledger anew"))
     _add_replay(commands.add_parser("replay", help="send the past again"))
     _add_test(commands.add_parser("test", help="run the golden cases of destinations"))
     _add_send(commands.add_parser("send", help="try one event at one destination"))
@@ -110,8 +112,8 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     about = "who sends it; default: the first in the file"
-    file = parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
-    file.help = "JSON; - for stdin"
+    file = parser.add_argument("file", nargs="?", metavar="FILE|MESSAGE_ID")
+    file.help = "JSON, - for stdin; else the id of a message that was sent"
     parser.add_argument("--source", metavar="NAME", help=about)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     about = "instead: two configurations, and what NEW would send differently"
@@ -122,7 +124,21 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=_rate, default=1_000, metavar="N", help=about)
     about = "show what differs, not only of which kind it is"
     parser.add_argument("--values", action="store_true", help=about)
-    parser.set_defaults(run=_explain)
+    parser.set_defaults(run=_explain, asked="story")
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="start", type=_time, metavar="T", help=FROM)
+    parser.add_argument("--until", type=_time, metavar="T", help=UNTIL)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(run=_ledger, asked="account")
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "drop the ledger, and make it again from what the log has"
+    rebuild = commands.add_parser("rebuild", help=about)
+    rebuild.set_defaults(run=_ledger, asked="rebuild")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -279,11 +295,19 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise ConfigError("explain: give a FILE, or --diff OLD.toml NEW.toml")
     if arguments.diff is not None:
         return _diff(arguments)
-    data = _read_file(arguments.file)
+    if arguments.file != "-" and not Path(arguments.file).exists():
+        return _ledger(arguments)  # an id, after the fact
+    data = _read_file(Path(arguments.file))
     config = _config(arguments)
     explained = asyncio.run(explain.explain(config, data, source=arguments.source))
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
     return DONE
+
+
+def _ledger(arguments: argparse.Namespace) -> int:
+    from gateway import ledger_cli  # noqa: PLC0415 -- see the module
+
+    return ledger_cli.run(_config(arguments), arguments)
 
 
 def _diff(arguments: argparse.Namespace) -> int:

@@ -95,6 +95,11 @@ async def _next(records: AsyncIterator[Any]) -> Any:
     return await anext(records, None)
 
 
+async def open_own(config: Config) -> EventLog:
+    """The log, opened here and complete; LogError when a process has it."""
+    return await _open(config, complete=True)
+
+
 async def _open(config: Config, *, complete: bool = False) -> EventLog:
     """The log, opened here; ``complete`` makes the topics that are missing."""
     if config.log.kind == "sqlite" and not config.log.path.exists():

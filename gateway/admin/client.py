@@ -48,6 +48,31 @@ class Client:
         with self._ask("/control/replay", timeout_s=None, body=body) as response:
             yield from map(orjson.loads, self._lines(response))
 
+    def opened_by(self, token: str) -> "Client":
+        """The same gateway, asked with another token."""
+        return Client({**self._owner, "token": token})
+
+    def found(self, path: str) -> Mapping[str, Json] | None:
+        """What a path of JSON says; None for what is not there."""
+        with self._answer(path, timeout_s=TIMEOUT_S) as response:
+            if response.status == http.client.NOT_FOUND:
+                return None
+            found: Mapping[str, Json] = json.loads(_ok(response, self._owner))
+            return found
+
+    def do(self, path: str) -> None:
+        """POST to a path; returns when it is done, or begun."""
+        with self._answer(path, timeout_s=TIMEOUT_S, body=b"") as response:
+            _ok(response, self._owner)
+
+    def answers(self) -> bool:
+        """Whether there is anybody."""
+        try:
+            with self._answer("/readyz", timeout_s=TIMEOUT_S):
+                return True
+        except LogError:
+            return False
+
     def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
         """Its lines; LogError when it ends in the middle.
 
@@ -66,6 +91,16 @@ class Client:
     def _ask(
         self, path: str, *, timeout_s: float | None, body: bytes | None = None
     ) -> Iterator[http.client.HTTPResponse]:
+        with self._answer(path, timeout_s=timeout_s, body=body) as response:
+            if response.status == http.client.NOT_FOUND:
+                raise ConfigError(json.loads(response.read())["message"])
+            _check(response, self._owner)
+            yield response
+
+    @contextmanager
+    def _answer(
+        self, path: str, *, timeout_s: float | None, body: bytes | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
         owner = self._owner
         if "admin" not in owner:
             pid = owner.get("pid")
@@ -81,13 +116,22 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 message = f"the gateway at {owner['admin']}: {error}"
                 raise LogError(message) from error
-            if response.status in (http.client.NOT_FOUND, http.client.BAD_REQUEST):
-                raise ConfigError(json.loads(response.read())["message"])
-            if response.status != http.client.OK:
-                said = _message(response.read())
-                place = f"the gateway at {owner['admin']} answers {response.status}"
-                raise LogError(f"{place}: {said}" if said else place)
             yield response
+
+
+def _ok(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> bytes:
+    _check(response, owner)
+    return response.read()
+
+
+def _check(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> None:
+    """Raise for what is no answer to use."""
+    if response.status == http.client.BAD_REQUEST:
+        raise ConfigError(json.loads(response.read())["message"])
+    if response.status not in (http.client.OK, http.client.ACCEPTED):
+        said = _message(response.read())
+        place = f"the gateway at {owner['admin']} answers {response.status}"
+        raise LogError(f"{place}: {said}" if said else place)
 
 
 def _message(body: bytes) -> str:

@@ -1,16 +1,24 @@
 """The ledger's paths of the admin port, behind the console's token."""
 
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import wraps
 
 import orjson
 from aiohttp import web
 
 from gateway.admin.port import Mount, problem
-from gateway.errors import LogError
+from gateway.errors import ConfigError, LogError
 from gateway.event import Json
-from gateway.ledger.store import LedgerError
-from gateway.ledger.story import Teller
+from gateway.ledger.account import Accountant
+from gateway.ledger.queries import Queries
+from gateway.ledger.search import PAGE, Search
+from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.story import Teller, brief
+
+DAY_MS = 86_400_000
+DIGITS_MAX = 9
 
 Answer = Awaitable[web.Response]
 Handler = Callable[["Api", web.Request], Answer]
@@ -23,6 +31,8 @@ def _answering(handler: Handler) -> Callable[["Api", web.Request], Answer]:
     async def answer(self: "Api", request: web.Request) -> web.Response:
         try:
             return await handler(self, request)
+        except ConfigError as error:
+            return problem(400, str(error))
         except (LedgerError, LogError) as error:
             return problem(503, str(error))
 
@@ -32,13 +42,31 @@ def _answering(handler: Handler) -> Callable[["Api", web.Request], Answer]:
 class Api:
     """The handlers; ``mount`` goes to the admin port."""
 
-    def __init__(self, teller: Teller, token: str) -> None:
-        self._teller, self._token = teller, token
+    def __init__(
+        self,
+        teller: Teller,
+        accountant: Accountant,
+        store: Store,
+        *,
+        rebuild: Callable[[], None],
+        token: str,
+    ) -> None:
+        self._teller, self._accountant, self._store = teller, accountant, store
+        self._begin_anew, self._token = rebuild, token
 
     def mount(self) -> Mount:
         """The paths, behind the token."""
         return Mount(
-            routes=[web.get("/v1/events/{message_id}", self._story)],
+            routes=[
+                web.get("/v1/events", self._search),
+                web.get("/v1/events/{message_id}", self._story),
+                web.get("/v1/account", self._account),
+                web.get("/v1/ledger", self._state),
+                web.post("/v1/ledger/rebuild", self._rebuild),
+                web.get("/v1/minutes", self._minutes),
+                web.get("/v1/dead", self._dead),
+                web.get("/v1/refused", self._refused),
+            ],
             token=self._token,
             refusal="the console's token opens this: console.token, or the file of "
             "this name beside the log",
@@ -51,6 +79,81 @@ class Api:
         if told is None:
             return problem(404, f"{message_id}: no such message in the ledger")
         return _json(told)
+
+    @_answering
+    async def _account(self, request: web.Request) -> web.Response:
+        from_ms, until_ms = _time(request, "from"), _time(request, "until")
+        return _json(await self._accountant.account(from_ms, until_ms))
+
+    @_answering
+    async def _search(self, request: web.Request) -> web.Response:
+        query = request.query
+        limit = query.get("limit", str(PAGE))
+        wanted = Search(
+            person=query.get("person"),
+            source=query.get("source"),
+            destination=query.get("destination"),
+            kind=query.get("kind"),
+            type=query.get("type"),
+            text=query.get("text"),
+            before=query.get("before"),
+            from_ms=_time(request, "from"),
+            until_ms=_time(request, "until"),
+            limit=int(limit) if limit.isdecimal() and len(limit) < DIGITS_MAX else 0,
+        )
+        page = await self._store.ask(lambda c: Queries(c).search(wanted))
+        return _json({"events": [*map(brief, page.found)], "next": page.next})
+
+    @_answering
+    async def _state(self, request: web.Request) -> web.Response:
+        del request
+        return _json({"behind": await self._accountant.behind()})
+
+    @_answering
+    async def _rebuild(self, request: web.Request) -> web.Response:
+        """Begin to make it anew; ``GET /v1/ledger`` tells how much is left."""
+        del request
+        self._begin_anew()
+        return web.Response(status=202)
+
+    @_answering
+    async def _minutes(self, request: web.Request) -> web.Response:
+        span = _span(request)
+        found = await self._store.ask(lambda c: Queries(c).per_minute(*span))
+        return _json({"minutes": found})
+
+    @_answering
+    async def _dead(self, request: web.Request) -> web.Response:
+        span = _span(request)
+        found = await self._store.ask(lambda c: Queries(c).dead(*span))
+        return _json({"groups": found})
+
+    @_answering
+    async def _refused(self, request: web.Request) -> web.Response:
+        span = _span(request)
+        found = await self._store.ask(lambda c: Queries(c).refused(*span))
+        return _json({"groups": found})
+
+
+def _time(request: web.Request, name: str) -> int | None:
+    """A time of the query, ISO 8601, as unix milliseconds; without an offset UTC."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{name}: is not an ISO 8601 time") from None
+    at = at.replace(tzinfo=at.tzinfo or UTC)
+    return round(at.timestamp() * 1000)
+
+
+def _span(request: web.Request) -> tuple[int, int]:
+    """``from`` and ``until``; the last day if they are not given."""
+    until = _time(request, "until")
+    until_ms = time.time_ns() // 1_000_000 + 1 if until is None else until
+    from_ms = _time(request, "from")
+    return until_ms - DAY_MS if from_ms is None else from_ms, until_ms
 
 
 def _json(value: Json) -> web.Response:

@@ -8,20 +8,49 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from gateway.errors import GatewayError, LogError
-from gateway.ledger.store import LedgerError
+from gateway.ledger.store import LedgerError, Store, remade
+from gateway.ledger.waiting import TOPICS, group_of, lag_of
+from gateway.ledger.write import Writer
 from gateway.log.contract import EventLog, Record, Subscription
 from gateway.notices import Notice, Notices
 from gateway.outbound.retry import pause_s
-from gateway.topics import EVENTS, OUTCOMES, REFUSED
 
-TOPICS = (EVENTS, REFUSED, OUTCOMES)
 GROUP_RECORDS = 2_000
 POLL_S = 10.0
+END_S = 1.0  # nothing more came for so long
 PACE_S = 1.0  # records gather for so long: a group costs a write to the disk
 SHARE = 4  # it rests so many times as long as a group took: a fifth of a core at most
 Take = Callable[[str, Sequence[Record]], Awaitable[None]]
+
+
+class Catching:
+    """The ledger of a log that nobody else reads now: made anew, up to its end."""
+
+    def __init__(self, store: Store, log: EventLog) -> None:
+        self._store, self._log = store, log
+        self._writer = Writer()
+        self._life = ""
+
+    async def begin(self) -> None:
+        """Drop what there is."""
+        self._life = await self._store.ask(remade)
+
+    async def step(self) -> int:
+        """Read one group of each topic; how many records are left."""
+        group = group_of(self._life)
+        for topic in TOPICS:
+            async with self._log.subscribe(topic, group=group, holds=False) as reading:
+                records = await reading.poll(limit=GROUP_RECORDS, timeout_s=END_S)
+                if records:
+                    await self._store.ask(
+                        partial(self._writer.take, topic=topic, records=records)
+                    )
+                    await reading.settle(records)
+        states = await self._log.topics()
+        return sum(lag_of(states, topic, group) or 0 for topic in TOPICS)
 
 
 class Follower:

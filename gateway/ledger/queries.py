@@ -1,230 +1,59 @@
-"""The questions that the ledger answers, each with a bound and an index that serves it.
+"""The questions that the ledger answers: one class, a method each, every one bounded.
 
-Answers are plain values (JSON as it is shown, or rows with texts for words). All of it
-runs on the reader's connection; nothing here knows the log or the configuration.
+Each is asked on a connection that reads (``Store.ask(lambda c: Queries(c)...)``). Times
+are unix milliseconds and judged on receivedAt; a span is [from, until). Nothing here
+knows the log or the configuration: ``story.py`` and ``account.py`` add what they say.
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import orjson
 
 from gateway.event import Json
-from gateway.ledger.facts import KINDS, digest, packed, unpacked
-
-FOUND_MAX = 100  # of one messageId: what repeats it more often is cut
-PAGE, PAGE_MAX = 50, 500
-LOOKED_AT_MAX = 100_000  # rows that a search passes over before it answers with a place
-GROUPS_MAX = 500
-EVENTS = (
-    "SELECT e.at, e.digest, e.partition, e.offset, e.appended, e.message,"
-    " s.text, t.text, e.person, e.name, r.text FROM events e"
-    " JOIN words s ON s.id = e.source JOIN words t ON t.id = e.type"
-    " JOIN words r ON r.id = e.route"
-)
-REFUSED = (
-    "SELECT e.at, e.digest, e.partition, e.offset, e.appended, e.message,"
-    " s.text, e.more FROM refused e JOIN words s ON s.id = e.source"
-)
-
-
-class Row(NamedTuple):
-    """An event or a refused message: where it is, and what is known of it."""
-
-    kind: str  # admitted, refused
-    at: int
-    digest: int
-    partition: int
-    offset: int
-    appended_at: int
-    message_id: str
-    source: str
-    type: str | None
-    person: str | None
-    name: str | None
-    route: str
-    more: Mapping[str, Json]
-
-
-class EndRow(NamedTuple):
-    """What became of an event at one destination; times are unix milliseconds."""
-
-    destination: str
-    kind: str
-    reason: str | None
-    replay: str | None
-    mark: str | None
-    attempts: int
-    first_at: int | None
-    ended_at: int
-    status: int | None
-    appended_at: int
-    more: Mapping[str, Json]
-
-
-class Story(NamedTuple):
-    """One occurrence of a message, with its ends in the order of the log."""
-
-    row: Row
-    ends: Sequence[EndRow]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """What is wanted; None: anything. Times are unix milliseconds, on receivedAt.
-
-    ``kind`` is an end's, ``admitted`` or ``refused``. ``text`` is part of an event's
-    name, in any case. ``before`` is where the last page ended.
-    """
-
-    person: str | None = None
-    source: str | None = None
-    destination: str | None = None
-    kind: str | None = None
-    type: str | None = None
-    from_ms: int | None = None
-    until_ms: int | None = None
-    text: str | None = None
-    before: str | None = None
-    limit: int = PAGE
-
-
-class Page(NamedTuple):
-    """Some events, newest first; ``next`` is the place to go on from, None: the end."""
-
-    rows: Sequence[Story]
-    next: str | None
+from gateway.ledger import search, tallies
+from gateway.ledger.rows import Rows, Story
+from gateway.ledger.search import Page, Search
+from gateway.ledger.tallies import FOR_EVER_MS, Counted, Open
 
 
 class Queries:
-    """Asked with a connection that reads; each method is one question."""
+    """What can be asked."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def story(self, message_id: str) -> list[Story]:
-        """Every occurrence of a message id, oldest first, with all its ends."""
-        text = message_id.encode(errors="replace")
-        rows = [
-            *self._events("digest = ? AND message = ?", (digest(text), packed(text))),
-            *self._refused("digest = ? AND message = ?", (digest(text), packed(text))),
-        ]
-        rows.sort(key=lambda row: (row.at, row.partition, row.offset))
-        return self._with_ends(rows[:FOUND_MAX])
+        """Every occurrence of a message, oldest first, each with all its ends."""
+        return Rows(self._connection).story(message_id)
 
-    def _with_ends(self, rows: Sequence[Row]) -> list[Story]:
-        """Each with its ends; of copies in one request each gets its own."""
-        left: dict[tuple[str, int, int, str], list[EndRow]] = {}
-        stories = []
-        of_one = Counter(_which(row) for row in rows)
-        for row in rows:
-            if row.kind == "refused":
-                stories.append(Story(row, ()))
-                continue
-            key = _which(row)
-            if key not in left:
-                left[key] = self.ends(row)
-            mine, left[key] = _first_of_each(left[key], alone=of_one[key] == 1)
-            stories.append(Story(row, mine))
-        return stories
+    def search(self, wanted: Search) -> Page:
+        """A page of events and refused messages, newest first; ConfigError: no such."""
+        wanted.check()
+        return search.search(self._connection, wanted)
 
-    def ends(self, row: Row) -> list[EndRow]:
-        """What became of the event: what was sent first, then what was a duplicate."""
-        found = self._connection.execute(
-            "SELECT d.text, e.kind, r.text, p.text, m.text, e.attempts, e.first,"
-            " e.ended, e.status, e.appended, e.more, e.at FROM ends e"
-            " JOIN words d ON d.id = e.destination JOIN words s ON s.id = e.source"
-            " LEFT JOIN words r ON r.id = e.reason LEFT JOIN words p ON p.id = e.replay"
-            " LEFT JOIN words m ON m.id = e.mark"
-            " WHERE e.at = ? AND e.digest = ? AND s.text = ?"
-            " ORDER BY e.kind = 4, e.partition, e.offset LIMIT ?",
-            (row.at, row.digest, row.source, GROUPS_MAX),
-        )
-        return [_end(each) for each in found]
+    def counted(self, from_ms: int = 0, until_ms: int = FOR_EVER_MS) -> Counted:
+        """How many were admitted, refused, and came to what, by source, destination."""
+        return tallies.counted(self._connection, from_ms, until_ms)
 
-    def _events(
-        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = -1
-    ) -> Iterator[Row]:
-        """Events as rows with their words; ``where`` may use the columns of events."""
-        asked = f"{EVENTS} WHERE {where} {order} LIMIT ?"
-        found = self._connection.execute(asked, (*values, limit))
-        for at, key, part, off, appended, message, source, kind, *rest in found:
-            person, name, route = rest
-            yield Row(
-                kind="admitted",
-                at=at,
-                digest=key,
-                partition=part,
-                offset=off,
-                appended_at=at + appended,
-                message_id=unpacked(message),
-                source=source,
-                type=kind or None,
-                person=None if person is None else unpacked(person),
-                name=name,
-                route=route,
-                more={},
-            )
+    def open(
+        self, source: str, destination: str, from_ms: int, until: int
+    ) -> list[Open]:
+        """Events that were routed to a destination and have not ended there."""
+        span = from_ms, until
+        return tallies.open_events(self._connection, source, destination, span)
 
-    def _refused(
-        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = -1
-    ) -> Iterator[Row]:
-        asked = f"{REFUSED} WHERE {where} {order} LIMIT ?"
-        found = self._connection.execute(asked, (*values, limit))
-        for at, key, part, off, appended, message, source, more in found:
-            yield Row(
-                kind="refused",
-                at=at,
-                digest=key,
-                partition=part,
-                offset=off,
-                appended_at=at + appended,
-                message_id=unpacked(message),
-                source=source,
-                type=None,
-                person=None,
-                name=None,
-                route="{}",
-                more=orjson.loads(more),
-            )
+    def per_minute(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"at", "destination", "kind", "events"}`` for plots, oldest first.
 
+        Without a destination: ``admitted`` and ``refused`` of all sources.
+        """
+        return tallies.per_minute(self._connection, from_ms, until_ms)
 
-def _which(row: Row) -> tuple[str, int, int, str]:
-    """What copies of a message have in common that came in one request."""
-    return row.kind, row.at, row.digest, row.source
+    def dead(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"destination", "reason", "status", "error", "events", "first", "last"}``.
 
+        ``error`` is what the last attempt was answered; the largest groups come first.
+        """
+        return tallies.dead_groups(self._connection, from_ms, until_ms)
 
-def _first_of_each(
-    ends: Sequence[EndRow], *, alone: bool
-) -> tuple[list[EndRow], list[EndRow]]:
-    """The first end at each destination, and the others; of one ``alone``, all."""
-    mine: list[EndRow] = []
-    others: list[EndRow] = []
-    seen = set[tuple[str, str | None]]()
-    for end in ends:
-        which = end.destination, end.replay
-        (others if which in seen and not alone else mine).append(end)
-        seen.add(which)
-    return mine, others
-
-
-def _end(row: Sequence[Any]) -> EndRow:
-    destination, kind, reason, replay, mark, attempts, first, ended, *rest = row
-    status, appended, more, at = rest
-    told = {} if more is None else orjson.loads(more)
-    return EndRow(
-        destination=destination,
-        kind=KINDS[kind],
-        reason=told.get("reason", reason),
-        replay=replay,
-        mark=mark,
-        attempts=attempts,
-        first_at=None if first is None else at + first,
-        ended_at=at + ended,
-        status=status,
-        appended_at=at + appended,
-        more=told,
-    )
+    def refused(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
+        """``{"source", "code", "pointer", "events", "first", "last"}``."""
+        return tallies.refused_groups(self._connection, from_ms, until_ms)

@@ -134,6 +134,21 @@ def make(connection: sqlite3.Connection) -> None:
     )
 
 
+def remade(connection: sqlite3.Connection) -> str:
+    """Drop all that is there and begin a new life; its name."""
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    drops = [f"DROP TABLE IF EXISTS {name};" for (name,) in names]
+    connection.executescript("BEGIN IMMEDIATE;" + "".join(drops) + "COMMIT;")
+    make(connection)
+    return life_of(connection)
+
+
+def life_of(connection: sqlite3.Connection) -> str:
+    """The name of this ledger's life: another one after it was made anew."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'life'").fetchone()
+    return str(row[0])
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of it becomes durable, or nothing."""

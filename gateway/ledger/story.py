@@ -5,7 +5,6 @@ in ``found``, with what it came to at its destination.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,15 +15,16 @@ from gateway.event import Json, iso
 from gateway.integrations import names_of
 from gateway.ledger import recall
 from gateway.ledger.facts import route_of
-from gateway.ledger.queries import EndRow, Queries, Row, Story
+from gateway.ledger.queries import Queries
+from gateway.ledger.rows import EndRow, Row, Story
 from gateway.ledger.store import Store
+from gateway.ledger.waiting import waits
 from gateway.ledger.words import as_sent, changes_of, rule_of_end, rule_of_route
 from gateway.log.contract import EventLog
 from gateway.outbound.mark import mark_of
-from gateway.topics import EVENTS, REFUSED, dead, to
+from gateway.topics import EVENTS, REFUSED, dead
 from gateway.wing import Shows
 
-SETTLED_S = 30.0  # an event that is younger may still be on its way to its topic
 SHOW_S = 2.0
 
 
@@ -135,14 +135,7 @@ class _Occurrence:
 
     async def _open(self, name: str) -> dict[str, Json]:
         """It has not ended there: it waits in its topic, or never came there."""
-        young = time.time() - self.row.appended_at / 1000 < SETTLED_S
-        waiting = young or await recall.of_message(
-            self.log,
-            to(name),
-            message_id=self.row.message_id,
-            received_at=iso(self.row.at),
-            appended_ms=self.row.appended_at,
-        )
+        waiting = await waits(self.log, name, self.row)
         return _told(name, "pending" if waiting else "unconfirmed", None, [])
 
     async def _end(self, end: EndRow) -> dict[str, Json]:
@@ -186,6 +179,24 @@ class _Occurrence:
         changed = end.mark is not None and end.mark != self.now.marks.get(name)
         request = shown.get("request")
         return {"request": request, "rendered": True, "changed": changed}
+
+
+def brief(story: Story) -> dict[str, Json]:
+    """One line of a list: what it is, and what became of it at each destination."""
+    row = story.row
+    went, no = route_of(row.route)
+    kinds = dict.fromkeys(went, "pending") | dict.fromkeys(no, "filtered")
+    kinds |= {end.destination: end.kind for end in story.ends if end.replay is None}
+    errors = {"errors": row.more["errors"]} if row.kind == "refused" else {}
+    return {
+        "messageId": row.message_id,
+        **_head(row),
+        "type": row.type,
+        "person": row.person,
+        "name": row.name,
+        "destinations": kinds,
+        **errors,
+    }
 
 
 def _order(went: Sequence[str]) -> Callable[[EndRow], int]:

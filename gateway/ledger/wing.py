@@ -6,20 +6,22 @@ first that has the file.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from gateway.admin.port import Mount
 from gateway.config import Config
 from gateway.errors import ConfigError
+from gateway.ledger.account import Accountant
 from gateway.ledger.api import Api
-from gateway.ledger.follow import TOPICS, Follower
+from gateway.ledger.follow import Follower
 from gateway.ledger.keep import tidy
 from gateway.ledger.settings import Ledger
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
-from gateway.ledger.write import Writer, life_of
+from gateway.ledger.waiting import TOPICS, group_of
+from gateway.ledger.write import Writer
 from gateway.log.contract import Record
 from gateway.mistakes import Mistakes
 from gateway.notices import Notice
@@ -62,6 +64,7 @@ class OpenedLedger:
         self._store = Store(settings.path, writes=True)
         self._reader = Store(settings.path, writes=False)
         self._writer = Writer()
+        self._again = asyncio.Event()
         self._followers = [
             Follower(shared.log, topic, self._take, shared.notices) for topic in TOPICS
         ]
@@ -76,17 +79,30 @@ class OpenedLedger:
     def mounts(self) -> Sequence[Mount]:
         """What became of a message."""
         now = Now.of(self._shared.config, self._shared.shows)
-        teller = Teller(self._reader, self._shared.log, now)
-        return [Api(teller, console_token(self._shared.config).text).mount()]
+        log, reader = self._shared.log, self._reader
+        api = Api(
+            Teller(reader, log, now),
+            Accountant(reader, log),
+            reader,
+            rebuild=self.rebuild,
+            token=console_token(self._shared.config).text,
+        )
+        return [api.mount()]
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Follow and tidy, until cancelled; no worker waits for it."""
         ready()
-        group = f"ledger.{await self._life()}"
-        async with asyncio.TaskGroup() as tasks:
-            for follower in self._followers:
-                tasks.create_task(follower.run(group))
-            tasks.create_task(self._tidy())
+        while True:
+            group = group_of(await self._life())
+            work = [follower.run(group) for follower in self._followers]
+            await _until(self._again, [*work, self._tidy()])
+            self._again.clear()
+            await self._store.ask(remade)
+            self._writer.forget()
+
+    def rebuild(self) -> None:
+        """Drop it all and begin where the log begins; it goes on answering."""
+        self._again.set()
 
     async def _life(self) -> str:
         """Under which name it follows: a new ledger begins where the log begins."""
@@ -120,6 +136,17 @@ class OpenedLedger:
         """Let go of the file."""
         await self._store.close()
         await self._reader.close()
+
+
+async def _until(
+    again: asyncio.Event, work: Sequence[Coroutine[Any, Any, None]]
+) -> None:
+    """Do all of the work until ``again`` is set, or one of it fails."""
+    async with asyncio.TaskGroup() as tasks:
+        going = [tasks.create_task(each) for each in work]
+        await again.wait()
+        for task in going:
+            task.cancel()
 
 
 def wing(config: Config, mistakes: Mistakes) -> LedgerWing:

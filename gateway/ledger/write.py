@@ -59,6 +59,10 @@ class Writer:
             self._words.clear()  # some were not written after all
             raise
 
+    def forget(self) -> None:
+        """The tables were made anew."""
+        self._words.clear()
+
     def _take(
         self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
     ) -> None:
@@ -180,9 +184,3 @@ def put_counts(connection: sqlite3.Connection, counts: Counts, word: Word) -> No
         for (minute, source, name, kind, again), times in counts.items()
     ]
     connection.executemany(PUT_COUNT, rows)
-
-
-def life_of(connection: sqlite3.Connection) -> str:
-    """The name of this ledger's life: another one after it was made anew."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'life'").fetchone()
-    return str(row[0])

@@ -71,43 +71,6 @@ async def test_an_outcome_says_what_the_interface_says(
         ]
 
 
-async def test_an_outcome_after_failures_tells_of_each_attempt(
-    bench: Any, recorder: Any, entry: Any
-) -> None:
-    crm = recorder()
-    answers = [Retry("503", status=503), Retry("TimeoutError"), Delivered(200)]
-    crm.answer = lambda _: answers.pop(0)
-    async with bench.open():
-        await bench.log.append([entry(1, "u1")])
-        async with bench.running(crm):
-            await bench.settled(1)
-        (told,) = await bench.outcomes()
-    assert (told["kind"], told["attempts"]) == ("delivered", 3)
-    assert [(each["status"], each["error"]) for each in told["tries"]] == [
-        (503, "503"),
-        (None, "TimeoutError"),
-        (200, None),
-    ]
-    assert told["tries"][0]["at"] == told["firstAttemptAt"]
-    assert all(each["ms"] >= 0 for each in told["tries"])
-
-
-async def test_an_outcome_tells_of_the_last_attempts_of_many(
-    bench: Any, recorder: Any, entry: Any
-) -> None:
-    crm = recorder()
-    answers = [*(Retry(str(number)) for number in range(30)), Rejected("rejected")]
-    crm.answer = lambda _: answers.pop(0)
-    async with bench.open():
-        await bench.log.append([entry(1, "u1")])
-        async with bench.running(crm, retry_base_s=0.001, probe_every_s=0.001):
-            await bench.settled(1)
-        (told,) = await bench.outcomes()
-    assert told["attempts"] == 31
-    errors = [each["error"] for each in told["tries"]]
-    assert errors == [*map(str, range(11, 30)), "rejected"]
-
-
 async def test_rejected_events_become_dead_letters(
     bench: Any, recorder: Any, entry: Any
 ) -> None:
