@@ -1,63 +1,88 @@
-"""One message's story: what was sent, what was made of it, what became of it, and why.
+"""Events that were: searched for, and one with its whole story. Out of the ledger.
 
-``/events/{messageId}``, out of the ledger; and ``/find``, which guesses what a text in
-the search field means: a person's identifier, a destination, else a message id.
+``/events`` and ``/events/{messageId}``; and ``/find``, which guesses what a text in the
+search field means: a destination, a person's identifier, else a message id.
 """
 
-from urllib.parse import quote
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from gateway.console.book import Book
 from gateway.console.eyes import Eyes
 from gateway.console.page import Pages
 from gateway.console.people import People
-from gateway.errors import GatewayError
-from gateway.ledger.settings import Ledger
-from gateway.ledger.store import Store
-from gateway.ledger.story import Now, Teller
-from gateway.mistakes import Mistakes, Text
+from gateway.console.times import time_of
+from gateway.errors import ConfigError, GatewayError
+from gateway.event import EVENT_TYPES
+from gateway.ledger.search import KINDS, Search
+from gateway.ledger.story import brief
 
-TONES = {
+TONES: Mapping[str, str] = {
     "delivered": "good",
     "dead": "bad",
+    "refused": "bad",
     "unconfirmed": "bad",
     "pending": "warn",
 }
+ASKED = ("person", "source", "destination", "kind", "type", "text", "from", "until")
+OFF = 'Stories are told by the ledger: "enabled = true" in the table [ledger].'
 
 
 class Events:
-    """The page of one message, and the search field."""
+    """The list, the page of one message, and the search field."""
 
-    def __init__(self, eyes: Eyes, pages: Pages, people: People) -> None:
+    def __init__(
+        self, eyes: Eyes, pages: Pages, book: Book | None, people: People
+    ) -> None:
         self._eyes = eyes
         self._pages = pages
+        self._book = book
         self._people = people
-        shared = eyes.shared
-        settings = shared.config.section(Ledger, "ledger", Mistakes(Text()))
-        self._store: Store | None = None
-        if settings.enabled:
-            self._store = Store(settings.path, writes=False)
-            now = Now.of(shared.config, shared.shows)
-            self._teller = Teller(self._store, shared.log, now)
 
     def routes(self) -> list[web.RouteDef]:
         """The pages."""
         return [
+            web.get("/events", self._list),
             web.get("/events/{message_id}", self._show),
             web.get("/find", self._find),
         ]
 
-    async def close(self) -> None:
-        """Let go of the ledger's file."""
-        if self._store is not None:
-            await self._store.close()
+    async def _list(self, request: web.Request) -> web.Response:
+        if self._book is None:
+            return self._pages.trouble(request, 404, "There is no ledger", OFF)
+        asked = {name: request.query.get(name, "").strip() for name in ASKED}
+        wrong, page = "", None
+        try:
+            page = await self._book.search(
+                wanted_of(asked, request.query.get("before"))
+            )
+        except ConfigError as error:
+            wrong = str(error)
+        config = self._eyes.shared.config
+        given = {name: value for name, value in asked.items() if value}
+        following = None if page is None else page.next
+        return self._pages.render(
+            "events.html",
+            request=request,
+            asked=asked,
+            wrong=wrong,
+            rows=[] if page is None else [brief(each) for each in page.found],
+            following=following and urlencode({**given, "before": following}),
+            first="before" not in request.query,
+            sources=list(config.sources),
+            destinations=list(config.destinations),
+            kinds=KINDS,
+            types=EVENT_TYPES,
+            tones=TONES,
+        )
 
     async def _show(self, request: web.Request) -> web.Response:
         message_id = request.match_info["message_id"]
-        if self._store is None:
-            text = 'Stories are told by the ledger: "enabled = true" in [ledger].'
-            return self._pages.trouble(request, 404, "There is no ledger", text)
-        told = await self._teller.tell(message_id)
+        if self._book is None:
+            return self._pages.trouble(request, 404, "There is no ledger", OFF)
+        told = await self._book.teller.tell(message_id)
         if told is None:
             return self._pages.render(
                 "unseen.html", request=request, status=404, message_id=message_id
@@ -81,6 +106,8 @@ class Events:
             raise web.HTTPSeeOther(f"/people/{quote(people[0], safe='')}")
         if people:
             raise web.HTTPSeeOther(f"/people?q={quote(asked, safe='')}")
+        if await self._has_events(asked):
+            raise web.HTTPSeeOther(f"/events?person={quote(asked, safe='')}")
         raise web.HTTPSeeOther(f"/events/{quote(asked, safe='')}")
 
     async def _named(self, asked: str) -> list[str]:
@@ -89,3 +116,27 @@ class Events:
             return [each.cio_id for each in await self._people.named(asked)]
         except GatewayError:
             return []
+
+    async def _has_events(self, person: str) -> bool:
+        """Whether it is a person's key, of somebody whom no workspace keeps."""
+        if self._book is None:
+            return False
+        try:
+            return bool((await self._book.search(Search(person=person, limit=1))).found)
+        except GatewayError:
+            return False
+
+
+def wanted_of(asked: Mapping[str, str], before: str | None) -> Search:
+    """What a form asks for; ConfigError for a time that is none."""
+    return Search(
+        person=asked["person"] or None,
+        source=asked["source"] or None,
+        destination=asked["destination"] or None,
+        kind=asked["kind"] or None,
+        type=asked["type"] or None,
+        text=asked["text"] or None,
+        from_ms=time_of(asked["from"], "from"),
+        until_ms=time_of(asked["until"], "until"),
+        before=before or None,
+    )

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from aiohttp import web
 from gateway.console.eyes import Eyes
 from gateway.console.page import Pages
 from gateway.console.runs import Run, Runs
+from gateway.console.times import time_of
 from gateway.errors import ConfigError
 from gateway.event import Json
 from gateway.replay.run import TOPICS, new_id
@@ -137,23 +137,11 @@ def asked_of(given: Mapping[str, str]) -> dict[str, Json]:
     return {
         "topic": topic,
         "to": None if topic == "refused" else said["to"] or None,
-        "from_ms": _time(said["from"], "from"),
-        "until_ms": _time(said["until"], "until"),
+        "from_ms": time_of(said["from"], "from"),
+        "until_ms": time_of(said["until"], "until"),
         "where": said["where"] or None,
         "rate": _rate(said["rate"]),
     }
-
-
-def _time(text: str, name: str) -> int | None:
-    """What a form says of a time; without an offset it is UTC."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{name}: {text} is no time such as 2026-01-15T10:12"
-        raise ConfigError(message) from None
-    return int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
 
 
 def _rate(text: str) -> int | None:

@@ -7,6 +7,8 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.console.account import Account
+from gateway.console.book import book_of
 from gateway.console.catalogue import Catalogue
 from gateway.console.destinations import Destinations
 from gateway.console.door import Door
@@ -51,7 +53,7 @@ class Room:
         self._runs = Runs(shared)
         self._tap = Tap(shared.log)
         self._people = People(self._eyes, self._pages)
-        self._events = Events(self._eyes, self._pages, self._people)
+        self._book = book_of(self._eyes)
         self._sections: list[Section] = [
             Overview(self._eyes, self._pages),
             Live(self._eyes, self._pages, self._tap),
@@ -60,7 +62,8 @@ class Room:
             Destinations(self._eyes, self._pages),
             Letters(self._eyes, self._pages, self._runs),
             self._people,
-            self._events,
+            Events(self._eyes, self._pages, self._book, self._people),
+            Account(self._pages, self._book),
             Replays(self._eyes, self._pages, self._runs),
         ]
 
@@ -84,7 +87,8 @@ class Room:
     async def close(self) -> None:
         """Let go of the stores that were opened to look."""
         await self._people.close()
-        await self._events.close()
+        if self._book is not None:
+            await self._book.close()
 
     def _application(self) -> web.Application:
         application = web.Application(

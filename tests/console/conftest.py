@@ -1,6 +1,7 @@
 """A gateway with its console, a browser of this machine, somebody who is in."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ class Shop:
         return page
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shop(tmp_path_factory):
-    folder: Path = tmp_path_factory.mktemp("shop")
+@asynccontextmanager
+async def open_shop(folder: Path) -> AsyncIterator[Shop]:
+    """A gateway that nobody has sent anything to."""
     (port,) = free_ports(1)
     async with AsyncExitStack() as stack:
         hook = await stack.enter_async_context(scene.Receiver())
@@ -56,8 +57,20 @@ async def shop(tmp_path_factory):
         base = hook.url.removesuffix("/hook")
         text = scene.config(base, console=f"127.0.0.1:{port}")
         gateway = await stack.enter_async_context(Gateway(folder, text))
-        await scene.play(gateway)
         yield Shop(gateway, hook, f"http://127.0.0.1:{port}", folder)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fresh(tmp_path_factory):
+    async with open_shop(tmp_path_factory.mktemp("fresh")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(tmp_path_factory):
+    async with open_shop(tmp_path_factory.mktemp("shop")) as opened:
+        await scene.play(opened.gateway)
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,3 +95,13 @@ async def page(shop, browser: Browser):
     yield opened
     await context.close()
     assert said == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def quiet_page(fresh, browser: Browser):
+    """A page of ``fresh``, of somebody who is in; its console is not listened to."""
+    context = await browser.new_context(viewport={"width": 1360, "height": 900})
+    opened = await fresh.enter(context)
+    opened.set_default_timeout(20_000)
+    yield opened
+    await context.close()

@@ -17,6 +17,9 @@ AXE = Path(__file__).with_name("node")
 PAGES = {
     "/": "Overview",
     "/live": "Live",
+    "/events": "Events",
+    "/events?destination=crm&kind=dead": "Events",
+    "/account": "Account",
     "/sources": "Sources",
     "/catalogue": "Catalogue",
     "/destinations": "Destinations",
@@ -210,6 +213,25 @@ async def test_an_event_is_explained(shop, page):
     old = page.locator(".ends > li", has_text="old-crm")
     await expect(old).to_contain_text("disabled")
     assert await faults(page) == []
+
+
+async def test_events_are_found_by_what_became_of_them(shop, page):
+    await opened(shop, page, "/events")
+    await page.get_by_label("Destination").select_option("crm")
+    await page.get_by_label("Became").select_option("dead")
+    await page.get_by_role("button", name="Find", exact=True).click()
+    rows = page.locator("tbody tr")
+    await expect(rows.first).to_contain_text("Coupon Applied")
+    assert await rows.count() == min(50, len(await shop.dead()))
+    await rows.first.locator("th a").click()
+    await expect(page.locator(".ends").first).to_contain_text("422")
+
+
+async def test_the_account_closes(shop, page):
+    await opened(shop, page, "/account")
+    await expect(page.locator(".calm")).to_contain_text("It closes")
+    warehouse = page.locator("tbody tr", has_text="warehouse")
+    await expect(warehouse.first).to_be_visible()
 
 
 async def test_a_person_is_found_by_any_identifier(shop, page):
