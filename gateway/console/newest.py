@@ -13,7 +13,7 @@ from gateway.log.contract import EventLog, Record, Span
 
 BACK_S = (1.0, 5.0, 30.0, 180.0, 1_200.0, 7_200.0, 86_400.0, 604_800.0)
 MANY = 20  # times what is wanted: a window with more is narrowed
-NARROWER = 10
+NARROWER = 24  # halvings: from a week to what came in one moment
 
 
 async def newest(log: EventLog, topic: str, limit: int) -> list[Record]:
@@ -38,7 +38,6 @@ async def _narrowed(
 ) -> list[Record]:
     """Between a window with too few and one with far too many."""
     few_s, many_s = window_s
-    best: list[Record] = []
     for _ in range(NARROWER):
         middle_s = (few_s + many_s) / 2
         from_ms = now_ms - int(middle_s * 1_000)
@@ -46,11 +45,9 @@ async def _narrowed(
         if whole and len(found) >= limit:
             return found
         if whole:
-            few_s, best = middle_s, found
+            few_s = middle_s
         else:
             many_s = middle_s
-    if best:
-        return best
     found, _ = await _since(log, topic, now_ms - int(many_s * 1_000), limit, whole=True)
     return found
 
