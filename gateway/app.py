@@ -39,6 +39,7 @@ from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.replay.rules import steps
+from gateway.token import Token, console_token
 from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
@@ -53,6 +54,7 @@ look  tail -f {inbox}
       .venv/bin/gateway read events
       {admin}/metrics
 """
+MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +107,16 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    token = None if role.name == "intake" else _token(config)
+
     def ready(public: Port | None, admin: Port, more: Sequence[Port]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         _say_ready(config, public, admin, more)
+        if token is not None and token.made is not None:
+            sys.stdout.write(MADE.format(token=token.text, file=token.made))
+            sys.stdout.flush()
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -369,6 +376,12 @@ class House:
         port = await bind(self.config, "admin_listen").serve(runner)
         announce(self.log, admin=port.url, token=control.token)
         return port
+
+
+def _token(config: Config) -> Token | None:
+    """The console's token, made now if there is none; None if nobody asks for it."""
+    ledger = config.sections.get("ledger", {}).get("enabled", True)
+    return console_token(config) if config.console.enabled or ledger else None
 
 
 async def _listen(wanted: Listening) -> Port:

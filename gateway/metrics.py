@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 Gauge = Literal[
-    "gateway_lag", "gateway_breaker_open", "gateway_pending", "gateway_log_bytes"
+    "gateway_lag",
+    "gateway_breaker_open",
+    "gateway_pending",
+    "gateway_log_bytes",
+    "gateway_account_open",
+    "gateway_ledger_behind",
 ]
 
 
@@ -63,6 +68,14 @@ METRICS: Mapping[str, Known] = {
     "gateway_pending": Known("gauge", ("destination",), "Events the worker holds"),
     "gateway_notices_total": Known("counter", ("code",), "Notices by code"),
     "gateway_log_bytes": Known("gauge", ("topic",), "Bytes the topic holds, estimated"),
+    "gateway_account_open": Known(
+        "gauge",
+        ("destination",),
+        "Events of the last day that have not ended here: in flight, or unconfirmed",
+    ),
+    "gateway_ledger_behind": Known(
+        "gauge", ("topic",), "Records that the ledger has not read yet"
+    ),
 }
 """The closed list, by the names that Prometheus shows."""
 Reading: TypeAlias = Callable[[], float]

@@ -29,7 +29,8 @@ HAS_END = (
 )
 AMONG_ENDS = (
     "(e.at, e.digest) IN (SELECT x.at, x.digest FROM ends x WHERE x.destination = ?"
-    " AND x.kind = ? AND (x.at, x.digest) <= (?, ?) AND (x.at, x.digest) >= (?, ?))"
+    " AND x.kind = ? AND x.kind <> 1"
+    " AND (x.at, x.digest) <= (?, ?) AND (x.at, x.digest) >= (?, ?))"
 )
 Route = tuple[tuple[str, ...], Mapping[str, str]]
 
@@ -251,6 +252,7 @@ class _Events:
         wanted = self._wanted
         asked = (
             "SELECT at, digest FROM ends WHERE destination = ? AND kind = ?"
+            " AND kind <> 1"  # said, or SQLite does not take the index of these
             " AND at <= ? AND at >= ? AND (at, digest) <= (?, ?)"
             " ORDER BY at DESC, digest DESC LIMIT 1 OFFSET ?"
         )

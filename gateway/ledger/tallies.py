@@ -123,7 +123,7 @@ def dead_groups(
         " FROM ends e JOIN words d ON d.id = e.destination"
         " LEFT JOIN words r ON r.id = e.reason"
         " WHERE e.destination IN (SELECT destination FROM counts WHERE kind = 6)"
-        " AND e.kind = 6 AND e.at >= ? AND e.at < ?"
+        " AND e.kind = 6 AND e.kind <> 1 AND e.at >= ? AND e.at < ?"
         " GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT ?",
         (from_ms, until_ms, GROUPS_MAX),
     )

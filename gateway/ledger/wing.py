@@ -17,6 +17,7 @@ from gateway.ledger.account import Accountant
 from gateway.ledger.api import Api
 from gateway.ledger.follow import Follower
 from gateway.ledger.keep import tidy
+from gateway.ledger.measure import Gauges
 from gateway.ledger.settings import Ledger
 from gateway.ledger.store import LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
@@ -64,6 +65,8 @@ class OpenedLedger:
         self._store = Store(settings.path, writes=True)
         self._reader = Store(settings.path, writes=False)
         self._writer = Writer()
+        self._gauges = Gauges(self._reader, shared.log, shared.metrics)
+        self._gauges.register(shared.config.destinations)
         self._again = asyncio.Event()
         self._followers = [
             Follower(shared.log, topic, self._take, shared.notices) for topic in TOPICS
@@ -95,7 +98,7 @@ class OpenedLedger:
         while True:
             group = group_of(await self._life())
             work = [follower.run(group) for follower in self._followers]
-            await _until(self._again, [*work, self._tidy()])
+            await _until(self._again, [*work, self._tidy(), self._gauges.run()])
             self._again.clear()
             await self._store.ask(remade)
             self._writer.forget()

@@ -1,0 +1,116 @@
+"""Records into rows: once each, in whatever order the topics come."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from gateway.ledger.store import LedgerError, Store
+from gateway.topics import EVENTS, OUTCOMES
+from tests.ledger.conftest import Desk
+from tests.ledger.records import AT_MS
+
+
+def mixed(made):
+    return [
+        made.event("m1", to=("crm", "inbox"), no={"off": "disabled"}),
+        made.event("m2", at=AT_MS + 1, kind="track", event="Bought"),
+        made.refused("m3"),
+        made.end("m1"),
+        made.end("m1", destination="inbox", kind="filtered", reason="when"),
+        made.end("m2", at=AT_MS + 1, kind="dead", reason="rejected"),
+        made.end("m2", at=AT_MS + 1, replay="r1"),
+    ]
+
+
+def test_the_same_records_twice_give_the_same_rows_and_counts(desk, made):
+    records = mixed(made)
+    desk.take(*records)
+    once = desk.dump()
+    assert [len(once[each]) for each in ("events", "refused", "ends")] == [2, 1, 4]
+    desk.take(*records)
+    assert desk.dump() == once
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_any_size_and_topics_in_any_order_give_the_same(
+    tmp_path, desk, made, seed
+):
+    """So a ledger that is made anew is the one that was followed."""
+    records = mixed(made)
+    desk.take(*records)
+    other, chance = Desk(tmp_path / "other.db"), random.Random(seed)
+    left = {t: [r for r in records if r.topic == t] for t in {r.topic for r in records}}
+    while any(left.values()):
+        topic = chance.choice([each for each, some in left.items() if some])
+        count = chance.randint(1, len(left[topic]))
+        other.take_as(topic, left[topic][:count])
+        left[topic] = left[topic][count if chance.random() < 0.7 else 0 :]
+    assert other.dump() == desk.dump()
+    other.store._let_go()
+    other.store._thread.shutdown()
+
+
+def test_a_group_that_fails_leaves_nothing_behind(desk, made):
+    records = [made.event("m1"), made.event("m2")]
+
+    def fail(connection):
+        connection.execute("DROP TABLE counts")
+        desk.writer.take(connection, EVENTS, records)
+
+    with pytest.raises(LedgerError, match="counts"):
+        desk.store.answer(fail)
+    assert desk.connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
+    assert desk.connection.execute("SELECT count(*) FROM words").fetchone() == (0,)
+
+
+def test_what_is_no_record_of_ours_is_passed_over(desk, made):
+    odd = [
+        replace(made.event("m1"), headers=()),
+        replace(made.event("m2"), headers=(("messageId", b"m2"), ("receivedAt", b"?"))),
+        made.event("m3"),
+    ]
+    desk.take(*odd)
+    desk.take_as(
+        OUTCOMES, [replace(made.end("m3"), value=b"{"), made.end("m3", kind="x")]
+    )
+    assert len(desk.dump()["events"]) == 1
+    assert desk.dump()["ends"] == []
+    assert ("events", 0, 2) in desk.dump()["places"]
+
+
+def test_an_end_that_a_crash_repeats_is_not_counted_twice(desk, made):
+    """On Kafka an outcome may be durable and its mark not."""
+    desk.take(made.event("m1"), made.end("m1"), made.end("m1"))
+    counted = desk.ask.counted()
+    assert counted["web", "crm", 1, 0] == 1
+    assert counted["web", "crm", 1, 1] == 1
+
+
+def test_copies_of_one_request_have_an_end_each(desk, made):
+    desk.take(
+        made.event("m1"),
+        made.event("m1"),
+        made.end("m1", kind="duplicate"),
+        made.end("m1"),
+    )
+    first, second = desk.ask.story("m1")
+    assert [each.kind for each in first.ends] == ["delivered"]
+    assert [each.kind for each in second.ends] == ["duplicate"]
+    assert desk.ask.counted()["web", "crm", 0, 0] == 2
+
+
+def test_a_second_writer_is_kept_out_and_told(desk, made, tmp_path):
+    desk.take(made.event("m1"))
+    second = Store(tmp_path / "ledger.db", writes=True)
+    with pytest.raises(LedgerError, match="another process keeps this ledger"):
+        second.answer(lambda _: None)
+    second._thread.shutdown()
+
+
+def test_a_damaged_file_is_told_with_the_remedy(tmp_path):
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 1_000)
+    store = Store(tmp_path / "ledger.db", writes=True)
+    with pytest.raises(LedgerError, match="gateway ledger rebuild"):
+        store.answer(lambda _: None)
+    store._thread.shutdown()
