@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -38,23 +37,14 @@ from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
+from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
-from gateway.token import Token, console_token
 from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
 SHUTDOWN_S = 10.0  # for requests under way when a stop is asked for
 GC_THRESHOLDS = (50_000, 20, 10)  # messages are trees without cycles: collect rarely
-
-HINT = """\
-try   curl {url}/v1/identify -u dev: -d '{{"userId": "97980cfea0067", \
-"traits": {{"email": "cool.person@example.com"}}}}'
-look  tail -f {inbox}
-      .venv/bin/gateway read events
-      {admin}/metrics
-"""
-MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +97,13 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    token = None if role.name == "intake" else _token(config)
+    token = None if role.name == "intake" else token_of(config)
 
     def ready(public: Port | None, admin: Port, more: Sequence[Port]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        _say_ready(config, public, admin, more)
-        if token is not None and token.made is not None:
-            sys.stdout.write(MADE.format(token=token.text, file=token.made))
-            sys.stdout.flush()
+        say_ready(config, public, admin, more, token)
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -340,9 +327,7 @@ class House:
         """How each worker stands."""
         return {worker.name: worker.state() for worker in self.at_work}
 
-    def replaying(
-        self, asked: Mapping[str, Json]
-    ) -> AsyncIterator[Mapping[str, Json]]:
+    def replaying(self, asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
         """A replay, a step at a time."""
         return steps(self.log, self.config, self.parts, asked, self.notices)
 
@@ -378,12 +363,6 @@ class House:
         return port
 
 
-def _token(config: Config) -> Token | None:
-    """The console's token, made now if there is none; None if nobody asks for it."""
-    ledger = config.sections.get("ledger", {}).get("enabled", True)
-    return console_token(config) if config.console.enabled or ledger else None
-
-
 async def _listen(wanted: Listening) -> Port:
     """Open a port of a wing."""
     runner = web.AppRunner(
@@ -394,18 +373,3 @@ async def _listen(wanted: Listening) -> Port:
     )
     port = await take(wanted.listen, wanted.place).serve(runner)
     return replace(port, said=wanted.said(port.url))
-
-
-def _say_ready(
-    config: Config, public: Port | None, admin: Port, more: Sequence[Port]
-) -> None:
-    """The ready line; at a terminal, or with nothing configured, what to try next."""
-    where = f"{public.url} " if public is not None else ""
-    hint = ""
-    if config.file is None and public is not None:
-        inbox = config.destinations["inbox"].settings["path"]
-        hint = HINT.format(url=public.url, admin=admin.url, inbox=inbox)
-    if config.file is None or sys.stdout.isatty():
-        hint += "".join(f"{port.said}\n" for port in more)
-    sys.stdout.write(f"ready {where}admin {admin.url}\n{hint}")
-    sys.stdout.flush()

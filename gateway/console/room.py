@@ -74,8 +74,12 @@ class Room:
             place="console.listen",
             listen=self._shared.config.console.listen,
             application=self._application(),
-            said=lambda url: f"console {url}/login?once={self._door.link()}",
+            said=self._said,
         )
+
+    def _said(self, url: str) -> str:
+        """A link that lets in who reads it, once."""
+        return f"open  {url}/login?once={self._door.link()}"
 
     async def run(self) -> None:
         """What goes on beside the pages, until cancelled."""
