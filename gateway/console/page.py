@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.console import words
 from gateway.event import Json
+from gateway.outbound.preview import readable
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -47,6 +48,7 @@ class Pages:
             "share": words.share,
             "rate": words.rate,
             "pretty": pretty,
+            "exchange": exchange,
             "clock": words.clock,
             "day": words.day,
         }
@@ -98,6 +100,11 @@ def pretty(value: Json) -> str:
     if len(text) <= JSON_CHARS:
         return text
     return f"{text[:JSON_CHARS]}\n... and {len(text) - JSON_CHARS} characters more"
+
+
+def exchange(value: Json) -> str:
+    """A request or a response for reading: its body as the JSON that it is."""
+    return pretty(readable(value)) if isinstance(value, dict) else pretty(value)
 
 
 def _assets() -> Mapping[str, tuple[bytes, str]]:

@@ -8,13 +8,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
+from difflib import SequenceMatcher
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from gateway.console.eyes import Eyes
-from gateway.console.page import Pages
+from gateway.console.page import Pages, exchange
 from gateway.console.runs import Run, Runs
 from gateway.console.times import time_of
 from gateway.errors import ConfigError
@@ -23,6 +23,7 @@ from gateway.replay.run import TOPICS, new_id
 
 PREVIEW_S = 5.0  # what a page waits for a preview; a longer one is shown so far
 RATE_MAX = 1_000_000
+COMPARED_CHARS = 20_000  # of a request, line by line
 FIELDS = ("topic", "to", "from", "until", "where", "rate")
 REASONS: Mapping[str, str] = {
     "duplicate": "the same message id was there before",
@@ -160,16 +161,28 @@ def _example(shown: Mapping[str, Any], value: Json) -> dict[str, Json]:
         "id": shown["messageId"],
         "sent": shown.get("sent", True),
         "why": shown.get("because") or shown.get("reason"),
-        "before": _read(before),
-        "after": _read(after),
+        **beside(_text(before), _text(after)),
     }
 
 
-def _read(request: Json) -> Json:
-    """A request with its body as JSON where it is some."""
-    if not isinstance(request, dict) or not isinstance(request.get("body"), str):
-        return request
-    try:
-        return {**request, "body": orjson.loads(request["body"])}
-    except orjson.JSONDecodeError:
-        return request
+def _text(request: Json) -> str:
+    return exchange(request)[:COMPARED_CHARS] if request else ""
+
+
+def beside(before: str, after: str) -> dict[str, Json]:
+    """Two texts by line: each line with whether the other has it, too."""
+    one, two = before.splitlines(), after.splitlines()
+    if not one or not two:
+        return {
+            "before": [(line, False) for line in one],
+            "after": [(line, False) for line in two],
+            "same": False,
+        }
+    kept = SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks()
+    ours = {block.a + n for block in kept for n in range(block.size)}
+    theirs = {block.b + n for block in kept for n in range(block.size)}
+    return {
+        "before": [(line, n not in ours) for n, line in enumerate(one)],
+        "after": [(line, n not in theirs) for n, line in enumerate(two)],
+        "same": one == two,
+    }

@@ -61,11 +61,13 @@
     const link = made("a", row.name || row.type);
     link.href = "/events/" + encodeURIComponent(row.id);
     what.append(link, made("small", row.type));
-    const decision = made("td", undefined, "decision");
+    const decision = made("div", undefined, "decision");
     if (row.refused) decision.append(made("span", "refused", "state bad"), " ", made("small", row.refused));
     for (const name of row.to) decision.append(made("span", name, "state good"));
     for (const [name, why] of Object.entries(row.no)) decision.append(made("span", `${name}: ${why}`, "state off"));
-    tr.append(made("td", new Date(row.at).toISOString().slice(11, 19), "mono"), what, made("td", row.who, "mono cut"), made("td", row.source), decision);
+    const decided = made("td");
+    decided.append(decision);
+    tr.append(made("td", new Date(row.at).toISOString().slice(11, 19), "mono"), what, made("td", row.who, "mono cut"), made("td", row.source), decided);
     return tr;
   }
 
