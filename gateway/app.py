@@ -290,9 +290,10 @@ class House:
         bound = bind(config, "listen", secure=tls(config), shared=shared)
         url = (config.server.public_url or bound.url).rstrip("/")
         acceptor, sources = self._acceptor(), config.sources
-        track_keys = Keys(sources, SITE_KEYS)
+        keys = Keys(sources, uses=self.metrics.keys)
+        track_keys = Keys(sources, SITE_KEYS, self.metrics.keys)
         listener = Listener(
-            pipelines=Pipelines(acceptor=acceptor, keys=Keys(sources)),
+            pipelines=Pipelines(acceptor=acceptor, keys=keys),
             track=TrackApi(acceptor=acceptor, keys=track_keys, public_url=url),
             schemas=SCHEMAS,
             metrics=self.metrics,

@@ -182,11 +182,13 @@ class EgressConfig:
 class ConsoleConfig:
     """``[console]``: pages about every event, behind a token.
 
-    ``token`` None: one is made and kept beside the log (token.py).
+    ``token`` None: one is made and kept beside the log (token.py). ``hosts``: names of
+    a proxy in front, beside localhost and addresses; others are refused.
     """
 
     enabled: bool = True
     listen: str = "127.0.0.1:9091"
+    hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
 
 

@@ -48,12 +48,14 @@ class Room:
         self._door = Door(console_token(shared.config).text)
         self._eyes = Eyes(shared)
         self._pages = Pages(process=_process(shared))
-        self._guard = Guard(self._door, self._pages, hosts=frozenset())
+        self._guard = Guard(
+            self._door, self._pages, hosts=frozenset(shared.config.console.hosts)
+        )
         self._pages.form_token = self._guard.form_token
         self._runs = Runs(shared)
         self._tap = Tap(shared.log)
-        self._people = People(self._eyes, self._pages)
         self._book = book_of(self._eyes)
+        self._people = People(self._eyes, self._pages, self._book)
         self._sections: list[Section] = [
             Overview(self._eyes, self._pages),
             Live(self._eyes, self._pages, self._tap),

@@ -8,7 +8,7 @@ Bounded: an hour in steps of 5 seconds, a day in steps of a minute.
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
@@ -34,6 +34,8 @@ class Sample(NamedTuple):
     delivery: Mapping[str, Sequence[int]]
     lag: Mapping[str, float]
     notices: Mapping[str, int]
+    keys: Mapping[tuple[str, int], int]
+    """(source, which of its keys) -> how often it was used."""
 
 
 Pair: TypeAlias = tuple[Sample, Sample]
@@ -63,6 +65,7 @@ def read(metrics: Metrics, now_s: float) -> Sample:
         delivery={n: tuple(h.buckets) for n, h in metrics.delivery_seconds.items()},
         lag={name: value for name, value in lag.items() if value is not None},
         notices=dict(metrics.notices),
+        keys=dict(metrics.keys),
     )
 
 
@@ -114,14 +117,17 @@ class Samples:
             return None
         return first_known, last
 
-    def changed_s(self, value: Callable[[Sample], float]) -> float | None:
-        """When a value was last another than it is now, within what is remembered."""
-        samples = [*self._coarse, *self._fine]
-        samples.sort(key=lambda sample: sample.at_s)
-        for older, newer in pairwise(reversed(samples)):
-            if value(older) != value(newer):
-                return older.at_s
-        return None
+    def used_s(self, last: Sample, key: tuple[str, int]) -> float | None:
+        """When a key was last used, as far as is remembered; None: it was not."""
+        uses, at_s = last.keys.get(key, 0), last.at_s
+        if not uses:
+            return None
+        for sample in chain(reversed(self._fine), reversed(self._coarse)):
+            if sample.at_s <= at_s:
+                if sample.keys.get(key, 0) < uses:
+                    return at_s
+                at_s = sample.at_s
+        return at_s
 
 
 def _nearest(

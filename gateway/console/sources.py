@@ -36,6 +36,15 @@ class Faults:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One of a source's keys, by its place in the configuration: never itself."""
+
+    place: str
+    uses: int
+    last_ms: float | None
+
+
 @dataclass(slots=True)
 class Sending:
     """One source, as far as the newest records of the log tell."""
@@ -48,10 +57,7 @@ class Sending:
     libraries: Counter[str] = field(default_factory=Counter)
     faults: Sequence[Faults] = ()
 
-    @property
-    def keys(self) -> int:
-        """How many keys open it."""
-        return len(self.source.write_keys or self.source.api_keys)
+    keys: Sequence["Key"] = ()
 
 
 class Sources:
@@ -105,9 +111,21 @@ class Sources:
             accepted=counts["accepted"],
             refused=counts["refused"],
             last_ms=last_ms.get(name),
+            keys=self._keys(source, last),
             libraries=libraries.get(name, Counter()),
             faults=list(faults.get(name, ()))[:FEW],
         )
+
+    def _keys(self, source: Source, last: Sample) -> list[Key]:
+        track = source.kind == "track_api"
+        what = "api_keys" if track else "write_keys"
+        keys = []
+        for number in range(len(source.api_keys if track else source.write_keys)):
+            name = source.name, number
+            used_s = self._eyes.samples.used_s(last, name)
+            last_ms = None if used_s is None else used_s * 1_000
+            keys.append(Key(f"{what}[{number}]", last.keys.get(name, 0), last_ms))
+        return keys
 
 
 def libraries_of(events: Sequence[Record]) -> dict[str, Counter[str]]:

@@ -114,6 +114,15 @@ def devices(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def strange_devices() -> list[dict[str, Any]]:
+    """What the workspace takes no device from."""
+    device = {"event": "Device Created or Updated", "userId": "customer-0003"}
+    return [
+        {"type": "track", **device, "context": {"device": {"type": "ios"}}},
+        {"type": "track", **device, "context": {"device": {"token": "no-platform"}}},
+    ]
+
+
 def refused() -> list[dict[str, Any]]:
     """Messages with what senders get wrong."""
     return [
@@ -161,7 +170,7 @@ async def play(
     """Everything once; then a day in the life of the shop for so many seconds."""
     chance = random.Random(7)
     await send(gateway, people(40, chance), API_KEY)
-    await send(gateway, devices(6), API_KEY)
+    await send(gateway, [*devices(6), *strange_devices()], API_KEY)
     await send(gateway, tracks(120, chance), "web-key")
     for message in refused() * 3:
         await gateway.post("/v1/batch", {"batch": [message]}, key="web-key")

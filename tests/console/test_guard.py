@@ -258,6 +258,26 @@ async def test_a_name_that_somebody_made_point_here_is_refused(visitor, host):
         assert status == 421, path
 
 
+async def test_behind_a_proxy_with_tls_it_has_the_configured_name(tmp_path):
+    text = CONFIG.replace("[console]", '[console]\nhosts = ["console.example"]')
+    proxied = {"Host": "console.example", "Origin": "https://console.example"}
+    whole = parse(text, folder=tmp_path, environment={})
+    async with running(whole) as gateway, visiting(gateway) as one:
+        assert (await one.get("/login", Host="other.example"))[0] == 421
+        status, page = await one.get("/login", Host="console.example")
+        assert status == 200
+        found = re.search(r'name="form" value="([^"]+)"', page)
+        assert found
+        form = {"form": html.unescape(found[1]), "token": TOKEN}
+        async with one.session.post(
+            one.url + "/login", data=form, headers=proxied
+        ) as answer:
+            assert answer.status == 200
+            cookies = answer.headers.getall("Set-Cookie")
+        (session,) = [each for each in cookies if each.startswith("gateway_console=")]
+        assert "Secure" in session
+
+
 async def test_localhost_and_addresses_are_where_it_is(visitor):
     port = visitor.url.rpartition(":")[2]
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):

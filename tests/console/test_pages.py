@@ -244,6 +244,7 @@ async def test_a_person_is_found_by_any_identifier(shop, page):
         await expect(title).to_have_text("margaret.3@example.com")
     await expect(page.locator("main")).to_contain_text("device-token-3")
     await expect(page.locator("main")).to_contain_text("profile_create")
+    await expect(page.locator("main")).to_contain_text("a device needs a token")
     assert await faults(page) == []
 
 
@@ -265,6 +266,8 @@ async def test_a_source_says_with_what_it_is_sent_and_why_it_is_refused(shop, pa
     await expect(web).to_contain_text("analytics.js 2.11.1")
     await expect(web).to_contain_text("/traits/email")
     await expect(web).to_contain_text("must be a string")
+    used, old = web.locator(".tag", has_text="write_keys[").all_inner_texts, "not used"
+    assert [old in text for text in await used()] == [False, True]
 
 
 async def test_a_destination_shows_its_settings_and_no_secret(shop, page):

@@ -21,7 +21,7 @@ START_S = 1_800_000_000.0
 
 def at(seconds: float, accepted: int = 0, refused: int = 0) -> Sample:
     messages = {("web", "accepted"): accepted, ("web", "refused"): refused}
-    return Sample(START_S + seconds, messages, {}, {}, (), {}, {}, {})
+    return Sample(START_S + seconds, messages, {}, {}, (), {}, {}, {}, {})
 
 
 def filled(seconds: int) -> Samples:
@@ -121,3 +121,13 @@ def test_a_quantile_lies_in_its_bucket():
     assert quantile(none, late, 0.99) == SECONDS[-1]
     assert quantile(late, late, 0.5) is None  # nothing in between
     assert quantile((), one, 0.5) == half  # it was not there before
+
+
+def test_a_key_was_used_when_its_count_last_grew():
+    samples = Samples()
+    for step, uses in enumerate([0, 0, 3, 5, 5, 5]):
+        samples.add(at(step * STEP_S)._replace(keys={("web", 0): uses}))
+    last = at(31)._replace(keys={("web", 0): 5, ("web", 1): 2})
+    assert samples.used_s(last, ("web", 0)) == START_S + 3 * STEP_S
+    assert samples.used_s(last, ("web", 1)) == START_S + 31  # since the last sample
+    assert samples.used_s(last, ("web", 2)) is None

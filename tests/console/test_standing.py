@@ -32,7 +32,7 @@ UP = {
 
 
 def sample(at_s: float = 0.0, **changed: object) -> Sample:
-    return Sample(at_s, {}, {}, {}, (), {}, {}, {})._replace(**changed)  # type: ignore[arg-type]  # by name
+    return Sample(at_s, {}, {}, {}, (), {}, {}, {}, {})._replace(**changed)  # type: ignore[arg-type]  # by name
 
 
 @pytest.mark.parametrize(
