@@ -180,11 +180,7 @@ class EgressConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleConfig:
-    """``[console]``: pages about every event, behind a token.
-
-    ``token`` None: one is made and kept beside the log (token.py). ``hosts``: names of
-    a proxy in front, beside localhost and addresses; others are refused.
-    """
+    """``[console]``: pages behind a token (token.py); ``hosts``: names of a proxy."""
 
     enabled: bool = True
     listen: str = "127.0.0.1:9091"
