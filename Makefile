@@ -7,7 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOWEST := tests
 # What reaches deepest into a library: its sockets, bytes, schemas, JSON and tables.
 REACH := tests/inbound tests/log/test_kafka_record.py tests/log/test_kafka_request.py \
-  tests/log/test_sqlite.py tests/workspace tests/outbound/test_send.py
+  tests/log/test_sqlite.py tests/workspace tests/outbound/test_send.py \
+  tests/outbound/test_client.py tests/outbound/test_routes.py
 
 .PHONY: run check test lowest soak bench docs reference pictures destination dist lock clean
 

@@ -3,46 +3,60 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from bench import delivery, intake, ledger, report
+from bench import delivery, growth, intake, ledger, light, load, report, scale
 from bench.load import BATCH, BODY, GENERATOR, SINGLE
 
 YARDSTICKS = Path(__file__).parents[2] / "shared" / "bench"
+KINDS = ("intake", "delivery", "growth", "light", "scale")
+PROVEN = {
+    "intake": "All that was accepted is in its log.",
+    "delivery": "All of the backlog arrived, once.",
+    "growth": "All that was taken in arrived.",
+    "light": "All that was posted arrived, once.",
+    "scale": "All that was accepted was counted, and all of it delivered.",
+}
 
 
 def main() -> int:
     """Exit 1 when something that was accepted is not in the log, or did not arrive."""
     chosen = _arguments()
-    logs = chosen.log or (["sqlite", "kafka"] if chosen.bootstrap else ["sqlite"])
-    samples: list[intake.Sample] = []
-    deliveries: list[delivery.Delivered] = []
+    measures = {
+        "intake": _intake,
+        "delivery": _delivery,
+        "growth": _growth,
+        "light": _light,
+        "scale": _scale,
+    }
+    found: dict[str, Sequence[Any]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.folder) as name:
-        if "intake" in chosen.what:
-            samples = _intake(chosen, logs, Path(name))
-        if "delivery" in chosen.what:
-            deliveries = _delivery(chosen, logs, Path(name))
+        chosen.body = load.prepared(chosen.body, Path(name), plain=chosen.plain_body)
+        for what in KINDS:
+            if what in chosen.what:
+                found[what] = measures[what](chosen, Path(name))
     if chosen.json:
-        how = {"rounds": chosen.rounds, "seconds": chosen.seconds}
-        report.save(chosen.json, samples, deliveries, **how)
+        report.save(chosen.json, found, rounds=chosen.rounds, seconds=chosen.seconds)
     problems = [
-        *(f"{s.server}, {s.shape}: {s.problem}" for s in samples if s.problem),
-        *(f"{d.log} to {d.destination}: {d.problem}" for d in deliveries if d.problem),
+        f"{each.named}: {each.problem}"
+        for samples in found.values()
+        for each in samples
+        if each.problem
     ]
     for problem in problems:
         print("PROBLEM", problem)
-    if samples and not any(sample.problem for sample in samples):
-        print("All that was accepted is in its log.")
-    if deliveries and not any(each.problem for each in deliveries):
-        print("All of the backlog arrived, once.")
+    for what, samples in found.items():
+        if samples and not any(each.problem for each in samples):
+            print(PROVEN[what])
     return 1 if problems else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
-    add("what", nargs="*", default=["intake", "delivery"], metavar="intake|delivery")
+    add("what", nargs="*", default=["intake", "delivery"], metavar="|".join(KINDS))
     add("--log", action="append", choices=["sqlite", "kafka"], help="default: both")
     add("--bootstrap", metavar="HOST:PORT", help="a running Kafka; without: no Kafka")
     add("--yardsticks", type=Path, default=YARDSTICKS, metavar="DIR")
@@ -50,28 +64,42 @@ def _arguments() -> argparse.Namespace:
         "--actions",
         type=Path,
         metavar="DIR",
-        help="what `gateway actions install` made: measure two vendors, native and so",
+        help="what `gateway actions install` made: measure vendors, native and so",
     )
     add("--seconds", type=float, default=8, help="a round")
     add("--rounds", type=int, default=3)
     add("--backlog-seconds", type=float, default=4, help="how long a log is filled")
+    add("--per-second", type=int, default=200, help="posts: the load of light")
+    add("--events", type=_numbers, default=growth.EVENTS, help="sizes of growth's log")
+    add("--keys", type=_numbers, default=growth.KEYS, help="people in growth's logs")
+    add("--huge", action="store_true", help="a log of ten million events, too")
     add("--body", type=Path, default=BODY, metavar="FILE", help="one identify")
+    add("--plain-body", action="store_true", help="none that has to be respelt")
     add("--folder", type=Path, metavar="DIR", help="for the logs: on the disk you mean")
     add("--json", type=Path, metavar="FILE", help="keep every round")
     chosen = parser.parse_args()
     for word in chosen.what:
-        if word not in ("intake", "delivery"):
-            parser.error(f"{word!r} is neither intake nor delivery")
+        if word not in KINDS:
+            parser.error(f"{word!r} is none of {', '.join(KINDS)}")
+    chosen.log = chosen.log or ["sqlite", *(["kafka"] if chosen.bootstrap else [])]
     return chosen
 
 
-def _intake(
-    chosen: argparse.Namespace, logs: Sequence[str], folder: Path
-) -> list[intake.Sample]:
-    yardsticks = chosen.yardsticks if chosen.yardsticks.is_dir() else None
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(",") if each)
+
+
+def _yardsticks(chosen: argparse.Namespace) -> Path | None:
+    folder: Path = chosen.yardsticks
+    return folder if chosen.bootstrap and folder.is_dir() else None
+
+
+def _intake(chosen: argparse.Namespace, folder: Path) -> Sequence[intake.Sample]:
+    yardsticks = _yardsticks(chosen)
     if GENERATOR != "wrk":
         print("wrk is not installed: our own generator, which takes CPU of its own")
-    with intake.servers(folder, logs, chosen.bootstrap, yardsticks) as (found, missing):
+    with intake.servers(folder, chosen.log, chosen.bootstrap, yardsticks) as servers:
+        found, missing = servers
         for line in missing:
             print("left out:", line, file=sys.stderr)
         samples = [
@@ -82,35 +110,94 @@ def _intake(
                 shape,
                 rounds=chosen.rounds,
                 seconds=chosen.seconds,
-                body=chosen.body.resolve(),
+                body=chosen.body,
             )
         ]
     if samples:
         text = report.intake(samples, rounds=chosen.rounds, seconds=chosen.seconds)
         print(text, end="\n\n")
-    if not (yardsticks and chosen.bootstrap):
+    if yardsticks is None:
         print("No yardsticks: they need their folder and --bootstrap.\n")
     return samples
 
 
-def _delivery(
-    chosen: argparse.Namespace, logs: Sequence[str], folder: Path
-) -> list[delivery.Delivered]:
+def _delivery(chosen: argparse.Namespace, folder: Path) -> Sequence[delivery.Delivered]:
+    wanted = delivery.Wanted(
+        seconds=chosen.backlog_seconds,
+        rounds=chosen.rounds,
+        body=chosen.body,
+        actions=chosen.actions,
+        yardsticks=_yardsticks(chosen),
+    )
     found: list[delivery.Delivered] = []
-    for kind in logs:
-        try:
-            found += delivery.measure(
-                folder,
-                kind,
-                chosen.bootstrap,
-                seconds=chosen.backlog_seconds,
-                rounds=chosen.rounds,
-                actions=chosen.actions,
-            )
-        except RuntimeError as error:
-            print(f"left out: delivery on {kind}: {error}", file=sys.stderr)
+    for kind in chosen.log:
+        measured = delivery.measure(folder, kind, chosen.bootstrap, wanted)
+        found += _those_that_can(f"delivery on {kind}", measured)
     if found:
         print(report.delivery(found), end="\n\n")
+    return found
+
+
+def _growth(chosen: argparse.Namespace, folder: Path) -> Sequence[growth.Grown]:
+    events = (*chosen.events, *([growth.HUGE] if chosen.huge else []))
+    found: list[growth.Grown] = []
+    for kind in chosen.log:
+        measured = growth.measure(
+            folder,
+            kind,
+            chosen.bootstrap,
+            events=events,
+            keys=chosen.keys,
+            seconds=chosen.seconds,
+            body=chosen.body,
+        )
+        found += _those_that_can(f"growth on {kind}", measured)
+    if found:
+        print(report.growth(found), end="\n\n")
+    return found
+
+
+def _light(chosen: argparse.Namespace, folder: Path) -> Sequence[light.Light]:
+    found: list[light.Light] = []
+    for kind in chosen.log:
+        measured = light.measure(
+            folder,
+            kind,
+            chosen.bootstrap,
+            per_s=chosen.per_second,
+            seconds=chosen.seconds,
+            rounds=chosen.rounds,
+            body=chosen.body,
+        )
+        found += _those_that_can(f"light on {kind}", measured)
+    if found:
+        print(report.light(found), end="\n\n")
+    return found
+
+
+def _scale(chosen: argparse.Namespace, folder: Path) -> Sequence[scale.Scaled]:
+    measured = scale.measure(
+        folder,
+        chosen.bootstrap,
+        seconds=chosen.backlog_seconds,
+        rounds=chosen.rounds,
+        body=chosen.body,
+    )
+    found = _those_that_can("scale", measured)
+    order = sorted(found, key=lambda each: (each.role, each.processes))
+    if order:
+        print(report.scale(order), end="\n\n")
+    return found
+
+
+def _those_that_can(what: str, measured: Iterable[Any]) -> list[Any]:
+    """What is measured until something cannot be; that is told."""
+    found: list[Any] = []
+    try:
+        for each in measured:
+            found.append(each)  # noqa: PERF402 -- what came before an error is kept
+    except RuntimeError as error:
+        print(f"left out: {what}: {error}", file=sys.stderr)
     return found
 
 

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PEOPLE = 10_000
 ANSWER_BYTES_MAX = 1_000_000
 
 
@@ -25,6 +24,7 @@ class Generator:
         self.path = os.environ["BENCH_PATH"]
         self.batch = int(os.environ["BENCH_BATCH"])
         self.run_id = os.environ["BENCH_RUN"]
+        self.people = int(os.environ["BENCH_PEOPLE"])
         self.template = Path(os.environ["BENCH_BODY"]).read_text().strip()
         self.seconds = seconds
         self.sent = self.requests = self.refused = self.broken = 0
@@ -32,7 +32,7 @@ class Generator:
 
     def message(self) -> str:
         self.sent += 1
-        person = f"{random.randrange(PEOPLE):05d}"
+        person = f"{random.randrange(self.people):05d}"
         text = self.template.replace("@ID@", f"{self.run_id}-{self.sent:09d}")
         return text.replace("@PERSON@", person)
 

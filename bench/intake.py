@@ -41,6 +41,11 @@ class Sample:
     p50_ms: float
     p99_ms: float
 
+    @property
+    def named(self) -> str:
+        """What it is of."""
+        return f"{self.server}, {self.shape}"
+
 
 def configuration(store: Store) -> str:
     """Default settings, an archive and three destinations that nothing reads."""
@@ -103,7 +108,7 @@ def _gateway(
 
 def _reference(stack: ExitStack, folder: Path, script: Path, bootstrap: str) -> Server:
     store = Kafka(bootstrap, f"bench-{secrets.token_hex(4)}.")
-    store.create()
+    store.create(store.topics)
     stack.callback(store.remove)
     errors = folder / f"{script.stem}.log"
     topics = ",".join(store.topics)

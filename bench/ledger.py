@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
 
 def fill(path: Path, events: int, chance: random.Random) -> list[str]:
     """Write them as a running gateway would; some of their ids."""
-    store, writer = Store(path, writes=True), Writer()
+    store, writer = Store(path, writes=True), Writer(repeats=False)
     known: list[str] = []
     began_s, cpu_s, told_s = time.monotonic(), time.process_time(), time.monotonic()
     offsets = {EVENTS: 0, OUTCOMES: 0, REFUSED: 0}

@@ -1,6 +1,7 @@
--- What wrk sends: identify.json with a new id and one of 10,000 people each time, alone
--- or in a batch. Environment: BENCH_BODY, BENCH_PATH, BENCH_BATCH (1: alone), BENCH_RUN.
-local PEOPLE = 10000
+-- What wrk sends: identify.json with a new id and one of BENCH_PEOPLE people each time,
+-- alone or in a batch. Environment beside it: BENCH_BODY, BENCH_PATH, BENCH_BATCH (1:
+-- alone), BENCH_RUN.
+local people = tonumber(os.getenv("BENCH_PEOPLE"))
 local batch = tonumber(os.getenv("BENCH_BATCH"))
 local run = os.getenv("BENCH_RUN")
 local path = os.getenv("BENCH_PATH")
@@ -22,7 +23,7 @@ local function message()
   sent = sent + 1
   local values = {
     ID = string.format("%s-%09d", run, sent),
-    PERSON = string.format("%05d", math.random(PEOPLE) - 1),
+    PERSON = string.format("%05d", math.random(people) - 1),
   }
   local filled = {}
   for i, name in ipairs(slots) do

@@ -125,6 +125,13 @@ def gateway(config: Path, errors: Path) -> tuple[Program, str, str]:
     return program, public, admin
 
 
+def role(config: Path, name: str, errors: Path) -> tuple[Program, str]:
+    """``gateway serve --role NAME``: the process and its admin address."""
+    words = [sys.executable, "-m", "gateway", "--config", str(config), "serve"]
+    program = Program([*words, "--role", name], errors)
+    return program, program.first_line().split()[-1]
+
+
 def reference(script: Path, errors: Path, **environment: str) -> tuple[Program, str]:
     """A yardstick: ``python SCRIPT PORT``."""
     port = free_port()

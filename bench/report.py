@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,11 @@ from statistics import median
 from typing import Any
 
 from bench.delivery import Delivered
+from bench.growth import Grown
 from bench.intake import Sample
+from bench.light import Light
 from bench.load import GENERATOR
+from bench.scale import Scaled
 
 YARDSTICKS = ("plain", "limit")
 
@@ -60,20 +63,92 @@ def delivery(found: Sequence[Delivered]) -> str:
     rows = []
     for log, name in dict.fromkeys((each.log, each.destination) for each in found):
         mine = [e for e in found if (e.log, e.destination) == (log, name)]
-        stores = [each.store_us for each in mine if each.store_us is not None]
-        nodes = [each.node_us for each in mine if each.node_us is not None]
         rows.append(
             [
                 f"{log} to a {name}",
-                f"{median(each.server_us for each in mine):.0f}",
-                f"{median(nodes):.0f}" if nodes else "-",
-                f"{median(stores):.0f}" if stores else "-",
-                f"{median(each.events_per_s for each in mine):,.0f}",
-                f"{median(each.events for each in mine):,.0f}",
+                _middle(each.server_us for each in mine),
+                _middle(each.node_us for each in mine),
+                _middle(each.store_us for each in mine),
+                _middle((each.events_per_s for each in mine), ",.0f"),
+                _middle((each.requests for each in mine), ".2f"),
+                _middle((each.events for each in mine), ",.0f"),
             ]
         )
-    head = ["", "CPU us/event", "Node us", "store us", "events/s", "events"]
+    head = ["", "CPU us/event", "Node us", "store us", "events/s", "requests", "events"]
     return f"Delivery of a backlog\n{_table(head, rows)}"
+
+
+def growth(found: Sequence[Grown]) -> str:
+    """A row a size of the log, then one a number of people."""
+    rows = [
+        [
+            each.log,
+            f"{each.events:,}",
+            f"{each.keys:,}",
+            f"{each.single_us:.0f}",
+            f"{each.batch_us:.0f}",
+            "-" if each.intake_store_us is None else f"{each.intake_store_us:.0f}",
+            f"{each.delivery_us:.0f}",
+            "-" if each.delivery_store_us is None else f"{each.delivery_store_us:.0f}",
+            f"{each.begun_s:.2f}",
+        ]
+        for each in found
+    ]
+    head = ["", "events", "people", "single us", "batch us", "store us"]
+    head += ["webhook us", "store us", "first after s"]
+    return f"Growth: CPU us/event with so much in the log\n{_table(head, rows)}"
+
+
+def light(found: Sequence[Light]) -> str:
+    """A row a log."""
+    rows = []
+    for log in dict.fromkeys(each.log for each in found):
+        mine = [each for each in found if each.log == log]
+        rows.append(
+            [
+                f"{log}, {mine[0].per_s} a second",
+                _middle(each.server_us for each in mine),
+                _middle(each.store_us for each in mine),
+                *(
+                    _middle((times[place] for times in every), ".1f")
+                    for every in (
+                        [each.answered_ms for each in mine],
+                        [each.delivered_ms for each in mine],
+                    )
+                    for place in (0, 1)
+                ),
+                _middle((each.events for each in mine), ",.0f"),
+            ]
+        )
+    head = ["", "CPU us/event", "store us", "answer p50 ms", "p99 ms"]
+    head += ["webhook p50 ms", "p99 ms", "events"]
+    return f"Light load: single posts to one webhook\n{_table(head, rows)}"
+
+
+def scale(found: Sequence[Scaled]) -> str:
+    """A row a role and number of processes; the ratio is to one process."""
+    rows, one = [], 1.0
+    for role, count in dict.fromkeys((each.role, each.processes) for each in found):
+        mine = [e for e in found if (e.role, e.processes) == (role, count)]
+        rate = median(each.events_per_s for each in mine)
+        one = rate if count == 1 else one
+        rows.append(
+            [
+                f"{count} x {role}",
+                _middle(each.server_us for each in mine),
+                _middle(each.store_us for each in mine),
+                f"{rate:,.0f}",
+                f"{rate / one:.2f}",
+            ]
+        )
+    head = ["", "CPU us/event", "store us", "events/s", "to one"]
+    return f"Processes on Kafka\n{_table(head, rows)}"
+
+
+def _middle(values: Iterable[float | None], form: str = ".0f") -> str:
+    """The median of those that are known."""
+    known = [each for each in values if each is not None]
+    return format(median(known), form) if known else "-"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -88,9 +163,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def save(
-    file: Path, samples: Sequence[Sample], deliveries: Sequence[Delivered], **how: Any
-) -> None:
+def save(file: Path, found: Mapping[str, Sequence[Any]], **how: Any) -> None:
     """Every single round, and what it was measured with."""
     text = json.dumps(
         {
@@ -99,8 +172,7 @@ def save(
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "generator": GENERATOR,
             **how,
-            "intake": [asdict(sample) for sample in samples],
-            "delivery": [asdict(each) for each in deliveries],
+            **{what: [asdict(each) for each in every] for what, every in found.items()},
         },
         indent=1,
     )

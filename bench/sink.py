@@ -1,15 +1,35 @@
-"""A webhook's other end that costs next to nothing: 200 to all, and a count at GET.
+"""Where requests end, for next to nothing: 200 to all, and a count at GET /.
 
 python -m bench.sink            prints its address
+
+Intercom's paths are answered as its API answers for somebody it does not know yet: what
+comes next depends on it.
 """
 
 import asyncio
+import json
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s"
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+)
+KNOWN = (  # the attributes that Intercom has of the bench's identify
+    *("plan", "age", "logins", "verified", "address_street", "address_city"),
+    *("address_state", "address_postalCode", "address_country"),
+)
+ANSWERS = {
+    b"GET /data_attributes": {
+        "data": [{"model": "contact", "name": name} for name in KNOWN]
+    },
+    b"POST /contacts/search": {"data": [], "total_count": 0},
+    b"POST /contacts": {"type": "contact", "id": "c1"},
+    b"POST /companies": {"type": "company", "id": "k1"},
+}
+TEXTS = {asked: json.dumps(said).encode() for asked, said in ANSWERS.items()}
+COUNT = b"GET /"
 
 
 class Sink:
-    """Requests, counted; one POST is one event."""
+    """Requests, counted."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -19,20 +39,28 @@ class Sink:
     ) -> None:
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-                await reader.readexactly(int(length or 0))
-                self.taken += head.startswith(b"post")
-                text = b"" if head.startswith(b"post") else b"%d" % self.taken
-                writer.write(OK % (len(text), text))
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = head.lower().partition(b"content-length:")[2]
+                size = int(length.partition(b"\r\n")[0] or 0)
+                if size:
+                    await reader.readexactly(size)
+                text = self.answer(head[: head.index(b" HTTP/")])
+                writer.write(HEAD % (len(text), text))
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+
+    def answer(self, asked: bytes) -> bytes:
+        """``asked``: method and path."""
+        if asked == COUNT:
+            return b"%d" % self.taken
+        self.taken += 1
+        return TEXTS.get(asked, b"")
 
 
 async def main() -> None:
     server = await asyncio.start_server(Sink().serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    print(f"http://{host}:{port}/hook", flush=True)
+    print(f"http://{host}:{port}", flush=True)
     await server.serve_forever()
 
 

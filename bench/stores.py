@@ -12,7 +12,8 @@ from bench.processes import ROOT, listener
 
 PARTITIONS = 8
 NAMES = ("a", "b", "c")
-OURS = ("events", *(f"to.{name}" for name in NAMES))
+ARCHIVE = "events"
+OURS = (ARCHIVE, *(f"to.{name}" for name in NAMES))
 T = TypeVar("T")
 
 
@@ -27,6 +28,10 @@ class Store(Protocol):
         """By topic, the archive first: how many were ever written."""
         ...
 
+    def archived(self, config: Path) -> int:
+        """How many the archive has."""
+        ...
+
 
 class Sqlite:
     """A file; the gateway's own threads write it, so that no other process counts."""
@@ -38,12 +43,18 @@ class Sqlite:
         self.toml = f'[log]\nkind = "sqlite"\npath = "{folder}/log.db"\n'
 
     def records(self, config: Path) -> dict[str, int]:
+        found = self._found(config)
+        return {name: found[name] for name in OURS}
+
+    def archived(self, config: Path) -> int:
+        return self._found(config).get(ARCHIVE, 0)
+
+    def _found(self, config: Path) -> dict[str, int]:
         words = [sys.executable, "-m", "gateway", "--config", str(config), "topics"]
         done = subprocess.run(
             [*words, "--json"], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        found = {each["name"]: each["records"] for each in json.loads(done.stdout)}
-        return {name: found[name] for name in OURS}
+        return {each["name"]: each["records"] for each in json.loads(done.stdout)}
 
 
 class Kafka:
@@ -65,27 +76,36 @@ class Kafka:
     def records(self, config: Path | None = None) -> dict[str, int]:
         """End offsets, asked of the broker itself."""
         del config
-        return _run(self._ends())
+        return self.ends(self.topics)
 
-    async def _ends(self) -> dict[str, int]:
+    def archived(self, config: Path) -> int:
+        del config
+        (found,) = self.ends([self.prefix + ARCHIVE]).values()
+        return found
+
+    def ends(self, topics: Sequence[str]) -> dict[str, int]:
+        """By topic: how many records were ever written."""
+        return _run(self._ends(topics))
+
+    async def _ends(self, topics: Sequence[str]) -> dict[str, int]:
         from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415 -- Kafka only
 
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
             found = {}
-            for topic in self.topics:
+            for topic in topics:
                 places = [TopicPartition(topic, n) for n in range(PARTITIONS)]
                 found[topic] = sum((await consumer.end_offsets(places)).values())
             return found
 
-    def create(self) -> None:
-        """For the yardsticks; the gateway makes its own."""
-        _run(self._create())
+    def create(self, topics: Sequence[str]) -> None:
+        """For the yardsticks, and as a destination; the gateway makes its own."""
+        _run(self._create(topics))
 
-    async def _create(self) -> None:
+    async def _create(self, topics: Sequence[str]) -> None:
         from aiokafka.admin import NewTopic  # noqa: PLC0415 -- Kafka only
 
         async with _admin(self.bootstrap) as admin:
-            wanted = [NewTopic(topic, PARTITIONS, 1) for topic in self.topics]
+            wanted = [NewTopic(topic, PARTITIONS, 1) for topic in topics]
             await admin.create_topics(wanted)
 
     def remove(self) -> None:

@@ -39,6 +39,7 @@ from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
+from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
 FLUSH_S = 60.0  # notices that repeat are written this often
@@ -345,6 +346,7 @@ class House:
 
     async def listen_to_admin(self, wings: Sequence[Opened]) -> Port:
         """Open the admin port, and say beside the log where it is."""
+        host, _ = address(self.config.server.admin_listen, "server.admin_listen")
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
@@ -352,6 +354,7 @@ class House:
             workers=self.states,
             replaying=self.replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
+            hosts=(host, *self.config.server.admin_hosts),
         )
         runner = web.AppRunner(
             control.application(),

@@ -56,6 +56,7 @@ class Server:
 
     listen: str = "127.0.0.1:8080"
     admin_listen: str = "127.0.0.1:9090"
+    admin_hosts: tuple[str, ...] = ()
     public_url: str | None = None  # None: http://HOST:PORT of the public port
     trusted_proxies: tuple[str, ...] = ()
     private_destinations: tuple[str, ...] = ()

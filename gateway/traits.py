@@ -236,6 +236,26 @@ def spell(body: Values, spelling: Spelling) -> Values:
     return body if changed is traits else {**body, "traits": changed}
 
 
+def surely_spelled(spelling: Spelling) -> Callable[[bytes], bool]:
+    """Tells of an event's JSON whether ``spell`` would leave it, for certain.
+
+    What it would rename is looked for anywhere; where a name is found, it may be.
+    """
+    if spelling == "as_sent":
+        names = [b'"asSent"']
+    else:
+        places = RENAMED[spelling].values()
+        names = [f'"{name}"'.encode() for renamed in places for name in renamed]
+
+    def surely(value: bytes) -> bool:
+        for name in names:  # noqa: SIM110 -- a generator takes twice as long
+            if name in value:
+                return False
+        return True
+
+    return surely
+
+
 def _respelled(
     body: Values, values: Values, place: str, spelling: Spelling
 ) -> dict[str, tuple[str, Json] | None]:

@@ -19,6 +19,7 @@ from gateway.inbound.intake import Refused, Total, judge
 from gateway.inbound.refusal import Refusal
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Skipped, Verdict
+from gateway.outbound.deadlines import Deadlines
 from gateway.outbound.send import open_ways
 from gateway.parts import Parts, gate_of, previewing
 
@@ -120,7 +121,7 @@ async def sent(
                 made,
                 [prepared],
                 timeout_s=bound_s(made.takes, timeout_s, 1),
-                under_way=set(),
+                under_way=Deadlines(),
             )
         finally:
             await made.close()

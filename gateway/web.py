@@ -5,6 +5,7 @@ wrong with it, with the remedy (empty: nothing is).
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -74,6 +75,7 @@ def base_url(text: str) -> Address:
     return Address(text.rstrip("/"))
 
 
+@lru_cache(maxsize=4_096)  # of each request of an action, and they are few
 def is_host(host: str) -> bool:
     """Whether DNS or an address could be meant; a name in any alphabet may."""
     if ":" in host:

@@ -45,6 +45,10 @@ def _wrong_server(server: Server, sources: Iterable[Source]) -> Iterator[ConfigE
     url = server.public_url
     if url is not None and (wrong := base_url(url).wrong):
         yield Unfit("server.public_url", url, wrong)
+    for number, name in enumerate(server.admin_hosts):
+        if not is_host(name):
+            why = "is no name of a host: write it without scheme, port and path"
+            yield Unfit(f"server.admin_hosts[{number}]", name, why)
     try:
         host, port = address(server.listen, "server.listen")
         other_host, other_port = address(server.admin_listen, "server.admin_listen")

@@ -1,9 +1,11 @@
 """What holds for every test, and the one broker of those that run the whole program."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.chance import SEED, USUAL
@@ -48,6 +50,16 @@ def pytest_collection_modifyitems(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.stats.get("failed"):
         terminalreporter.write_line(pytest_report_header()[0])
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops for a module that says ``BOTH_LOOPS``: their transports differ."""
+    factories = {"asyncio": asyncio.new_event_loop}
+    if hasattr(item, "module") and getattr(item.module, "BOTH_LOOPS", False):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 @pytest.fixture(scope="session")

@@ -85,4 +85,4 @@ def test_it_asks_by_the_gateways_own_sender(
 
     asking(monkeypatch, asks)
     said = asyncio.run(trying.connected(*read(tmp_path)))
-    assert said == {"crm": "ClientConnectorError"}
+    assert said == {"crm": "ConnectionRefusedError"}

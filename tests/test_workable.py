@@ -136,6 +136,14 @@ def test_who_listens_everywhere_must_say_where_sdks_are_to_send(
     assert told(tmp_path, f"[server]\nlisten = '{listen}'\n{nobody}") == []
 
 
+@pytest.mark.parametrize("name", ["http://a.example", "a.example:80", "a b", "*", ""])
+def test_a_name_of_the_admin_port_is_a_name(name: str, tmp_path: Path) -> None:
+    good = "[server]\nadmin_hosts = ['a.example', 'worker']\n"
+    assert told(tmp_path, good + SOURCE) == []
+    (found,) = told(tmp_path, f"[server]\nadmin_hosts = ['a', '{name}']\n{SOURCE}")
+    assert found.startswith(f":2: server.admin_hosts[1]: '{name}' is no name of a host")
+
+
 @pytest.mark.parametrize(
     ("listen", "admin", "clash"),
     [

@@ -70,7 +70,8 @@ class Runner:
 
         Requests are made by ``fetch``, one after the other, in the caller's own task.
         """
-        await self._calm.wait()
+        if self._suspects:
+            await self._calm.wait()
         turn = _Turn()
         self._open.add(turn)
         try:
@@ -109,6 +110,8 @@ class Runner:
 
     async def _started(self) -> Sidecar | Unable:
         """The process; a start that failed is not repeated at once."""
+        if self._sidecar is not None and self._sidecar.alive:
+            return self._sidecar
         async with self._starting:
             if self._closed:
                 return Unable("it is closed")

@@ -2,7 +2,7 @@
 
 A middleware guards every path before its handler runs, and a path that nobody says
 anything about is closed: no handler can forget to ask. Each ``Mount`` is one owner's
-routes with the token that opens them.
+routes with the token that opens them. A request for another host is answered 421.
 
 The command line proves that it may read the log with the token that the owner of the
 log wrote into its lock file (mode 0600): whoever can read that file could read the
@@ -18,6 +18,7 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.admin.host import is_answered
 from gateway.errors import ConfigError, LogError, place_of
 from gateway.event import Json
 from gateway.log.contract import EventLog, Span
@@ -31,6 +32,10 @@ CHUNK_BYTES = 64_000
 DIGITS_MAX = 18  # of unix milliseconds; a 64-bit store takes no more
 OPEN = frozenset({"/metrics", "/readyz"})
 BEARER = "bearer "
+MISDIRECTED = (
+    "this port does not answer to the name in Host: ask for it by its address, or add"
+    " the name to server.admin_hosts"
+)
 
 
 def problem(status: int, text: str) -> web.Response:
@@ -64,7 +69,10 @@ class Mount:
 
 
 class AdminPort:
-    """The admin port's handlers; ``token`` opens /control, ``mounts`` bring theirs."""
+    """The admin port's handlers; ``token`` opens /control, ``mounts`` bring theirs.
+
+    ``hosts`` are the names that it answers to beside those that are always its own.
+    """
 
     def __init__(
         self,
@@ -75,6 +83,7 @@ class AdminPort:
         workers: States,
         replaying: Replaying,
         mounts: Sequence[Mount] = (),
+        hosts: Sequence[str] = (),
     ) -> None:
         self.token = secrets.token_urlsafe(32)
         self._log = log
@@ -82,12 +91,14 @@ class AdminPort:
         self._notices = notices
         self._workers = workers
         self._replaying = replaying
+        self._hosts = hosts
         self._mounts = (self._control(), *mounts)
         self._doors: dict[str, Mount] = {}
 
     def application(self) -> web.Application:
         """The aiohttp application of the admin port."""
-        application = web.Application(middlewares=[self._named_errors, self._guard])
+        middlewares = [self._named_errors, self._own_host, self._guard]
+        application = web.Application(middlewares=middlewares)
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/readyz", self._readyz)
         for mount in self._mounts:
@@ -106,6 +117,16 @@ class AdminPort:
             token=self.token,
             refusal="the token in the log's lock file opens this",
         )
+
+    @web.middleware
+    async def _own_host(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Answer nothing to a page whose own name was made to point here."""
+        for given in request.headers.getall(hdrs.HOST, ()):
+            if not is_answered(given, self._hosts):
+                return problem(421, MISDIRECTED)
+        return await handler(request)
 
     @web.middleware
     async def _guard(

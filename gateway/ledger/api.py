@@ -101,6 +101,7 @@ class Api:
             until_ms=_time(request, "until"),
             limit=int(limit) if limit.isdecimal() and len(limit) < DIGITS_MAX else 0,
         )
+        wanted.check()
         page = await self._store.ask(lambda c: Queries(c).search(wanted))
         return _json({"events": [*map(brief, page.found)], "next": page.next})
 

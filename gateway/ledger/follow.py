@@ -5,6 +5,7 @@ has not read goes, and the log tells of the gap.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,12 +17,15 @@ from gateway.ledger.waiting import TOPICS, group_of, lag_of
 from gateway.ledger.write import Writer
 from gateway.log.contract import EventLog, Record, Subscription
 from gateway.notices import Notice, Notices
+from gateway.outbound.bells import happens
 from gateway.outbound.retry import pause_s
 
 GROUP_RECORDS = 2_000
 POLL_S = 10.0
 END_S = 1.0  # nothing more came for so long
 PACE_S = 1.0  # records gather for so long: a group costs a write to the disk
+AFTER_S = 60.0  # an outcome waits for its event; then it is taken all the same
+LOOK_S = 1.0
 SHARE = 4  # it rests so many times as long as a group took: a fifth of a core at most
 Take = Callable[[str, Sequence[Record]], Awaitable[None]]
 
@@ -54,7 +58,11 @@ class Catching:
 
 
 class Follower:
-    """One topic into the ledger, until cancelled; ``behind_s`` says how far it lags."""
+    """One topic into the ledger, until cancelled.
+
+    ``after``: what must have passed the time of a record first. No outcome is counted
+    before its event, or an account would show more ends than events.
+    """
 
     def __init__(
         self,
@@ -63,20 +71,30 @@ class Follower:
         take: Take,
         notices: Notices,
         *,
-        pace_s: float = PACE_S,
+        after: "Follower | None" = None,
     ) -> None:
         self._log, self._topic, self._take = log, topic, take
-        self._notices, self._pace_s = notices, pace_s
+        self._notices, self._after = notices, after
         self._failures = 0
-        self._newest_ms: int | None = None
+        self._group = ""
+        self._taken_ms = 0
+        self._news = asyncio.Event()
 
-    def behind_s(self, now_s: float) -> float:
-        """Age of the newest record of the last group, if there are more; else 0."""
-        newest = self._newest_ms
-        return 0.0 if newest is None else max(0.0, now_s - newest / 1000)
+    async def passed(self, at_ms: int) -> None:
+        """Return when all that was appended by then is taken; in bounded time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(AFTER_S):
+                while self._taken_ms < at_ms and not await self._is_at_the_end():
+                    self._news.clear()
+                    await happens(self._news, LOOK_S)
+
+    async def _is_at_the_end(self) -> bool:
+        states = await self._log.topics()
+        return lag_of(states, self._topic, self._group) == 0
 
     async def run(self, group: str) -> None:
         """Follow; a log or a ledger that is away is waited for, and told of."""
+        self._group = group
         while True:
             try:
                 async with self._log.subscribe(
@@ -92,18 +110,19 @@ class Follower:
     async def _next(self, subscription: Subscription) -> None:
         records = await subscription.poll(limit=GROUP_RECORDS, timeout_s=POLL_S)
         if not records:
-            self._newest_ms = None
             return
+        if self._after is not None:
+            await self._after.passed(records[-1].appended_at_ms)
         full = len(records) == GROUP_RECORDS
         began_s = time.monotonic()
         await self._take(self._topic, records)
         took_s = time.monotonic() - began_s
         await subscription.settle(records)
-        self._newest_ms = records[-1].appended_at_ms if full else None
-        if self._failures:
-            self._failures = 0
+        self._taken_ms = records[-1].appended_at_ms
+        self._news.set()
+        self._failures = 0
         rest_s = SHARE * took_s
-        await asyncio.sleep(rest_s if full else max(self._pace_s, rest_s))
+        await asyncio.sleep(rest_s if full else max(PACE_S, rest_s))
 
     def _tell(self, error: GatewayError) -> None:
         if isinstance(error, LogError):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.event import Json
-from gateway.ledger.facts import KINDS, digest, packed, unpacked
+from gateway.ledger.facts import AGAIN, KINDS, digest, packed, unpacked
 
 FOUND_MAX = 100  # of one messageId: what repeats it more often is cut
 ENDS_MAX = 500  # of one event
@@ -186,7 +186,7 @@ def _end(row: Sequence[Any]) -> EndRow:
     told = {} if more is None else orjson.loads(more)
     return EndRow(
         destination=destination,
-        kind=KINDS[kind],
+        kind=KINDS[kind % AGAIN],
         reason=told.get("reason", reason),
         replay=replay,
         mark=mark,

@@ -29,20 +29,19 @@ FROM_COUNTS = (
     " WHERE c.minute >= ? AND c.minute < ? GROUP BY 1, 2, 3, 4"
 )
 FROM_EVENTS = (
-    "SELECT s.text, r.text, count(*) FROM events e JOIN words s ON s.id = e.source"
-    " JOIN words r ON r.id = e.route WHERE e.at >= ? AND e.at < ? GROUP BY 1, 2"
+    "SELECT s.text, r.text, n FROM (SELECT source, route, count(*) AS n FROM events"
+    " WHERE at >= ? AND at < ? GROUP BY 1, 2) e JOIN words s ON s.id = e.source"
+    " JOIN words r ON r.id = e.route"
 )
 FROM_REFUSED = (
     "SELECT s.text, count(*) FROM refused e JOIN words s ON s.id = e.source"
     " WHERE e.at >= ? AND e.at < ? GROUP BY 1"
 )
 FROM_ENDS = (
-    "SELECT s.text, d.text, e.kind, e.replay IS NOT NULL, count(*) FROM"
-    " (SELECT DISTINCT at, digest, source, destination, kind, replay,"
-    "  CASE kind WHEN 4 THEN offset END, CASE kind WHEN 4 THEN partition END"
-    "  FROM ends WHERE at >= ? AND at < ?) e"
+    "SELECT s.text, d.text, e.kind % 16, e.replay IS NOT NULL OR e.kind >= 16, n"
+    " FROM (SELECT source, destination, kind, replay, count(*) AS n FROM ends"
+    " WHERE at >= ? AND at < ? GROUP BY 1, 2, 3, 4) e"
     " JOIN words s ON s.id = e.source JOIN words d ON d.id = e.destination"
-    " GROUP BY 1, 2, 3, 4"
 )
 HAS_NO_END = (
     "s.text = ? AND e.at >= ? AND e.at < ?"
@@ -61,7 +60,7 @@ def counted(connection: sqlite3.Connection, from_ms: int, until_ms: int) -> Coun
     for source, name, kind, replayed, events in connection.execute(
         FROM_COUNTS, (first, last)
     ):
-        found[source, name, kind, min(replayed, 1)] += events
+        found[source, name, kind, replayed] += events
     found.update(_from_rows(connection, from_ms, first * MINUTE_MS))
     found.update(_from_rows(connection, last * MINUTE_MS, until_ms))
     return found

@@ -21,7 +21,7 @@ from gateway.ledger.measure import Gauges
 from gateway.ledger.settings import Ledger
 from gateway.ledger.store import LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
-from gateway.ledger.waiting import TOPICS, group_of
+from gateway.ledger.waiting import group_of
 from gateway.ledger.write import Writer
 from gateway.log.contract import Record
 from gateway.mistakes import Mistakes
@@ -30,7 +30,7 @@ from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
 from gateway.ports import Listening
 from gateway.token import console_token
-from gateway.topics import Declared
+from gateway.topics import EVENTS, OUTCOMES, REFUSED, Declared
 from gateway.wing import Shared
 
 TIDY_S = 10.0
@@ -64,14 +64,18 @@ class OpenedLedger:
         self._shared, self._settings = shared, settings
         self._store = Store(settings.path, writes=True)
         self._reader = Store(settings.path, writes=False)
-        self._writer = Writer()
+        self._writer = Writer(repeats=shared.config.log.kind != "sqlite")
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
         self._again = asyncio.Event()
-        self._followers = [
-            Follower(shared.log, topic, self._take, shared.notices) for topic in TOPICS
-        ]
+        events = self._follower(EVENTS)
+        ends = self._follower(OUTCOMES, after=events)
+        self._followers = [events, self._follower(REFUSED), ends]
         self.destinations: Mapping[str, Destination] = {}
+
+    def _follower(self, topic: str, after: Follower | None = None) -> Follower:
+        log, notices = self._shared.log, self._shared.notices
+        return Follower(log, topic, self._take, notices, after=after)
 
     @property
     def ports(self) -> Sequence[Listening]:

@@ -9,10 +9,11 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from gateway.ledger import facts
-from gateway.ledger.facts import Admitted, End, Refused
+from gateway.ledger.facts import AGAIN, Admitted, End, Place, Refused
 from gateway.ledger.store import transaction
 from gateway.log.contract import Record
 from gateway.topics import EVENTS, OUTCOMES, REFUSED
@@ -38,17 +39,20 @@ HAS_ENDED = (
     "SELECT 1 FROM ends WHERE at = ? AND digest = ? AND source = ? AND destination = ?"
     " AND replay IS NULL AND kind <> 4 LIMIT 1"
 )
-AGAIN = 2
-"""Not a replay: on Kafka a crash may come between an outcome and its mark."""
 Counts = Counter[tuple[int, str, str, int, int]]
 Word = Callable[[str], int]
 
 
 class Writer:
-    """Writes on the store's thread; remembers the words it has seen."""
+    """Writes on the store's thread; remembers the words it has seen.
 
-    def __init__(self) -> None:
+    ``repeats``: an outcome may come twice. On SQLite none does: it and its mark are one
+    transaction.
+    """
+
+    def __init__(self, *, repeats: bool = True) -> None:
         self._words: dict[str, int] = {}
+        self._repeats = repeats
 
     def take(
         self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
@@ -86,10 +90,12 @@ class Writer:
         elif topic == REFUSED:
             put_refused(connection, kept(map(facts.refused, each), floor), word, counts)
         elif topic == OUTCOMES:
-            put_ends(connection, kept(map(facts.end, each), floor), word, counts)
+            ends = kept(map(facts.end, each), floor)
+            again = repeated(connection, ends, word) if self._repeats else frozenset()
+            put_ends(connection, ends, word, counts, again)
         put_counts(connection, counts, word)
-        ends = {each.partition: each.offset for each in new}
-        rows = [(topic, partition, offset) for partition, offset in ends.items()]
+        last = {each.partition: each.offset for each in new}
+        rows = [(topic, partition, offset) for partition, offset in last.items()]
         connection.executemany(PUT_PLACE, rows)
 
     def _word(self, connection: sqlite3.Connection, text: str) -> int:
@@ -168,26 +174,41 @@ def put_refused(
     connection.executemany(PUT_REFUSED, rows)
 
 
+def repeated(
+    connection: sqlite3.Connection, ends: Sequence[End], word: Word
+) -> AbstractSet[Place]:
+    """Those of an event that has ended at the destination before; no duplicates."""
+    found = set[Place]()
+    ended = set[tuple[int, int, int, int]]()
+    for end in ends:
+        if end.replay is not None or end.kind == facts.DUPLICATE:
+            continue
+        place = end.place
+        which = place.at, place.digest, word(end.source), word(end.destination)
+        if which in ended or connection.execute(HAS_ENDED, which).fetchone():
+            found.add(place)
+        ended.add(which)
+    return found
+
+
 def put_ends(
-    connection: sqlite3.Connection, ends: Sequence[End], word: Word, counts: Counts
+    connection: sqlite3.Connection,
+    ends: Sequence[End],
+    word: Word,
+    counts: Counts,
+    again: AbstractSet[Place],
 ) -> None:
-    """Rows of ``ends``; those of replays are counted apart."""
+    """Rows of ``ends``; those of replays, and repeated ones, are counted apart."""
 
     def maybe(text: str | None) -> int | None:
         return None if text is None else word(text)
 
     rows = []
-    ended = set[tuple[int, int, int, int]]()
-    for end in ends:
-        (place, source, destination, kind, reason, replay, mark, *rest) = end
-        ids = word(source), word(destination), kind
-        again = int(replay is not None)
-        if not again and kind != facts.DUPLICATE:
-            which = place.at, place.digest, *ids[:2]
-            if which in ended or connection.execute(HAS_ENDED, which).fetchone():
-                again = AGAIN
-            ended.add(which)
-        counts[place.at // MINUTE_MS, source, destination, kind, again] += 1
+    for place, source, destination, kind, reason, replay, mark, *rest in ends:
+        repeats = place in again
+        apart = int(repeats or replay is not None)
+        counts[place.at // MINUTE_MS, source, destination, kind, apart] += 1
+        ids = word(source), word(destination), kind + AGAIN * repeats
         rows.append((*place, *ids, maybe(reason), maybe(replay), maybe(mark), *rest))
     connection.executemany(PUT_END, rows)
 

@@ -43,6 +43,18 @@ class Record:
     appended_at_ms: int
 
 
+class Past(NamedTuple):
+    """What is read of a settled record to know it again: neither key nor value.
+
+    ``headers`` are the values of those asked for, empty where it has none of that name.
+    """
+
+    partition: int
+    offset: int
+    appended_at_ms: int
+    headers: tuple[bytes, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """Which records a scan yields: appended in [from_ms, until_ms), oldest first."""
@@ -112,11 +124,14 @@ class Subscription(Protocol):
         ...
 
     def before_committed(
-        self, limit: int, partitions: Collection[int] | None = None
-    ) -> AsyncIterator[Record]:
+        self,
+        limit: int,
+        headers: tuple[str, ...],
+        partitions: Collection[int] | None = None,
+    ) -> AsyncIterator[Sequence[Past]]:
         """The newest settled records, ``limit`` at most, oldest first (DESIGN 5.4).
 
-        Of all assigned partitions, or of some.
+        Of all assigned partitions, or of some; many at a time, with these headers.
         """
         ...
 

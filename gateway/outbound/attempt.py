@@ -16,6 +16,7 @@ from gateway.outbound.contract import (
     Verdict,
     bug,
 )
+from gateway.outbound.deadlines import Deadlines
 
 VERDICTS = frozenset(get_args(Verdict))
 
@@ -40,7 +41,7 @@ async def deliver(
     deliveries: Sequence[Delivery],
     *,
     timeout_s: float,
-    under_way: set[asyncio.Timeout],
+    under_way: Deadlines,
 ) -> Sequence[Verdict]:
     """One verdict per event, whatever the destination does; in bounded time.
 
@@ -70,19 +71,44 @@ async def _attempt(
     destination: Destination,
     deliveries: Sequence[Delivery],
     until_s: float,
-    under_way: set[asyncio.Timeout],
+    under_way: Deadlines,
 ) -> Sequence[Verdict]:
     """One verdict per event, by then; raises what the destination raises."""
+    bounded = _Bounded()
+    under_way.add(bounded, until_s)
     try:
-        async with asyncio.timeout_at(until_s) as deadline:
-            under_way.add(deadline)
-            try:
-                verdicts = await destination.deliver(deliveries)
-            finally:
-                under_way.discard(deadline)
-    except TimeoutError:
+        verdicts = await destination.deliver(deliveries)
+    except asyncio.CancelledError:
+        if not bounded.was_expired():
+            raise
         return [Retry("TimeoutError")] * len(deliveries)
+    finally:
+        under_way.discard(bounded)
+        bounded.was_expired()
     return _checked(deliveries, verdicts)
+
+
+class _Bounded:
+    """The task that makes an attempt: cancelled when the attempt's time is over."""
+
+    __slots__ = ("_cancelling", "_expired", "_task")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling, self._expired = task, task.cancelling(), False
+
+    def expire(self) -> None:
+        """From the loop: its time is over."""
+        self._expired = True
+        self._task.cancel()
+
+    def was_expired(self) -> bool:
+        """Whether that, and nobody else, cancelled it; it is so no longer then."""
+        if not self._expired:
+            return False
+        self._expired = False
+        return self._task.uncancel() <= self._cancelling
 
 
 def _checked(

@@ -138,24 +138,75 @@ EVENT_BYTES = 65_536  # the largest event: a poll may bring only such
 NO_OPTIONS = NOTHING
 
 
-class Delivery(NamedTuple):
+class Delivery:
     """One event on its way to ``deliver``: what a request may be made of.
 
-    Traits are in the destination's spelling already. ``value`` is event.to_bytes(): the
-    record's own bytes unless the spelling changed them. ``place`` is None for an event
-    that comes from no topic (a preview).
+    Traits are in the destination's spelling already. ``value`` is the event as JSON:
+    the record's own bytes unless a step changed them. ``event`` is read from it when
+    somebody asks: of many events nobody does. ``place`` is None for an event that comes
+    from no topic (a preview).
+
+    ``fields`` is what a configured mapping makes of it, laid over what the type would
+    send: field by field, "" takes one out (``laid_over``); None: nothing is configured.
+    ``action`` says which of the type's actions the configuration wants, where a type
+    has some.
     """
 
-    event: Event
-    value: bytes
-    options: Mapping[str, Json] = NO_OPTIONS
-    replay: str | None = None
-    place: Place | None = None
-    fields: Mapping[str, Json] | None = None
-    """What a configured mapping makes of it, laid over what the type would send: field
-    by field, "" takes one out (``laid_over``). None: nothing is configured."""
-    action: str | None = None
-    """Which of the type's actions the configuration wants, where a type has some."""
+    __slots__ = (
+        "_event",
+        "_message_id",
+        "action",
+        "fields",
+        "options",
+        "place",
+        "replay",
+        "value",
+    )
+
+    def __init__(
+        self,
+        event: Event | None,
+        value: bytes,
+        options: Mapping[str, Json] = NO_OPTIONS,
+        replay: str | None = None,
+        place: Place | None = None,
+        fields: Mapping[str, Json] | None = None,
+        action: str | None = None,
+        *,
+        message_id: str | None = None,
+    ) -> None:
+        self._event, self._message_id = event, message_id
+        self.value, self.options, self.replay = value, options, replay
+        self.place, self.fields, self.action = place, fields, action
+
+    @property
+    def event(self) -> Event:
+        """The event, read once; KeyError or ValueError where the value is none."""
+        if self._event is None:
+            self._event = Event.from_bytes(self.value)
+        return self._event
+
+    @property
+    def message_id(self) -> str:
+        """The event's; known without reading it."""
+        return self.event.message_id if self._message_id is None else self._message_id
+
+    def changed(self, event: Event, value: bytes) -> "Delivery":
+        """The same with another event, whose JSON is this."""
+        rest = self.options, self.replay, self.place, self.fields, self.action
+        return Delivery(event, value, *rest)
+
+    def with_options(self, options: Mapping[str, Json]) -> "Delivery":
+        """The same with what the message says to this destination."""
+        rest = self.replay, self.place, self.fields, self.action
+        return Delivery(self.event, self.value, options, *rest)
+
+    def mapped(
+        self, fields: Mapping[str, Json] | None, action: str | None
+    ) -> "Delivery":
+        """The same for one of the configuration's actions, with its fields."""
+        rest = self.options, self.replay, self.place, fields, action
+        return Delivery(self.event, self.value, *rest)
 
 
 def laid_over(

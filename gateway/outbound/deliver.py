@@ -79,7 +79,7 @@ class Senders:
                 tried = await self._attempt(batch, probe)
             finally:
                 flights.land(kept=kept)
-            await self._run.settler.room(self._delivery.unsettled)
+            await self._run.settler.room()
             if tried:
                 quiet = 0
             elif (quiet := quiet + len(batch)) > QUIET_EVENTS:
@@ -152,7 +152,8 @@ class Senders:
         for pending in batch:
             record = pending.record
             at = Place(record.partition, record.offset, record.appended_at_ms)
-            prepared = self._gate.prepare(record.value, replay_of(record), at)
+            message_id, replay = _named(record)
+            prepared = self._gate.prepare(record.value, replay, at, message_id)
             if isinstance(prepared, Delivery):
                 going.append(pending)
                 deliveries.append(prepared)
@@ -324,6 +325,17 @@ def _doubted(verdict: Rejected) -> Retry:
     """A rejection as a failure: perhaps the destination rejects everybody now."""
     reason = verdict.detail or verdict.reason
     return Retry(reason, status=verdict.status, exchange=verdict.exchange)
+
+
+def _named(record: Record) -> tuple[str | None, str | None]:
+    """The message id and the replay's id that a record's headers say."""
+    message_id = replay = None
+    for name, value in record.headers:
+        if name == "messageId":
+            message_id = value.decode(errors="replace")
+        elif name == "replay":
+            replay = value.decode(errors="replace")
+    return message_id, replay
 
 
 def replay_of(record: Record) -> str | None:

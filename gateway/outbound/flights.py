@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.outbound.bells import happens
+from gateway.outbound.deadlines import Deadlines
 
 KEPT = 4  # the part of the senders that is kept for who came last
 NEVER = float("-inf")
@@ -17,7 +18,7 @@ class Flights:
     """Of one run; ``now`` is the seconds of a monotonic clock."""
 
     def __init__(self, senders: int, now: Callable[[], float]) -> None:
-        self.deadlines: set[asyncio.Timeout] = set()
+        self.deadlines = Deadlines()
         """Those of the attempts that are under way: each adds and removes its own."""
         self._senders = senders
         self._steady = senders - senders // KEPT
@@ -77,7 +78,4 @@ class Flights:
 
     def cut(self) -> None:
         """End all attempts now, as at their deadlines."""
-        now_s = asyncio.get_running_loop().time()
-        for deadline in self.deadlines:
-            if not deadline.expired():
-                deadline.reschedule(now_s)
+        self.deadlines.expire_all()

@@ -31,11 +31,12 @@ HTTP_DATE = re.compile(
     r"[A-Za-z]{3,9},? +[0-9A-Za-z]{1,3}[ -]+[0-9A-Za-z]{1,3}[ -][^,]*"
 )
 OK, REDIRECT, CLIENT_ERROR, SERVER_ERROR = 200, 300, 400, 500
+DELIVERED = [Delivered(status) for status in range(OK, REDIRECT)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it takes four times as long to make
 class Request:
-    """One HTTP request, complete but for what the connection adds."""
+    """One HTTP request, complete but for what the connection adds; never changed."""
 
     url: str
     method: str = "POST"
@@ -45,7 +46,7 @@ class Request:
     """How much of the answer's body is wanted; dead letters show 8 KB of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Response:
     """What came back; ``headers`` have lower-case names, ``body`` is its beginning.
 
@@ -92,7 +93,7 @@ def by_status(response: Response) -> Verdict:
     """
     status = response.status
     if OK <= status < REDIRECT:
-        return Delivered(status)
+        return DELIVERED[status - OK]
     if status in AUTH:
         return Retry(str(status), status=status, auth=True)
     if status in LATER or not CLIENT_ERROR <= status < SERVER_ERROR:

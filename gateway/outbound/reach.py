@@ -16,11 +16,16 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-if TYPE_CHECKING:  # `gateway check` judges addresses without a client
-    from aiohttp import AddrInfoType
-
+Found: TypeAlias = tuple[
+    int | socket.AddressFamily,
+    int | socket.SocketKind,
+    int,
+    str,
+    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
+]
+"""An address of a name, as ``getaddrinfo`` gives it."""
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 NAT64 = IPv6Network("64:ff9b::/96")  # its last 32 bits are an IPv4 address
 
@@ -58,7 +63,7 @@ class Reach:
             return None
         return str(ip_network(_meant(ip_address(found[0]))))
 
-    def socket(self, found: "AddrInfoType") -> socket.socket:
+    def socket(self, found: Found) -> socket.socket:
         """The socket to one address of a name; PrivateAddressError if none may be."""
         family, kind, protocol, _, address = found
         if not self.allows(str(address[0])):

@@ -23,16 +23,8 @@ from gateway.outbound.held import Held
 from gateway.outbound.lane import Pending, lane_of, one_lane
 from gateway.outbound.mark import mark_of
 from gateway.outbound.rebalance import Rebalance
-from gateway.outbound.seen import Seen
-from gateway.outbound.settle import (
-    Attempts,
-    Settled,
-    Settler,
-    entries_of,
-    plainly,
-)
-
-REMEMBERED = 256  # records of the past, until the loop may do something else
+from gateway.outbound.seen import IDENTITY, Seen
+from gateway.outbound.settle import Attempts, Settled, Settler, entries_of, plainly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +84,11 @@ class Run:
 
     async def remember(self, partitions: Collection[int] | None = None) -> None:
         """Rebuild the dedupe window from what was settled last (DESIGN 5.4)."""
-        count, limit = 0, self.config.delivery.dedupe_entries
-        async for record in self.subscription.before_committed(limit, partitions):
-            self.seen.is_duplicate(record)
-            count += 1
-            if count % REMEMBERED == 0:
-                await asyncio.sleep(0)
+        limit = self.config.delivery.dedupe_entries
+        settled = self.subscription.before_committed(limit, IDENTITY, partitions)
+        async for records in settled:
+            self.seen.remember(records)
+            await asyncio.sleep(0)
 
     def tell_breaker(self) -> None:
         """Say what there is to say of the breaker."""
@@ -157,7 +148,11 @@ def begin(
         held=held,
         seen=Seen(entries=delivery.dedupe_entries, age_s=delivery.dedupe_s),
         settler=Settler(
-            subscription, name=config.name, notices=notices, settled=settled
+            subscription,
+            name=config.name,
+            notices=notices,
+            settled=settled,
+            unsettled=delivery.unsettled,
         ),
         rebalance=rebalance,
         mark=mark_of(config),

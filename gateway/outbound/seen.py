@@ -7,9 +7,11 @@ record that was settled first, or both would be lost.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
-from gateway.log.contract import Record
+from gateway.log.contract import Past, Record
 
+IDENTITY = ("source", "messageId", "replay")  # the headers that tell events apart
 DIGEST_BITS = 2**60 - 1  # an int of 60 bits takes 32 bytes, one more takes 48
 BUCKETS = 60  # ages are kept by the bucket: two numbers for each, none an entry
 
@@ -30,16 +32,48 @@ class Seen:
 
     def is_duplicate(self, record: Record) -> bool:
         """Judge a record and remember it; records of a partition come in log order."""
+        return self._take(digest_of(record), record.offset, record.appended_at_ms)
+
+    def remember(self, records: Sequence[Past]) -> None:
+        """Take in what was settled before: oldest first, with the headers IDENTITY."""
+        digests = [
+            hash((partition, *headers)) & DIGEST_BITS
+            for partition, _, _, headers in records
+        ]
+        if self._fit_as_they_are(records, digests):
+            offsets = [record.offset for record in records]
+            self._offsets.update(zip(digests, offsets, strict=True))
+            self._digests.extend(digests)
+            self._buckets[-1][1] += len(digests)
+            return
+        for record, digest in zip(records, digests, strict=True):
+            self._take(digest, record.offset, record.appended_at_ms)
+
+    def _fit_as_they_are(self, records: Sequence[Past], digests: Sequence[int]) -> bool:
+        """No bound is reached, and all are new: the way of nearly all of a past."""
+        return (
+            bool(self._buckets)
+            and max([each.appended_at_ms for each in records], default=0)
+            < self._next_ms
+            and len(self._digests) + len(digests) <= self._entries
+            and len(set(digests)) == len(digests)
+            and self._offsets.keys().isdisjoint(digests)
+        )
+
+    @property
+    def _next_ms(self) -> int:
+        """When the newest bucket ends."""
+        return self._buckets[-1][0] + self._bucket_ms
+
+    def _take(self, digest: int, offset: int, at_ms: int) -> bool:
         buckets = self._buckets
-        at_ms = record.appended_at_ms
         if not buckets or at_ms - buckets[-1][0] >= self._bucket_ms:
             buckets.append([at_ms, 0])
             self._forget_until(at_ms - self._age_ms)
-        digest = digest_of(record)
         first = self._offsets.get(digest)
         if first is not None:
-            return first < record.offset
-        self._offsets[digest] = record.offset
+            return first < offset
+        self._offsets[digest] = offset
         self._digests.append(digest)
         buckets[-1][1] += 1
         if len(self._digests) > self._entries:

@@ -33,7 +33,8 @@ from gateway.outbound.contract import (
 )
 from gateway.outbound.retry import pause_s
 
-GATHER_S = 0.01  # ends are gathered for so long, unless somebody waits for them
+GATHER_S = 0.05  # ends are gathered for so long, unless they are many
+MANY = 4  # the part of what may be unsettled that is not waited with
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
 SAID_CHARS = 8_192  # of what a destination says of an event
@@ -58,10 +59,10 @@ class Attempts(NamedTuple):
 def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
     """The end that a verdict means; a Retry is none."""
     match verdict:
-        case Delivered():
-            return Outcome(
-                kind="delivered", status=verdict.status, detail=verdict.detail
-            )
+        case Delivered(status, ""):
+            return _delivered(status)
+        case Delivered(status, detail):
+            return Outcome(kind="delivered", status=status, detail=detail)
         case Skipped():
             return Outcome(kind="skipped", reason=verdict.reason)
         case Rejected():
@@ -73,6 +74,12 @@ def outcome_of(verdict: Delivered | Skipped | Rejected) -> Outcome:
                 exchange=verdict.exchange,
                 more=verdict.more,
             )
+
+
+@lru_cache(maxsize=1_024)
+def _delivered(status: int | None) -> Outcome:
+    """The end of nearly every event."""
+    return Outcome(kind="delivered", status=status)
 
 
 def given_up(reason: str, last: Retry | None) -> Outcome:
@@ -103,10 +110,10 @@ def entries_of(
     Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
     entries for that.
     """
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    message_id, source, replay = _named(record)
     value: dict[str, Json] = {
-        "messageId": headers.get("messageId"),
-        "source": headers.get("source"),
+        "messageId": message_id,
+        "source": source,
         "destination": destination,
         "personKey": record.key.decode(errors="replace"),
         "kind": outcome.kind,
@@ -114,7 +121,7 @@ def entries_of(
         "attempts": attempts.made,
         "firstAttemptAt": _at(attempts.first_ms),
         "at": _time(at_ms),
-        "replay": headers.get("replay"),
+        "replay": replay,
         "status": outcome.status,
         "config": mark or None,
     }
@@ -149,6 +156,19 @@ def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
         }
         for each in tries[-TRIES_MAX:]
     ]
+
+
+def _named(record: Record) -> tuple[str | None, str | None, str | None]:
+    """The message id, the source and the replay's id that a record's headers say."""
+    message_id = source = replay = None
+    for name, value in record.headers:
+        if name == "messageId":
+            message_id = value.decode(errors="replace")
+        elif name == "source":
+            source = value.decode(errors="replace")
+        elif name == "replay":
+            replay = value.decode(errors="replace")
+    return message_id, source, replay
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:
@@ -223,7 +243,8 @@ class Settler:
 
     Never loses and never skips: while the log is away it asks again, slower and slower,
     and who waits in ``durable`` waits. What is handed over is bounded by the worker's
-    bound on pending events. ``settled`` is told what has become durable.
+    bound on pending events. ``settled`` is told what has become durable; ``unsettled``
+    is how many may end and not be durable: so many a crash repeats.
     """
 
     def __init__(
@@ -233,7 +254,9 @@ class Settler:
         name: str,
         notices: Notices,
         settled: Callable[[Sequence[Settled]], None],
+        unsettled: int,
     ) -> None:
+        self._most = unsettled
         self._subscription = subscription
         self._name = name
         self._notices = notices
@@ -256,14 +279,16 @@ class Settler:
         self._queue.append((Settled(record, entries), size))
         self._added += 1
         self._news.set()
+        if len(self._queue) * MANY >= self._most:
+            self._wanted.set()
 
-    async def room(self, most: int) -> None:
-        """Return when fewer than ``most`` of what has been added are not yet durable.
+    async def room(self) -> None:
+        """Return when fewer than ``unsettled`` of all that was added are not durable.
 
-        For the senders alone, with the same ``most`` each time: those that wait for one
-        group share its future, so they must be cancelled together.
+        For the senders alone: those that wait for one group share its future, so they
+        must be cancelled together.
         """
-        await self._until(self._added - most + 1)
+        await self._until(self._added - self._most + 1)
 
     async def durable(self) -> None:
         """Return when all that has been added so far is durable; no sender is left."""
@@ -283,11 +308,12 @@ class Settler:
     async def run(self) -> None:
         """Settle what is added, until cancelled.
 
-        Nobody waits for a single end, so a few milliseconds' ends are settled together.
+        Nobody waits for a single end: what a transaction costs, or a request to the
+        log, is shared by those of a few milliseconds, or by many.
         """
         while True:
             await self._news.wait()
-            if not self._waiters:
+            if not self._waiters and len(self._queue) * MANY < self._most:
                 self._wanted.clear()
                 await happens(self._wanted, GATHER_S)
             self._news.clear()

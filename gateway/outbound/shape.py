@@ -70,8 +70,7 @@ class Shape:
 
     def __call__(self, going: Delivery) -> Delivery | Outcome | Rejected:
         """With its fields; filtered when no table lets it in; or its dead letter."""
-        event, value, options, replay, at, _, _ = going
-        body, said = event.body, []
+        body, said = going.event.body, []
         for table in self._tables:
             if (why := table.wants.because(body)) is None:
                 break
@@ -88,7 +87,7 @@ class Shape:
             if fields.__class__ is not dict:
                 text = f"mapping: {kind_of(fields)} where a table is needed"
                 return Rejected("rejected", text, unsent=True)
-        return Delivery(event, value, options, replay, at, fields, table.action)
+        return going.mapped(fields, table.action)
 
 
 def _left_out(said: Sequence[str]) -> Outcome:

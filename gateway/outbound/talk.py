@@ -46,6 +46,13 @@ S = TypeVar("S")
 REQUESTS_MAX = 20  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
+ONE = (
+    Delivered,
+    Skipped,
+    Retry,
+    Rejected,
+)  # asking for a Sequence takes ten times as long
+
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
 
 
@@ -157,7 +164,10 @@ class Talking(Generic[S]):
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
         """One conversation for all; a batch refused as a whole is sent in parts."""
-        return await in_parts(deliveries, self._converse)
+        if len(deliveries) > 1:
+            return await in_parts(deliveries, self._converse)
+        said = await self._converse(deliveries)
+        return [said] if isinstance(said, ONE) else said
 
     async def _converse(self, deliveries: Sequence[Delivery]) -> Said:
         access = NO_ACCESS

@@ -109,7 +109,7 @@ def asking(
     slow = Notice("transform_slow", str(transform))
 
     def ask(going: Delivery) -> Delivery | Outcome | Rejected:
-        event, _, options, replay, at, fields, action = going
+        event = going.event
         began_s = perf_counter()
         made = _made(transform, event.body)  # read anew for this attempt: nobody else's
         if perf_counter() - began_s > SLOW_S:
@@ -122,7 +122,7 @@ def asking(
         if body.get("type") not in types:
             return not_taken
         event = Event(event[0], body["type"], *event[2:5], body)
-        return Delivery(event, made, options, replay, at, fields, action)
+        return going.changed(event, made)
 
     return ask
 

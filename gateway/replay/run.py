@@ -29,6 +29,7 @@ WAIT_S = 0.5  # while the destination catches up
 POLL_S = 1.0  # the end is reached when nothing comes for so long
 SHOWN_MAX = 1_000  # events that a survey takes as far as their requests
 EXAMPLES = 3  # of them it shows
+IDENTITY = ("source", "messageId")  # the headers that tell messages apart
 SEEN_MAX = 500_000  # message ids remembered: each is sent once
 STAMP = "%Y%m%dT%H%M%S"
 ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
@@ -271,8 +272,8 @@ async def _lag(log: EventLog, topic: str, group: str) -> float:
 async def _seen(subscription: Subscription) -> set[int]:
     """The message ids that this replay has already read, before it was interrupted."""
     seen: set[int] = set()
-    async for record in subscription.before_committed(SEEN_MAX):
-        seen.add(_digest(record))
+    async for records in subscription.before_committed(SEEN_MAX, IDENTITY):
+        seen.update(hash(record.headers) for record in records)
     return seen
 
 
@@ -377,7 +378,7 @@ def _is_within(record: Record, request: Request) -> bool:
 
 def _digest(record: Record) -> int:
     headers = dict(record.headers)
-    return hash((headers.get("source"), headers.get("messageId")))
+    return hash(tuple([headers.get(name, b"") for name in IDENTITY]))
 
 
 class _Pace:

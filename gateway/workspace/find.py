@@ -1,18 +1,23 @@
 """The queries of the look-up API: people, devices, activities, decisions."""
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.workspace import tables
+from gateway.workspace.answers import attributes
+from gateway.workspace.filters import Matches
 from gateway.workspace.load import device_of, person_of, rows
 from gateway.workspace.people import Device, Person, fold
 from gateway.workspace.request import short
+from gateway.workspace.turns import Turns
 
-CHUNK = 1_000
-SCANNED_MAX = 100_000  # people that one filter looks at; the next page goes on
+CHUNK = 200  # people read at once, of 100 KB each at the most
+SCANNED_MAX = 100_000  # people that one page of a filter looks at
+MATCHING_S = 2.0  # how long it looks for them
 
 
 async def person(
@@ -92,26 +97,28 @@ async def suppressed(
 
 
 async def matching(
-    connection: AsyncConnection,
-    matches: Callable[[Person], bool],
-    *,
-    after: str,
-    limit: int,
+    connection: AsyncConnection, matches: Matches, *, after: str, limit: int
 ) -> tuple[list[Person], str | None]:
-    """People who match, by cio_id; and where the next page starts, if there is one."""
+    """People who match, by cio_id; and where the next page starts, if there is one.
+
+    A page ends after so many people or so much time, too, whoever it has found by then.
+    """
     table, found, scanned = tables.people, [], 0
-    while scanned < SCANNED_MAX:
+    turns, until_s = Turns(), time.monotonic() + MATCHING_S
+    while True:
         query = select(table).where(table.c.cio_id > after)
         query = query.order_by(table.c.cio_id).limit(CHUNK)
         chunk = (await connection.execute(query)).all()
         for row in chunk:
+            await turns.give()
             after = row.cio_id
             each = person_of(row)
-            if matches(each):
+            if matches(attributes(each)):
                 found.append(each)
-                if len(found) == limit:
-                    return found, after
+            if len(found) == limit or time.monotonic() >= until_s:
+                return found, after
+        scanned += len(chunk)
         if len(chunk) < CHUNK:
             return found, None
-        scanned += len(chunk)
-    return found, after
+        if scanned >= SCANNED_MAX:
+            return found, after

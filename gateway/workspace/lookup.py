@@ -73,6 +73,7 @@ class Lookup:
         self._workspace = workspace
         self._token = api_token
         self._looking = asyncio.Lock()  # one reads the log; the others wait
+        self._filtering = asyncio.Lock()  # one reads all people; the others wait
 
     def mount(self) -> Mount:
         """The API's paths, behind ``workspace.api_token``."""
@@ -117,7 +118,7 @@ class Lookup:
         except FilterError as error:
             raise Problem(400, str(error)) from error
         limit = _number(request, "limit", PEOPLE, PEOPLE_MAX)
-        async with self._store.reading() as connection:
+        async with self._filtering, self._store.reading() as connection:
             found, following = await find.matching(
                 connection, matches, after=request.query.get("start", ""), limit=limit
             )

@@ -9,6 +9,7 @@ brings again later is found applied.
 from gateway.log.contract import EventLog, Span
 from gateway.outbound.attempt import deliver
 from gateway.outbound.contract import Delivery, Place, Retry
+from gateway.outbound.deadlines import Deadlines
 from gateway.outbound.deliver import replay_of
 from gateway.outbound.gate import Gate
 from gateway.workspace.apply import positions_of
@@ -45,7 +46,7 @@ async def reread(
 
 async def _apply(people: People, batch: list[Delivery]) -> None:
     """One that is given up here was, or will be, given up by the worker, too."""
-    done = await deliver(people, batch, timeout_s=BATCH_S, under_way=set())
+    done = await deliver(people, batch, timeout_s=BATCH_S, under_way=Deadlines())
     for verdict in done:
         if isinstance(verdict, Retry):
             raise StoreError(verdict.reason)

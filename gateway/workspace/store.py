@@ -5,6 +5,8 @@ error that is about the rows themselves is a bug and stays what it is.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,7 +34,9 @@ from gateway.errors import ConfigError, GatewayError
 MIGRATIONS = Path(__file__).with_name("migrations")
 CONNECT_S = 5.0
 COMMAND_S = 30.0
+READ_S = 5.0  # one question; who asks for a look-up waits, and others for its reader
 READERS = 4
+STEPS = 100_000  # of SQLite's machine, between two looks at the clock
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -43,6 +47,9 @@ PRAGMAS = (
 # PostgreSQL's classes of states that say something of the server, not of the rows:
 # connection, authorization, rolled back, resources, not in state, operator, system.
 AWAY = ("08", "28", "3D", "40", "53", "55", "57", "58")
+
+
+TOO_LONG = f"a question took longer than {READ_S:g} s: ask for less"
 
 
 class StoreError(GatewayError):
@@ -85,12 +92,18 @@ class Store:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view; sees every transaction that ended before."""
+        """A consistent view; sees every transaction that ended before.
+
+        A question that takes longer than READ_S is a StoreError.
+        """
         async with _store_errors():
             await self._open()
             assert self._reader is not None
             async with self._reader.begin() as connection:
-                yield connection
+                try:
+                    yield connection
+                except TimeoutError as error:
+                    raise StoreError(TOO_LONG) from error
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -113,16 +126,20 @@ class Store:
                 await writer.dispose()
                 raise
             self._writer = writer
-            self._reader = self._engine(READERS, "BEGIN")
+            self._reader = self._engine(READERS, "BEGIN", bounded=True)
 
-    def _engine(self, connections: int, begin: str) -> AsyncEngine:
+    def _engine(
+        self, connections: int, begin: str, *, bounded: bool = False
+    ) -> AsyncEngine:
+        """``bounded``: no statement takes longer than READ_S."""
         common: dict[str, Any] = {
             "pool_size": connections,
             "max_overflow": 0,
             "pool_timeout": CONNECT_S,
         }
         if self._url.get_backend_name() == "postgresql":
-            arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
+            within_s = READ_S if bounded else COMMAND_S
+            arguments = {"timeout": CONNECT_S, "command_timeout": within_s}
             return create_async_engine(
                 self._url, connect_args=arguments, pool_pre_ping=True, **common
             )
@@ -131,6 +148,8 @@ class Store:
         path.touch(mode=0o600)  # it holds people's data
         engine = create_async_engine(self._url, **common)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        if bounded:
+            _bound_sqlite(engine)
         event.listen(
             engine.sync_engine,
             "begin",
@@ -147,6 +166,23 @@ def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _bound_sqlite(engine: AsyncEngine) -> None:
+    """End a statement that takes longer than READ_S, on the thread that runs it."""
+
+    def connected(connection: Any, record: ConnectionPoolEntry) -> None:
+        def late() -> bool:
+            until_s: float = record.info.get("until_s", math.inf)
+            return time.monotonic() > until_s
+
+        connection.run_async(lambda raw: raw.set_progress_handler(late, STEPS))
+
+    def asked(connection: Connection, *_: object) -> None:
+        connection.info["until_s"] = time.monotonic() + READ_S
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "before_cursor_execute", asked)
 
 
 def _migrate(connection: Connection) -> None:
@@ -179,6 +215,9 @@ async def _store_errors() -> AsyncIterator[None]:
         if not is_away(error):
             raise
         cause = getattr(error, "orig", None) or error
+        name = getattr(cause, "sqlite_errorname", "")
+        if name == "SQLITE_INTERRUPT":
+            raise StoreError(TOO_LONG) from error
         raise StoreError(type(cause).__name__) from error
 
 

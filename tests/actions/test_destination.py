@@ -18,6 +18,7 @@ from gateway.outbound.contract import Delivered, Delivery, Rejected, Retry, Skip
 from gateway.outbound.http import Request, Response
 from tests.actions.asked import FETCH, Asked
 from tests.actions.events import action, delivery, settings
+from tests.outbound.but import but
 
 BAD = {"error": {"class": "PayloadValidationError", "status": 400, "message": "of Ada"}}
 
@@ -91,7 +92,7 @@ async def test_a_replay_and_another_event_begin_anew() -> None:
     vendor.answers["b"] = lambda: 500
     await vendor.deliver()
     vendor.answers.clear()
-    for other in (delivery()._replace(replay="r1"), delivery(2)):
+    for other in (but(delivery(), replay="r1"), delivery(2)):
         vendor.run.clear()
         assert await vendor.deliver(other) == Delivered(200)
         assert vendor.run == ["a", "b", "c"]

@@ -1,5 +1,6 @@
 """The admin port: nobody enters without the token of the path, whatever the path."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 
@@ -63,6 +64,7 @@ class Admin:
             workers=dict,
             replaying=replaying,
             mounts=[more.get("mount", mount)],
+            hosts=more.get("hosts", ()),
         )
         self.application = self.port.application()
 
@@ -110,6 +112,33 @@ async def test_metrics_and_readyz_are_open_and_an_unknown_path_is_a_404(log):
         assert await admin.status("GET", "/readyz") == 200
         assert await admin.status("GET", "/control/nothing") == 404
         assert await admin.status("PUT", "/control/topics") == 405
+
+
+async def test_a_name_that_is_not_ours_is_answered_nothing_but_421(log):
+    async with Admin(log, hosts=["metrics.example"]) as admin:
+        token = {"Authorization": f"Bearer {admin.port.token}"}
+        port = admin.client.port
+        for path in ("/metrics", "/readyz", "/control/topics", "/nothing"):
+            for host in ("evil.example", f"127.0.0.1.evil.example:{port}"):
+                headers = {"Host": host, **token}
+                async with admin.client.get(path, headers=headers) as response:
+                    assert response.status == 421
+                    message = (await response.json())["message"]
+                    assert "server.admin_hosts" in message
+            known = 404 if path == "/nothing" else 200
+            for host in (f"localhost:{port}", "10.0.0.7", "metrics.example:443"):
+                headers = {"Host": host, **token}
+                async with admin.client.get(path, headers=headers) as response:
+                    assert response.status == known
+
+
+async def test_a_request_without_a_host_is_no_page_s(log):
+    async with Admin(log) as admin:
+        assert admin.client.port is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", admin.client.port)
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.0 200 OK\r\n"
+        writer.close()
 
 
 async def test_a_path_that_declares_no_token_is_closed_to_everybody(log):

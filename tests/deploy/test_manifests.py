@@ -75,6 +75,7 @@ def test_each_service_of_compose_has_all_that_its_configuration_names(name):
     config = load(file, FINAL.environment() | service["environment"])
     assert config.log.kind == "kafka"
     host, port = config.log.bootstrap_servers.split(":")
+    assert name in config.server.admin_hosts  # what Prometheus beside it says
     advertised = COMPOSE["services"][host]["environment"]
     assert f"//{host}:{port}" in advertised["KAFKA_ADVERTISED_LISTENERS"]
     assert_files_are_on_volumes(config, list(mounts) if name == "worker" else ["/data"])

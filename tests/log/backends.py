@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.config import LogConfig
 from gateway.errors import LogError
-from gateway.log.contract import Entry, EventLog, Record, Span
+from gateway.log.contract import Entry, EventLog, Past, Record, Span
 from gateway.log.kafka.lanes import At
 from gateway.log.kafka.log import KafkaLog, open_kafka
 from gateway.log.sqlite.log import SqliteLog, open_sqlite
@@ -195,6 +195,14 @@ def numbered(count: int, topic: str = "to.crm", start: int = 0) -> list[Entry]:
 
 def values(records: Any) -> list[str]:
     return [record.value.decode() for record in records]
+
+
+async def past(
+    subscription: Any, limit: int, headers: tuple[str, ...] = ()
+) -> list[Past]:
+    """What was settled last, in one list."""
+    chunks = [each async for each in subscription.before_committed(limit, headers)]
+    return [record for chunk in chunks for record in chunk]
 
 
 async def scanned(log: EventLog, topic: str = "to.crm", **span: Any) -> list[Record]:

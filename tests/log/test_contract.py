@@ -293,30 +293,6 @@ async def test_pause_yields_nothing_and_resume_goes_on(log: EventLog) -> None:
             assert values(await poll) == ["2", "3"]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 6, 100])
-async def test_before_committed_is_the_newest_settled(
-    log: EventLog, limit: int
-) -> None:
-    await log.append(numbered(10))
-    async with log.subscribe("to.crm", group="crm") as subscription:
-        records = await subscription.poll(limit=10, timeout_s=5)
-        settled = [0, 1, 2, 5, 6, 9]
-        await subscription.settle([records[n] for n in settled])
-        before = [record async for record in subscription.before_committed(limit)]
-        assert values(before) == [str(n) for n in settled][-limit:]
-        assert list(await subscription.poll(limit=10, timeout_s=0.01)) == []
-
-
-async def test_before_committed_of_a_new_group_is_empty(log: EventLog) -> None:
-    await log.append(numbered(1_200))
-    async with log.subscribe("to.crm", group="crm") as subscription:
-        assert [record async for record in subscription.before_committed(10)] == []
-        records = await subscription.poll(limit=1_200, timeout_s=5)
-        await subscription.settle(records)
-        before = [record async for record in subscription.before_committed(1_100)]
-        assert values(before) == [str(n) for n in range(100, 1_200)]
-
-
 async def test_scan_moves_no_group(log: EventLog) -> None:
     await log.append(numbered(3))
     async with log.subscribe("to.crm", group="crm") as subscription:

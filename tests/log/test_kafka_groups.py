@@ -19,6 +19,7 @@ from tests.log.backends import (
     KafkaBackend,
     administrating,
     numbered,
+    past,
     polled,
     spread,
     until,
@@ -179,7 +180,7 @@ async def test_before_committed_takes_from_every_partition(kafka: KafkaBackend) 
         await log.append(spread(90))
         async with log.subscribe("to.crm", group="crm") as subscription:
             await subscription.settle(await polled(subscription, 90))
-            before = [r async for r in subscription.before_committed(30)]
+            before = await past(subscription, 30)
             assert len(before) == 30
             assert {record.partition for record in before} == {0, 1, 2}
             for number in range(3):

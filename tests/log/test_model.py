@@ -14,7 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.log.contract import Entry, Record, Subscription
 from tests.chance import examples
-from tests.log.backends import Backend, KafkaBackend, SqliteBackend, scanned, values
+from tests.log.backends import (
+    Backend,
+    KafkaBackend,
+    SqliteBackend,
+    past,
+    scanned,
+    values,
+)
 from tests.log.broker.kafka import Node
 
 TOPICS = ("events", "to.a", "to.b")
@@ -119,8 +126,8 @@ class Machine(RuleBasedStateMachine):
     @rule(topic=followed, limit=st.integers(1, 8))
     def before_committed(self, topic: str, limit: int) -> None:
         async def read() -> list[int]:
-            before = self.subscriptions[topic].before_committed(limit)
-            return [record.offset async for record in before]
+            before = await past(self.subscriptions[topic], limit)
+            return [record.offset for record in before]
 
         assert self.run(read()) == sorted(self.settled[topic])[-limit:]
 

@@ -7,14 +7,17 @@ import os
 import resource
 import sqlite3
 import stat
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import Limits, LogConfig
 from gateway.errors import LogError
 from gateway.log import announce, open_log, read_owner
 from gateway.log.contract import Entry
-from gateway.log.sqlite.rows import decode, encode, shared
+from gateway.log.sqlite.rows import decode, encode, picker, shared
 from gateway.log.sqlite.tables import Tables
 from gateway.notices import Notices
 from gateway.topics import keep_all
@@ -169,6 +172,34 @@ def test_headers_may_hold_anything() -> None:
     headers = (("", b""), ("a\nb", b"\n 1 2\n"), ("å", bytes(range(256))))
     assert decode(encode(headers)) == headers
     assert decode(encode(())) == decode(None) == ()
+
+
+def test_headers_that_nothing_wrote_are_an_error_not_a_guess() -> None:
+    for damaged in (b"3 1", b"3 x\nabc", b"3 1 4\nabc1four", b"1 1\n\xff1"):
+        with pytest.raises(ValueError, match=r"."):
+            decode(damaged)
+
+
+headers = st.lists(
+    st.tuples(st.sampled_from(["source", "messageId", "replay", "é"]), st.binary()),
+    max_size=4,
+    unique_by=lambda header: header[0],
+)
+
+
+@given(
+    st.lists(st.tuples(headers, st.none() | headers), max_size=10),
+    st.lists(st.sampled_from(["source", "messageId", "replay"]), unique=True),
+)
+def test_what_is_picked_of_headers_is_what_decodes(
+    rows: list[tuple[Any, Any]], names: list[str]
+) -> None:
+    pick = picker(tuple(names))
+    for common, own in rows:
+        stored = None if own is None else encode(tuple(own))
+        every = dict(common) | dict(own or ())
+        expected = tuple([every.get(name, b"") for name in names])
+        assert pick(encode(tuple(common)), stored) == expected
 
 
 # Time

@@ -66,6 +66,26 @@ async def test_a_subscribed_group_holds_the_archive(sqlite: SqliteBackend) -> No
         assert (events.records, events.groups) == (0, ())
 
 
+async def test_a_group_that_holds_nothing_keeps_nothing(
+    sqlite: SqliteBackend,
+) -> None:
+    """So a reader that lags never fills the log: it goes on behind the gap."""
+    clock = Clock()
+    async with sqlite.opened(clock=clock, retention_s=10) as log:
+        await log.append(numbered(10, "events"))
+        async with log.subscribe("events", group="l", holds=False) as subscription:
+            records = await subscription.poll(limit=4, timeout_s=5)
+            await subscription.settle(records)
+            clock.now += 60
+            await upkeep(log)
+            assert await scanned(log, "events") == []
+            await log.append(numbered(1, "events"))
+            (record,) = await subscription.poll(limit=10, timeout_s=5)
+            await subscription.settle([record])
+            assert record.offset == 10
+            assert subscription.lag == 0
+
+
 async def test_a_body_goes_with_its_last_record(sqlite: SqliteBackend) -> None:
     value = b"x" * 1_000
     clock = Clock()

@@ -14,7 +14,7 @@ import pytest
 from gateway.config import DeliveryConfig, DestinationConfig, LogConfig
 from gateway.errors import LogError
 from gateway.event import Event, EventType
-from gateway.log.contract import Entry, EventLog, Record, Span
+from gateway.log.contract import Entry, EventLog, Past, Record, Span
 from gateway.log.sqlite.log import open_sqlite
 from gateway.log.sqlite.retention import Keeping
 from gateway.metrics import Metrics
@@ -287,10 +287,11 @@ class _AwaySubscription(_Subscribing):
         self._log.ask("settle")
         await self._subscription.settle(records, entries)
 
-    def before_committed(self, *arguments: Any) -> AsyncIterator[Record]:
+    def before_committed(self, *arguments: Any) -> AsyncIterator[Sequence[Past]]:
         self._log.ask("remember")
         return cast(
-            "AsyncIterator[Record]", self._subscription.before_committed(*arguments)
+            "AsyncIterator[Sequence[Past]]",
+            self._subscription.before_committed(*arguments),
         )
 
 

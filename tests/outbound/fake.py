@@ -20,9 +20,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.outbound import destinations
+from gateway.outbound.client.origin import Origins
 from gateway.outbound.contract import Delivery, Verdict
 from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, Detour, open_session
+from gateway.outbound.send import HttpSend, open_pool
 
 TIMEOUT_S = 2.0
 
@@ -107,10 +108,10 @@ class Fake:
         batches: Sequence[Sequence[Delivery]],
     ) -> Sequence[Verdict]:
         made = destinations.load(type_).configured(settings, name="fake", folder=Path())
-        async with open_session(Reach(["127.0.0.0/8"])) as session:
+        async with open_pool(Reach(["127.0.0.0/8"])) as pool:
             hosts = dict.fromkeys(self._hosts, self.url)
-            detour = Detour(session, hosts)
-            opened = made.open(AiohttpSend(session, timeout_s=TIMEOUT_S, detour=detour))
+            origins = Origins(hosts)
+            opened = made.open(HttpSend(pool, timeout_s=TIMEOUT_S, origins=origins))
             try:
                 said = [await opened.deliver(batch) for batch in batches]
                 return [verdict for verdicts in said for verdict in verdicts]

@@ -15,6 +15,7 @@ from gateway.outbound.contract import (
     Takes,
     Verdict,
 )
+from gateway.outbound.deadlines import Deadlines
 
 TAKES = Takes(types=frozenset({"identify"}), batch_events=10)
 KEPT = Delivered(200)
@@ -43,7 +44,9 @@ class Failing:
 async def test_an_exception_rejects_the_event_at_fault_alone(delivery: Any) -> None:
     remote = Failing("m2")
     batch = [delivery(number) for number in (1, 2, 3)]
-    first, second, third = await deliver(remote, batch, timeout_s=5.0, under_way=set())
+    first, second, third = await deliver(
+        remote, batch, timeout_s=5.0, under_way=Deadlines()
+    )
     assert first == third == Delivered(200)
     assert isinstance(second, Rejected)
     assert second.reason == "bug"
@@ -55,7 +58,7 @@ async def test_an_exception_rejects_the_event_at_fault_alone(delivery: Any) -> N
 async def test_after_a_retry_the_rest_are_not_tried(delivery: Any) -> None:
     remote = Failing("m1", answer=Retry("503"))
     batch = [delivery(number) for number in (1, 2, 3)]
-    verdicts = await deliver(remote, batch, timeout_s=5.0, under_way=set())
+    verdicts = await deliver(remote, batch, timeout_s=5.0, under_way=Deadlines())
     assert verdicts[1:] == [Retry("503")] * 2
     assert remote.calls[1:] == [["m1"], ["m2"]]
 
@@ -65,7 +68,9 @@ async def test_too_few_verdicts_are_a_bug_of_the_destination(delivery: Any) -> N
         async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Verdict]:
             return []
 
-    (verdict,) = await deliver(Short(), [delivery(1)], timeout_s=5.0, under_way=set())
+    (verdict,) = await deliver(
+        Short(), [delivery(1)], timeout_s=5.0, under_way=Deadlines()
+    )
     assert isinstance(verdict, Rejected)
 
 
@@ -76,7 +81,7 @@ async def test_a_destination_that_never_answers_is_left(delivery: Any) -> None:
             return []
 
     verdicts = await deliver(
-        Never(), [delivery(1), delivery(2)], timeout_s=0.01, under_way=set()
+        Never(), [delivery(1), delivery(2)], timeout_s=0.01, under_way=Deadlines()
     )
     assert verdicts == [Retry("TimeoutError")] * 2
 
@@ -87,4 +92,4 @@ async def test_cancelling_passes_through(delivery: Any) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await deliver(Cancelled(), [delivery(1)], timeout_s=5.0, under_way=set())
+        await deliver(Cancelled(), [delivery(1)], timeout_s=5.0, under_way=Deadlines())

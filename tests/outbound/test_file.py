@@ -14,6 +14,7 @@ from gateway.errors import ConfigError
 from gateway.outbound import destinations
 from gateway.outbound.contract import Delivered, Retry
 from gateway.outbound.destinations import file
+from tests.outbound.but import but
 
 HOUR_S = 3_600.0
 
@@ -214,7 +215,7 @@ async def test_equal_lines_of_a_mapping_are_all_written_after_a_restart_too(
 ) -> None:
     for number in range(2):
         async with opened(tmp_path) as made:
-            mapped = delivery(number)._replace(fields={"plan": "pro"})
+            mapped = but(delivery(number), fields={"plan": "pro"})
             assert await made.deliver([mapped]) == [Delivered()]
     assert inbox(tmp_path).read_bytes() == b'{"plan":"pro"}\n' * 2
 

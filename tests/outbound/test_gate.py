@@ -153,7 +153,7 @@ def test_a_step_s_change_is_what_the_next_step_and_the_destination_get(
     def ask(going: Delivery) -> Delivery:
         changed = {**going.event.body, "traits": {"firstName": "Ann"}}
         event = going.event._replace(body=changed)
-        return going._replace(event=event, value=event.to_bytes())
+        return going.changed(event, event.to_bytes())
 
     standing = gate(Step("transform", ask), spelling="snake_case")
     prepared = standing.prepare(orjson.dumps(body(1, "u1")), "r1")

@@ -11,6 +11,7 @@ from gateway.errors import ConfigError
 from gateway.event import EventType
 from gateway.outbound.attempt import bound_s, deliver
 from gateway.outbound.contract import Delivered, Delivery, Retry, Takes, Verdict
+from gateway.outbound.deadlines import Deadlines
 from gateway.outbound.destinations import file
 from gateway.workspace import kind as people
 from tests.outbound.worlds import Person, World, run
@@ -178,6 +179,7 @@ def test_a_worker_leaves_no_more_gaps_in_its_marks_than_the_log_remembers() -> N
                 await asyncio.sleep(0.01)
                 assert worker._run is not None
                 most = max(most, worker._run.subscription.runs)
+            await asyncio.sleep(1.0)  # the last ends are settled
             ends = [each["kind"] for each in world.log.ends.values()]
             assert ends.count("delivered") == 1_000
         assert 300 < most <= 400
@@ -255,7 +257,7 @@ def test_a_batch_that_raises_and_then_hangs_is_ended_as_one(delivery: Any) -> No
 
     async def live(world: World, batch: list[Delivery]) -> float:
         began_s = asyncio.get_running_loop().time()
-        verdicts = await deliver(world, batch, timeout_s=20.0, under_way=set())
+        verdicts = await deliver(world, batch, timeout_s=20.0, under_way=Deadlines())
         assert verdicts == [Delivered(200)] * 2 + [Retry("TimeoutError")] * 97
         return asyncio.get_running_loop().time() - began_s
 

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from gateway.config import DestinationConfig
 from gateway.outbound import destinations
 from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import HttpSend, open_pool
 
 
 def configured(settings: Any, type_: str, folder: Path) -> Any:
@@ -85,7 +85,7 @@ async def delivering(
     application.router.add_post("/hook", crm.handle)
     async with (
         TestServer(application) as server,
-        open_session(Reach(["127.0.0.0/8"])) as session,
+        open_pool(Reach(["127.0.0.0/8"])) as pool,
     ):
         config = DestinationConfig(
             name="crm",
@@ -97,7 +97,7 @@ async def delivering(
                 "headers": {"Authorization": "Bearer abcdef"},
             },
         )
-        send = AiohttpSend(session, timeout_s=changes.get("timeout_s", 2.0))
+        send = HttpSend(pool, timeout_s=changes.get("timeout_s", 2.0))
         made = configured(config.settings, "webhook", Path()).open(send)
         async with bench.running(made, **changes) as worker:
             yield worker

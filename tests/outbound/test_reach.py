@@ -2,15 +2,14 @@
 
 import socket
 
-import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
+from gateway.outbound.client.names import Names
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import PrivateAddressError, Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import HttpSend, open_pool
 
 PRIVATE = [
     "127.0.0.1",
@@ -90,18 +89,18 @@ class Served:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]"])
 async def test_a_loopback_webhook_hears_nothing_unless_it_is_allowed(host):
-    async with Served() as served, open_session(Reach()) as session:
+    async with Served() as served, open_pool(Reach()) as pool:
         url = f"http://{host}:{served.server.port}/latest/meta-data/"
-        answer = await AiohttpSend(session, timeout_s=2.0)(Request(url=url))
+        answer = await HttpSend(pool, timeout_s=2.0)(Request(url=url))
         assert isinstance(answer, NoResponse)
         assert answer.reason == "PrivateAddressError"
         assert served.hits == 0
 
 
 async def test_an_allowed_range_is_reached():
-    async with Served() as served, open_session(Reach(["127.0.0.0/8"])) as session:
+    async with Served() as served, open_pool(Reach(["127.0.0.0/8"])) as pool:
         url = f"http://127.0.0.1:{served.server.port}/"
-        answer = await AiohttpSend(session, timeout_s=2.0)(Request(url=url))
+        answer = await HttpSend(pool, timeout_s=2.0)(Request(url=url))
         assert isinstance(answer, Response)
         assert answer.status == 200
 
@@ -114,59 +113,39 @@ async def test_a_redirect_into_the_own_network_is_not_followed():
 
         async with (
             Served(away) as outer,
-            open_session(Reach(["127.0.0.0/8"])) as session,
+            open_pool(Reach(["127.0.0.0/8"])) as pool,
         ):
             url = f"http://127.0.0.1:{outer.server.port}/"
-            answer = await AiohttpSend(session, timeout_s=2.0)(Request(url=url))
+            answer = await HttpSend(pool, timeout_s=2.0)(Request(url=url))
             assert isinstance(answer, Response)
             assert answer.status == 302
             assert inner.hits == 0
 
 
-class Rebinding(AbstractResolver):
+class Rebinding:
     """A name that stands for an allowed address first, and for another one later."""
 
     def __init__(self, *addresses: str):
         self.addresses = list(addresses)
 
-    async def resolve(self, host, port=0, family=socket.AF_INET):
+    async def __call__(self, host, port):
         address = self.addresses.pop(0)
-        return [
-            {
-                "hostname": host,
-                "host": address,
-                "port": port,
-                "family": socket.AF_INET,
-                "proto": 0,
-                "flags": socket.AI_NUMERICHOST,
-            }
-        ]
-
-    async def close(self):
-        pass
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
 
 async def test_every_connection_judges_anew_what_a_name_stands_for():
     async with Served() as served:
-        reach = Reach(["127.0.0.2/32"])
-        names = Rebinding("127.0.0.2", "127.0.0.1")
-        connector = aiohttp.TCPConnector(
-            resolver=names,
-            use_dns_cache=False,
-            force_close=True,
-            socket_factory=reach.socket,
-        )
-        async with aiohttp.ClientSession(connector=connector) as session:
-            send = AiohttpSend(session, timeout_s=2.0)
+        rebinding = Rebinding("127.0.0.2", "127.0.0.1")
+        names = Names(rebinding, kept_s=0.0)
+        async with open_pool(Reach(["127.0.0.2/32"]), names) as pool:
+            send = HttpSend(pool, timeout_s=2.0)
             url = f"http://rebound.example:{served.server.port}/"
             first = await send(Request(url=url))
             # 127.0.0.2 is allowed, but nothing listens there
-            assert isinstance(first, NoResponse)
-            assert first.reason != "PrivateAddressError"
+            assert first == NoResponse("ConnectionRefusedError")
             second = await send(Request(url=url))
-            assert isinstance(second, NoResponse)
-            assert second.reason == "PrivateAddressError"
-            assert names.addresses == []
+            assert second == NoResponse("PrivateAddressError")
+            assert rebinding.addresses == []
             assert served.hits == 0
 
 

@@ -3,8 +3,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.log.contract import Record
-from gateway.outbound.seen import Seen
+from gateway.log.contract import Past, Record
+from gateway.outbound.seen import IDENTITY, Seen
 
 
 def record(
@@ -71,6 +71,51 @@ def test_what_is_beyond_the_count_is_forgotten_oldest_first() -> None:
     assert len(seen) == 3
     assert seen.is_duplicate(record(9, "m1"))
     assert not seen.is_duplicate(record(10, "m0"))
+
+
+def past(record: Record) -> Past:
+    headers = dict(record.headers)
+    picked = tuple([headers.get(name, b"") for name in IDENTITY])
+    return Past(record.partition, record.offset, record.appended_at_ms, picked)
+
+
+events = st.tuples(
+    st.integers(0, 30),  # message
+    st.integers(0, 3_000),  # ms since the last one
+    st.sampled_from([None, "r1"]),  # replay
+    st.integers(0, 1),  # partition
+)
+
+
+@given(
+    st.lists(events, max_size=100),
+    st.lists(st.integers(0, 40), max_size=10),
+    st.integers(1, 60),
+    st.sampled_from([1.0, 10.0, 1_000.0]),
+)
+def test_a_past_that_is_remembered_is_one_that_was_judged(
+    told: list[tuple[int, int, str | None, int]],
+    sizes: list[int],
+    entries: int,
+    age_s: float,
+) -> None:
+    judged, remembered = window(entries, age_s), window(entries, age_s)
+    records, at_ms = [], 0
+    for offset, (number, pause, replay, partition) in enumerate(told):
+        at_ms += pause
+        message = f"m{number}"
+        records.append(
+            record(offset, message, replay=replay, at_ms=at_ms, partition=partition)
+        )
+    for each in records:
+        judged.is_duplicate(each)
+    place = 0
+    for size in (*sizes, len(records)):
+        remembered.remember([past(each) for each in records[place : place + size]])
+        place += size
+    assert remembered._offsets == judged._offsets
+    assert remembered._digests == judged._digests
+    assert remembered._buckets == judged._buckets
 
 
 @given(

@@ -8,24 +8,25 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.test_utils import TestServer
 
-from gateway.outbound.answer import SEEN_MAX, OneAnswer
+from gateway.outbound.client.connection import HEAD_BYTES
 from gateway.outbound.http import NoResponse, Request, Response
 from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, open_session
+from gateway.outbound.send import HttpSend, open_pool
 
+BOTH_LOOPS = True
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture
-async def send() -> AsyncIterator[AiohttpSend]:
-    async with open_session(Reach(["127.0.0.0/8"])) as session:
-        yield AiohttpSend(session, timeout_s=2.0)
+async def send() -> AsyncIterator[HttpSend]:
+    async with open_pool(Reach(["127.0.0.0/8"])) as pool:
+        yield HttpSend(pool, timeout_s=2.0)
+    await asyncio.sleep(0.01)  # the servers of the test hear of it, and close
 
 
-async def ask(send: AiohttpSend, handler: Handler, **changes: Any) -> Any:
+async def ask(send: HttpSend, handler: Handler, **changes: Any) -> Any:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
@@ -33,7 +34,7 @@ async def ask(send: AiohttpSend, handler: Handler, **changes: Any) -> Any:
         return await send(Request(url=url, body=b'{"a":1}', **changes))
 
 
-async def ask_raw(send: AiohttpSend, answer: bytes | None) -> Any:
+async def ask_raw(send: HttpSend, answer: bytes | None) -> Any:
     """A server that writes these bytes, or resets the connection."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +59,7 @@ def found(answer: Any) -> Response:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
 async def test_a_request_without_a_body_has_no_content_type(
-    send: AiohttpSend, method: str
+    send: HttpSend, method: str
 ) -> None:
     heard: list[web.Request] = []
 
@@ -85,23 +86,23 @@ async def test_a_request_without_a_body_has_no_content_type(
     ],
 )
 async def test_whatever_bytes_a_header_has_it_can_be_written(
-    send: AiohttpSend, line: bytes, wanted: dict[str, str]
+    send: HttpSend, line: bytes, wanted: dict[str, str]
 ) -> None:
     head = b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n"
     response = found(await ask_raw(send, head + line + b"\r\n\r\n"))
     assert response.status == 400
     assert wanted.items() <= response.headers.items()
-    orjson.dumps(response.headers)
+    orjson.dumps(dict(response.headers))
 
 
-async def test_several_lines_of_a_header_are_joined(send: AiohttpSend) -> None:
+async def test_several_lines_of_a_header_are_joined(send: HttpSend) -> None:
     head = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n"
     lines = b"Retry-After: 7\r\nRetry-After: 60\r\n\r\n"
     response = found(await ask_raw(send, head + lines))
     assert response.headers["retry-after"] == "7, 60"
 
 
-async def test_of_headers_as_much_is_kept_as_of_a_body(send: AiohttpSend) -> None:
+async def test_of_headers_as_much_is_kept_as_of_a_body(send: HttpSend) -> None:
     lines = b"".join(b'X-%d: "%s"\r\n' % (n, b'"' * 8_000) for n in range(100))
     head = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n" + lines
     response = found(await ask_raw(send, head + b"Retry-After: 7\r\n\r\n"))
@@ -140,7 +141,7 @@ NO = b"HTTP/1.1 422 No\r\nContent-Length: 2\r\n\r\nno"
 
 @pytest.mark.parametrize("more", [OK, OK + OK, b"\r\n", b"ok", b"HTTP/1.1 200 "])
 async def test_an_answer_that_nobody_asked_for_judges_no_later_request(
-    send: AiohttpSend, more: bytes
+    send: HttpSend, more: bytes
 ) -> None:
     late = Late(OK, more, NO)
     server = await asyncio.start_server(late.talk, "127.0.0.1", 0)
@@ -155,7 +156,7 @@ async def test_an_answer_that_nobody_asked_for_judges_no_later_request(
         assert late.connections == 2
 
 
-async def test_connections_are_kept_for_the_next_request(send: AiohttpSend) -> None:
+async def test_connections_are_kept_for_the_next_request(send: HttpSend) -> None:
     late = Late(OK, b"", NO)
     server = await asyncio.start_server(late.talk, "127.0.0.1", 0)
     async with server:
@@ -166,14 +167,7 @@ async def test_connections_are_kept_for_the_next_request(send: AiohttpSend) -> N
     assert late.connections == 1
 
 
-async def test_what_is_borrowed_from_aiohttp_is_there(send: AiohttpSend) -> None:
-    made = send._session.connector._factory()  # type: ignore[union-attr]
-    assert isinstance(made, OneAnswer)
-    for name in ("set_response_params", "feed_data", "set_exception", "force_close"):
-        assert callable(getattr(ResponseHandler, name))
-
-
-async def test_the_request_arrives_as_it_is(send: AiohttpSend) -> None:
+async def test_the_request_arrives_as_it_is(send: HttpSend) -> None:
     got: dict[str, Any] = {}
 
     async def handler(request: web.Request) -> web.Response:
@@ -191,14 +185,14 @@ async def test_the_request_arrives_as_it_is(send: AiohttpSend) -> None:
     assert got["headers"]["User-Agent"].startswith("gateway/")
 
 
-async def test_a_redirect_is_not_followed(send: AiohttpSend) -> None:
+async def test_a_redirect_is_not_followed(send: HttpSend) -> None:
     async def handler(request: web.Request) -> web.Response:
         raise web.HTTPFound("/elsewhere" if request.path == "/hook" else "/")
 
     assert (await ask(send, handler)).status == 302
 
 
-async def test_only_the_beginning_of_an_answer_is_read(send: AiohttpSend) -> None:
+async def test_only_the_beginning_of_an_answer_is_read(send: HttpSend) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -211,7 +205,7 @@ async def test_only_the_beginning_of_an_answer_is_read(send: AiohttpSend) -> Non
     assert response.body == b"x" * 8_192
 
 
-async def test_a_compressed_answer_is_not_inflated(send: AiohttpSend) -> None:
+async def test_a_compressed_answer_is_not_inflated(send: HttpSend) -> None:
     async def handler(request: web.Request) -> web.Response:
         del request
         return web.Response(body=b"not gzip", headers={"Content-Encoding": "gzip"})
@@ -219,8 +213,8 @@ async def test_a_compressed_answer_is_not_inflated(send: AiohttpSend) -> None:
     assert (await ask(send, handler)).body == b"not gzip"
 
 
-async def test_a_slow_server_is_left(send: AiohttpSend) -> None:
-    send = AiohttpSend(send._session, timeout_s=0.05)
+async def test_a_slow_server_is_left(send: HttpSend) -> None:
+    send = HttpSend(send._pool, timeout_s=0.05)
     ends = asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -236,9 +230,9 @@ async def test_a_slow_server_is_left(send: AiohttpSend) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 503])
 async def test_an_answer_whose_body_drips_is_what_its_status_says(
-    send: AiohttpSend, status: int
+    send: HttpSend, status: int
 ) -> None:
-    send = AiohttpSend(send._session, timeout_s=0.05)
+    send = HttpSend(send._pool, timeout_s=0.05)
     ends = asyncio.Event()
 
     async def drip(request: web.Request) -> web.StreamResponse:
@@ -262,7 +256,7 @@ async def test_an_answer_whose_body_drips_is_what_its_status_says(
         (b"Transfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", b"short"),
         (b"Transfer-Encoding: chunked\r\n\r\n", b""),
         (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b""),
-        (b"Content-Length: 2\r\n\r\nok, and more", b""),  # in one piece: not read
+        (b"Content-Length: 2\r\n\r\nok, and more", b"ok"),
         (b"Content-Length: nonsense\r\n\r\n", b""),
         (b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", b""),
         (b"X: " + b"x" * 100_000 + b"\r\n\r\n", b""),
@@ -272,7 +266,7 @@ async def test_an_answer_whose_body_drips_is_what_its_status_says(
     ],
 )
 async def test_the_status_line_is_the_answer_whatever_breaks_behind_it(
-    send: AiohttpSend, status: bytes, rest: bytes, body: bytes
+    send: HttpSend, status: bytes, rest: bytes, body: bytes
 ) -> None:
     """Of F3: a 200 was sent again until max_age, though the receiver had it."""
     response = found(await ask_raw(send, b"HTTP/1.1 " + status + b"\r\n" + rest))
@@ -289,14 +283,14 @@ async def test_the_status_line_is_the_answer_whatever_breaks_behind_it(
     ],
 )
 async def test_a_body_where_none_may_be_takes_nothing_from_the_answer(
-    send: AiohttpSend, answer: bytes
+    send: HttpSend, answer: bytes
 ) -> None:
     response = found(await ask_raw(send, answer))
     assert (response.status, response.body) == (204, b"")
 
 
 async def test_a_reset_in_the_body_takes_nothing_from_the_answer(
-    send: AiohttpSend,
+    send: HttpSend,
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"
 
@@ -328,33 +322,31 @@ async def test_a_reset_in_the_body_takes_nothing_from_the_answer(
     ],
 )
 async def test_what_is_no_answer_names_the_error(
-    send: AiohttpSend, answer: bytes | None
+    send: HttpSend, answer: bytes | None
 ) -> None:
     found = await ask_raw(send, answer)
     assert isinstance(found, NoResponse)
     assert found.reason.endswith("Error")
 
 
-async def test_endless_announcements_are_not_kept() -> None:
+async def test_endless_announcements_are_not_kept(send: HttpSend) -> None:
     """Each piece was added to all before it, until the attempt's deadline."""
-    heard = OneAnswer(asyncio.get_running_loop())
-    heard.set_response_params(read_until_eof=False)
-    for _ in range(100):
-        heard.data_received(b"HTTP/1.1 100 Continue\r\n\r\n" * 400)
-    assert len(heard._seen) == SEEN_MAX
+    announced = b"HTTP/1.1 100 Continue\r\n\r\n" * (HEAD_BYTES // 10)
+    answer = await ask_raw(send, announced + OK)
+    assert answer == NoResponse("BadAnswerError")
 
 
-async def test_nobody_there(send: AiohttpSend) -> None:
+async def test_nobody_there(send: HttpSend) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
     found = await send(Request(url=f"http://127.0.0.1:{port}/"))
-    assert found == NoResponse("ClientConnectorError")
+    assert found == NoResponse("ConnectionRefusedError")
 
 
 async def test_a_proxy_in_the_environment_is_not_believed(
-    send: AiohttpSend, monkeypatch: pytest.MonkeyPatch
+    send: HttpSend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 

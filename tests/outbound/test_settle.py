@@ -188,8 +188,16 @@ async def log() -> Log:
     return Log()
 
 
-async def settling(log: Any, let_go: list[Any]) -> tuple[Settler, "asyncio.Task[None]"]:
-    settler = Settler(log, name="crm", notices=Notices(), settled=let_go.extend)
+async def settling(
+    log: Any, let_go: list[Any], *, unsettled: int = 256
+) -> tuple[Settler, "asyncio.Task[None]"]:
+    settler = Settler(
+        log,
+        name="crm",
+        notices=Notices(),
+        settled=let_go.extend,
+        unsettled=unsettled,
+    )
     return settler, asyncio.create_task(settler.run())
 
 
@@ -212,6 +220,41 @@ async def test_what_ends_together_is_settled_together_in_order(
     assert [each.record.offset for each in let_go] == [1, 2, 3, 4, 5]
     assert settler.waiting == 0
     await settler.durable()  # nothing waits: at once
+    task.cancel()
+
+
+async def test_few_ends_are_gathered_and_many_are_settled_at_once(
+    log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each settle is a transaction, or two requests to a broker."""
+    monkeypatch.setattr(settle, "GATHER_S", 60.0)
+    settler, task = await settling(log, [], unsettled=8)
+    log.open.set()
+    settler.add(record(1), [])
+    await asyncio.sleep(0.02)
+    assert log.groups == []
+    settler.add(record(2), [])  # a quarter of what may be unsettled
+    while settler.waiting:  # nobody asks for it
+        await asyncio.sleep(0.001)
+    for offset in (3, 4):
+        settler.add(record(offset), [])
+    while settler.waiting:  # nobody asks for it
+        await asyncio.sleep(0.001)
+    assert log.groups == [[1, 2], [3, 4]]
+    task.cancel()
+
+
+async def test_a_sender_that_finds_no_room_does_not_wait_for_more(
+    log: Log, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "GATHER_S", 60.0)
+    monkeypatch.setattr(settle, "MANY", 0)
+    settler, task = await settling(log, [], unsettled=2)
+    log.open.set()
+    for offset in (1, 2):
+        settler.add(record(offset), [])
+    await asyncio.wait_for(settler.room(), 5.0)
+    assert log.groups == [[1, 2]]
     task.cancel()
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from gateway.config import DeliveryConfig, DestinationConfig
-from gateway.log.contract import Entry, Record
+from gateway.log.contract import Entry, Past, Record
 from gateway.log.marks import Marks
 from gateway.metrics import Metrics
 from gateway.notices import Notices
@@ -161,9 +161,12 @@ class Subscription:
     def resume(self) -> None: ...
 
     async def before_committed(
-        self, limit: int, partitions: Collection[int] | None = None
-    ) -> AsyncIterator[Record]:
-        del limit, partitions
+        self,
+        limit: int,
+        headers: tuple[str, ...],
+        partitions: Collection[int] | None = None,
+    ) -> AsyncIterator[Sequence[Past]]:
+        del limit, headers, partitions
         return
         yield
 

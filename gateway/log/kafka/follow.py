@@ -28,7 +28,7 @@ from aiokafka.errors import (
 )
 
 from gateway.errors import LogError
-from gateway.log.contract import Entry, Record
+from gateway.log.contract import Entry, Past, Record
 from gateway.log.kafka import ends as kafka_ends
 from gateway.log.kafka.ends import Ends
 from gateway.log.kafka.marks import Group, newest, restore
@@ -301,8 +301,11 @@ class KafkaSubscription:
         self._open.set()
 
     async def before_committed(
-        self, limit: int, partitions: Collection[int] | None = None
-    ) -> AsyncIterator[Record]:
+        self,
+        limit: int,
+        headers: tuple[str, ...],
+        partitions: Collection[int] | None = None,
+    ) -> AsyncIterator[Sequence[Past]]:
         """From our partitions in equal shares, each oldest first."""
         marks = {
             self._tp(number): mark
@@ -312,10 +315,8 @@ class KafkaSubscription:
         with naming(self._full):
             first = await self._consumer.beginning_offsets(list(marks))
         ranges = newest(marks, first, limit)
-        async for record in read_ranges(
-            self._group.settings, self._group.topic, ranges
-        ):
-            yield record
+        async for found in read_ranges(self._group.settings, ranges, headers):
+            yield found
 
     # Settling
 

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from gateway.log.contract import Record, Span
+from gateway.log.contract import Past, Record, Span
 from gateway.log.kafka.wire.borrowed import close_client, steady_consumer
 from gateway.log.kafka.wire.client import naming
 
@@ -84,9 +84,12 @@ def record_of(topic: str, found: "ConsumerRecord[bytes, bytes]") -> Record:
 
 
 async def read_ranges(
-    settings: Mapping[str, Any], topic: str, ranges: Ranges
-) -> AsyncIterator[Record]:
-    """The records whose offsets lie in the ranges, which rise in each partition."""
+    settings: Mapping[str, Any], ranges: Ranges, headers: tuple[str, ...]
+) -> AsyncIterator[Sequence[Past]]:
+    """The records whose offsets lie in the ranges, which rise in each partition.
+
+    A broker sends whole records: keys and values are let go unread.
+    """
     if not ranges:
         return
     async with reader(settings, list(ranges)) as consumer:
@@ -97,11 +100,30 @@ async def read_ranges(
             found = await consumer.getmany(
                 *place, timeout_ms=POLL_MS, max_records=POLL_RECORDS
             )
-            for record in _oldest_first(found):
-                tp = TopicPartition(record.topic, record.partition)
-                if any(start <= record.offset < stop for start, stop in ranges[tp]):
-                    yield record_of(topic, record)
+            found = {tp: _within_any(got, ranges[tp]) for tp, got in found.items()}
+            yield [_past(record, headers) for record in _oldest_first(found)]
             await _advance(consumer, place, ranges)
+
+
+def _within_any(
+    records: "Sequence[ConsumerRecord[bytes, bytes]]",
+    ranges: Sequence[tuple[int, int]],
+) -> "Sequence[ConsumerRecord[bytes, bytes]]":
+    """Those of a partition, in their order, that lie in one of its ranges."""
+    for start, stop in ranges:  # mostly all of them in the same one
+        if not records or start <= records[0].offset <= records[-1].offset < stop:
+            return records
+    return [
+        record
+        for record in records
+        if any(start <= record.offset < stop for start, stop in ranges)
+    ]
+
+
+def _past(found: "ConsumerRecord[bytes, bytes]", headers: tuple[str, ...]) -> Past:
+    own = dict(found.headers)
+    picked = tuple([own.get(name, b"") for name in headers])
+    return Past(found.partition, found.offset, found.timestamp, picked)
 
 
 async def _advance(

@@ -5,19 +5,22 @@ What goes out: records, through the reader; settled offsets, through the writer.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
 from gateway.errors import LogError
-from gateway.log.contract import Entry, Record, Span
+from gateway.log.contract import Entry, Past, Record, Span
 from gateway.log.marks import Marks
 from gateway.log.sqlite.read import (
     CHUNK_RECORDS,
     Chunk,
     Ranges,
     Reader,
+    T,
     offset_at,
+    past,
     read,
 )
 from gateway.log.sqlite.tables import Topic
@@ -100,15 +103,17 @@ class SqliteSubscription:
 
     async def _read(self, ranges: Ranges, limit: int) -> Chunk:
         topic = self._topic.id, self._topic.name
-        question = partial(read, topic=topic, ranges=ranges, limit=limit)
+        return await self._ask(partial(read, topic=topic, ranges=ranges, limit=limit))
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            chunk = await self._reader.ask(question)
+            answer = await self._reader.ask(question)
         except LogError as error:
             if not self.bell.closed:
                 self.reading.failed(error)
             raise
         self.reading.passed()
-        return chunk
+        return answer
 
     async def settle(
         self, records: Sequence[Record], entries: Sequence[Entry] = ()
@@ -132,20 +137,27 @@ class SqliteSubscription:
         self.bell.ring()
 
     async def before_committed(
-        self, limit: int, partitions: Collection[int] | None = None
-    ) -> AsyncIterator[Record]:
+        self,
+        limit: int,
+        headers: tuple[str, ...],
+        partitions: Collection[int] | None = None,
+    ) -> AsyncIterator[Sequence[Past]]:
         """Read from the ``limit``-th newest settled offset up, a chunk at a time."""
         del partitions  # there is one
-        ranges = self._marks.newest(self._topic.first, limit)
-        while ranges:
-            chunk = await self._read(ranges, CHUNK_RECORDS)
-            for record in chunk.records:
-                yield record
-            ranges = [
-                (max(start, chunk.next), stop)
-                for start, stop in ranges
-                if stop > chunk.next
-            ]
+        for start, stop in self._marks.newest(self._topic.first, limit):
+            place = start
+            while found := await self._past((place, stop), headers):
+                yield found
+                place = found[-1].offset + 1
+
+    async def _past(
+        self, span: tuple[int, int], headers: tuple[str, ...]
+    ) -> Sequence[Past]:
+        """Cut and picked on the reader's thread, so that the loop is free meanwhile."""
+        topic = self._topic.id
+        return await self._ask(
+            lambda connection: past(connection, topic, span, headers)
+        )
 
     @property
     def runs(self) -> int:

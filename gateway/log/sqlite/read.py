@@ -1,4 +1,4 @@
-"""The reader: a thread with a connection that only reads, and its three questions.
+"""The reader: a thread with a connection that only reads, and its four questions.
 
 What comes in: a topic's number and ranges of offsets. What goes out: Records, at most
 ``limit`` and about 8 MB of values at a time, so that no read transaction outlives a
@@ -11,16 +11,18 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import LogError
-from gateway.log.contract import Record
-from gateway.log.sqlite.rows import decode
+from gateway.log.contract import Past, Record
+from gateway.log.sqlite.rows import decode, picker
 
 CHUNK_BYTES = 8_388_608
 CHUNK_RECORDS = 500
+PAST_RECORDS = 2_000  # some 150 bytes each
 BUSY_S = 1.0
 
 SELECT = (
@@ -29,9 +31,20 @@ SELECT = (
     " WHERE r.topic = ? AND r.offset >= ? AND r.offset < ?"
     " ORDER BY r.offset LIMIT ?"
 )
+SELECT_PAST = (
+    "SELECT r.offset, r.appended, b.headers, r.headers"
+    " FROM records r JOIN bodies b ON b.id = r.body"
+    " WHERE r.topic = ? AND r.offset >= ? AND r.offset < ?"
+    " ORDER BY r.offset LIMIT ?"
+)
 PROBE = (
     "SELECT offset, appended FROM records"
     " WHERE topic = ? AND offset >= ? AND offset < ? ORDER BY offset LIMIT 1"
+)
+
+# What ``Past(...)`` does, in half the time.
+_past: Callable[[tuple[int, int, int, tuple[bytes, ...]]], Past] = partial(
+    tuple.__new__, Past
 )
 
 T = TypeVar("T")
@@ -168,6 +181,21 @@ def read(
             gaps.append((following, stop))
             following = stop
     return Chunk(records, following, gaps)
+
+
+def past(
+    connection: sqlite3.Connection,
+    topic_id: int,
+    span: tuple[int, int],
+    headers: tuple[str, ...],
+) -> list[Past]:
+    """The first records in ``span`` without key and value, PAST_RECORDS at most."""
+    rows = connection.execute(SELECT_PAST, (topic_id, *span, PAST_RECORDS))
+    pick = picker(headers)
+    return [
+        _past((0, offset, at_ms, pick(common, own)))
+        for offset, at_ms, common, own in rows
+    ]
 
 
 def offset_at(

@@ -6,7 +6,10 @@ that one statement inserts many of them: each step of SQLite gives up the interp
 lock, and getting it back from a busy event loop is what costs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise, starmap
+from operator import itemgetter
 from typing import Any
 
 from gateway.log.contract import Entry, Headers
@@ -14,6 +17,9 @@ from gateway.log.contract import Entry, Headers
 BODY_COLUMNS = 5  # id, refs, key, value, headers
 RECORD_COLUMNS = 6  # topic, offset, body, headers, bytes, appended
 ROW_BYTES = 40  # what a record costs beside its body: an estimate
+NOTHING = slice(0)
+Cells = tuple[bytes, ...]
+Getter = Callable[[bytes], Cells]
 
 
 class TopicRows:
@@ -106,12 +112,62 @@ def encode(headers: Headers) -> bytes:
 
 
 def decode(data: bytes | None) -> Headers:
-    """What ``encode`` was given."""
+    """What ``encode`` was given; ValueError for what it cannot have written."""
     if not data:
         return ()
-    line = data.index(b"\n")
-    place, parts = line + 1, []
-    for length in map(int, data[:line].split()):
-        parts.append(data[place : place + length])
-        place += length
-    return tuple(zip(map(bytes.decode, parts[::2]), parts[1::2], strict=True))
+    line, end, cells = data.partition(b"\n")
+    if not end:
+        raise ValueError("headers without their lengths")
+    names, values = _layout(line)
+    return tuple(zip(_texts(names(cells)), values(cells), strict=True))
+
+
+def picker(names: tuple[str, ...]) -> Callable[[bytes, bytes | None], Cells]:
+    """From a body's headers and a record's own: the values of these, or empty ones.
+
+    Most have the same names at the same places, so that nothing is decoded.
+    """
+    known: dict[bytes, tuple[Getter, Cells, Getter]] = {}
+
+    def pick(common: bytes, own: bytes | None) -> Cells:
+        line, _, cells = common.partition(b"\n")
+        if own is None and (places := known.get(line)) is not None:
+            names_of, names_there, values_of = places
+            if names_of(cells) == names_there:
+                return values_of(cells)
+        found = dict(decode(common) + decode(own))
+        if own is None:
+            places_of = _places(line)
+            names_of = _getter(places_of[::2])
+            texts = map(bytes.decode, names_of(cells))
+            at = dict(zip(texts, places_of[1::2], strict=True))
+            values_of = _getter([at.get(name, NOTHING) for name in names])
+            known[line] = names_of, names_of(cells), values_of
+        return tuple([found.get(name, b"") for name in names])
+
+    return pick
+
+
+# Most records have headers of the same names and lengths: how to cut is known by then.
+@lru_cache(maxsize=4_096)
+def _layout(line: bytes) -> tuple[Getter, Getter]:
+    """How to get the names, and the values, out of what stands behind this line."""
+    places = _places(line)
+    return _getter(places[::2]), _getter(places[1::2])
+
+
+def _places(line: bytes) -> list[slice]:
+    ends = list(accumulate(map(int, line.split()), initial=0))
+    return list(starmap(slice, pairwise(ends)))
+
+
+@lru_cache(maxsize=1_024)
+def _texts(names: Cells) -> tuple[str, ...]:
+    return tuple(map(bytes.decode, names))
+
+
+def _getter(items: Sequence[slice]) -> Getter:
+    """``itemgetter``, which makes no tuple of a single item, or of none."""
+    if len(items) > 1:
+        return itemgetter(*items)
+    return lambda cells: tuple([cells[each] for each in items])

@@ -262,7 +262,7 @@ def _heard(future: "asyncio.Future[Any]") -> None:
 
 
 def _which(delivery: Delivery) -> Written:
-    return delivery.event.message_id, delivery.place
+    return delivery.message_id, delivery.place
 
 
 def _failed(error: BaseException, *, away: bool = False) -> Retry:

@@ -38,6 +38,7 @@ from gateway.outbound.talk import one_request
 BATCH_MAX = 1_000
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+PLAIN = re.compile(r"[0-9A-Za-z_.~-]+")  # what quote() leaves alone
 HEADER_SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what quote() leaves anyway
 OURS = frozenset(  # of the connection, or said by us: another value would not be true
     {
@@ -117,18 +118,22 @@ def request(deliveries: Sequence[Delivery], settings: Settings) -> Request:
     values = map(whole, deliveries)
     body = next(values) if settings.batch == 1 else json_array(values)
     headers = dict(settings.headers)
-    if "content-type" not in {name.lower() for name in headers}:
+    if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
     if len(deliveries) == 1:
-        message_id = deliveries[0].event.message_id
-        headers["X-Gateway-Message-Id"] = quote(message_id, safe=HEADER_SAFE)
-    replays = {delivery.replay for delivery in deliveries}
-    if len(replays) == 1 and (replay := replays.pop()) is not None:
-        headers["X-Gateway-Replay"] = quote(replay, safe=HEADER_SAFE)
+        headers["X-Gateway-Message-Id"] = _as_header(deliveries[0].message_id)
+    replay = deliveries[0].replay
+    if replay is not None and all(each.replay == replay for each in deliveries):
+        headers["X-Gateway-Replay"] = _as_header(replay)
     if settings.secret:
         signature = hmac.digest(settings.secret.encode(), body, "sha256").hex()
         headers["X-Gateway-Signature"] = f"sha256={signature}"
     return Request(method=settings.method, url=settings.url, headers=headers, body=body)
+
+
+def _as_header(text: str) -> str:
+    """Percent-encoded where a header cannot hold it; most ids can be held."""
+    return text if PLAIN.fullmatch(text) else quote(text, safe=HEADER_SAFE)
 
 
 def takes(settings: Settings) -> Takes:

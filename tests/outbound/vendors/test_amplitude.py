@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from gateway.outbound.contract import Delivered, Rejected, Retry
+from tests.outbound.but import but
 from tests.outbound.fake import Answer, Asked, Fake
 from tests.outbound.vendors.contract import body
 from tests.outbound.vendors.talks import SETTINGS, delivery, talk
@@ -203,6 +204,6 @@ async def test_what_is_refused_without_a_word_of_which_is_sent_in_parts() -> Non
 
 
 def test_a_session_is_told_by_the_message() -> None:
-    asked = delivery(**TRACK)._replace(options={"session_id": 1768471933456})
+    asked = but(delivery(**TRACK), options={"session_id": 1768471933456})
     (request,) = talk("amplitude", [asked]).requests
     assert body(request)["events"][0]["session_id"] == 1768471933456

@@ -24,6 +24,7 @@ from gateway.outbound.destinations.kafka import (
 from gateway.outbound.http import NoResponse, Request
 from gateway.outbound.kind import Context
 from tests.log.broker.kafka import Node
+from tests.outbound.but import but
 from tests.outbound.conftest import Bench, make_entry
 from tests.outbound.vendors.talks import delivery
 
@@ -84,7 +85,7 @@ async def opened() -> AsyncIterator[KafkaDestination]:
 
 
 def test_a_record_has_the_person_key_and_the_headers_of_the_log() -> None:
-    event = delivery(7, userId="A@B.example")._replace(replay="r1")
+    event = but(delivery(7, userId="A@B.example"), replay="r1")
     record = record_of(event, SETTINGS)
     assert record.key == b"a@b.example"
     assert record.value == event.value
@@ -165,7 +166,7 @@ async def started(producers: Any) -> Any:
 
 
 async def test_what_has_not_ended_is_never_handed_over_twice(producers: Any) -> None:
-    event = delivery(1, userId="u")._replace(place=Place(0, 7, 0))
+    event = but(delivery(1, userId="u"), place=Place(0, 7, 0))
     async with opened() as destination:
         first = asyncio.create_task(destination.deliver([event]))
         producer = await (await started(producers)).has(1)
@@ -176,7 +177,7 @@ async def test_what_has_not_ended_is_never_handed_over_twice(producers: Any) -> 
         producer.sent[0][1].set_result(None)
         assert await second == [Delivered()]
         assert len(producer.sent) == 1
-        again = event._replace(place=Place(0, 8, 0))  # a replay is another record
+        again = but(event, place=Place(0, 8, 0))  # a replay is another record
         third = asyncio.create_task(destination.deliver([again]))
         (await producer.has(2)).sent[1][1].set_result(None)
         assert await third == [Delivered()]

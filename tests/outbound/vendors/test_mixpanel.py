@@ -7,6 +7,7 @@ import pytest
 
 from gateway.outbound.contract import Delivered, Place, Rejected, Retry, Skipped
 from gateway.outbound.destinations.mixpanel import insert_id
+from tests.outbound.but import but
 from tests.outbound.fake import Answer, Asked, Fake
 from tests.outbound.vendors.contract import body
 from tests.outbound.vendors.talks import SETTINGS, delivery, talk
@@ -112,7 +113,7 @@ def test_without_a_secret_each_event_is_tracked_alone() -> None:
 def test_what_track_would_drop_for_its_age_is_a_dead_letter() -> None:
     now = delivery(**TRACK, timestamp="2026-01-10T10:12:14.100Z")
     old = delivery(**TRACK, timestamp="2026-01-10T10:12:14.099Z")
-    replayed = delivery(**TRACK)._replace(place=Place(0, 0, 1769000000000))
+    replayed = but(delivery(**TRACK), place=Place(0, 0, 1769000000000))
     talked = talk("mixpanel", [now, old, replayed], api_secret="")
     assert [type(each) for each in talked.said] == [Delivered, Rejected, Rejected]
     assert talked.said[1].unsent

@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from gateway.outbound import destinations
+from gateway.outbound.client.origin import Origins
 from gateway.outbound.reach import Reach
-from gateway.outbound.send import AiohttpSend, Detour, open_session
+from gateway.outbound.send import HttpSend, open_pool
 from tests.outbound.conftest import Bench, make_entry
 from tests.outbound.fake import Answer, Asked, Fake
 from tests.outbound.vendors.talks import SETTINGS
@@ -65,11 +66,11 @@ async def test_a_partial_failure_ends_as_one_dead_letter_and_the_rest_delivered(
     ]
     async with (
         Fake(answer=vendor) as fake,
-        open_session(Reach(["127.0.0.0/8"])) as session,
+        open_pool(Reach(["127.0.0.0/8"])) as pool,
         bench.open(),
     ):
-        detour = Detour(session, {host: fake.url})
-        destination = made.open(AiohttpSend(session, timeout_s=5.0, detour=detour))
+        origins = Origins({host: fake.url})
+        destination = made.open(HttpSend(pool, timeout_s=5.0, origins=origins))
         await bench.log.append(entries)
         async with bench.running(destination):
             await bench.settled(COUNT)
