@@ -19,6 +19,7 @@ from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
     ATTEMPTS,
     FAILED,
+    OUTCOMES,
     Pair,
     Span,
     difference,
@@ -140,6 +141,12 @@ def _plots(name: str, span: Span, at: list[str]) -> list[Plot]:
         ]
         return per_second(pair, sum(counts))
 
+    def ending(*kinds: str) -> Callable[[Pair], float]:
+        return lambda pair: per_second(
+            pair,
+            sum(difference(pair, OUTCOMES, first=name, second=kind) for kind in kinds),
+        )
+
     def took(part: float) -> Callable[[Pair], Value]:
         def value(pair: Pair) -> Value:
             if name not in pair[1].delivery:
@@ -162,6 +169,15 @@ def _plots(name: str, span: Span, at: list[str]) -> list[Plot]:
         plot(
             "Events that wait",
             [("waiting", "one", over(span, lagging(name)))],
+            times=at,
+            say=words.rate,
+        ),
+        plot(
+            "What becomes of events",
+            [
+                ("left out", "two", over(span, ending("filtered", "skipped"))),
+                ("dead", "bad", over(span, ending("dead"))),
+            ],
             times=at,
             say=words.rate,
         ),

@@ -13,18 +13,22 @@ page, no frame, no copy.
 
 import secrets
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.admin.host import is_answered
 from gateway.console.door import SESSION_S, Door, Session
 from gateway.console.page import Pages
 
 SESSION: Final = web.RequestKey("console session", Session)
 FORM_BYTES = 262_144
+MISDIRECTED = (
+    "The console does not answer to the name in Host: ask for it by its address, or add"
+    " the name to console.hosts."
+)
 OPEN = frozenset({"/static/{name}", "/login", "/favicon.ico"})
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS = {
@@ -62,8 +66,8 @@ class Guard:
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
         """Let a request in, or say what is missing."""
-        if not self._is_ours(request.host):
-            return self._pages.refused(421, "This is not where the console is.")
+        if not self._is_ours(request):
+            return self._pages.refused(421, MISDIRECTED)
         if not _is_from_here(request):
             return self._pages.refused(403, "This came from another site.")
         resource = request.match_info.route.resource
@@ -82,19 +86,13 @@ class Guard:
         session = request.get(SESSION)
         return "" if session is None else self._door.form_token(session.number)
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_ours(self, request: web.Request) -> bool:
         """An address, localhost, or a name that the configuration has.
 
         A page elsewhere that makes its own name point here cannot say any of these.
         """
-        name = urlsplit(f"//{host}").hostname or ""
-        if name == "localhost" or name in self._hosts:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True
+        given = request.headers.getall(hdrs.HOST, ())
+        return all(is_answered(each, self._hosts) for each in given)
 
     async def _has_token(self, request: web.Request, session: Session) -> bool:
         form = await request.post()

@@ -143,7 +143,8 @@ def _plots(span: Span, at: Sequence[str], standings: Sequence[Standing]) -> list
             lambda pair: per_second(pair, difference(pair, MESSAGES, second=result)),
         )
 
-    busiest = sorted(standings, key=lambda each: -(each.lag or 0))[:SHOWN]
+    here = [each for each in standings if each.lag is not None]
+    busiest = sorted(here, key=lambda each: -(each.lag or 0))[:SHOWN]
     return [
         plot(
             "Messages a second",

@@ -18,17 +18,17 @@ from tests.path.sdks import kits
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
 SECONDS = float(os.environ.get("SECONDS_OF_PLAY", "310"))
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1240, "height": 780}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
 DARK = {**DESKTOP, "color_scheme": "dark"}
 PICTURES: dict[str, tuple[dict[str, Any], str]] = {
-    "overview": (DESKTOP, "/"),
-    "overview-dark": (DARK, "/"),
-    "overview-phone": (PHONE, "/"),
+    "overview": (DESKTOP, "/?range=5%20min"),
+    "overview-dark": (DARK, "/?range=5%20min"),
+    "overview-phone": (PHONE, "/?range=5%20min"),
     "live": (DESKTOP, "/live"),
     "event": (DESKTOP, "/events?destination=crm&kind=dead"),
     "event-phone": (PHONE, "/events?destination=crm&kind=dead"),
-    "destination-dark": (DARK, "/destinations/crm"),
+    "destination-dark": (DARK, "/destinations/crm?range=5%20min"),
     "dead-letters": (DESKTOP, "/dead/crm"),
     "replay-preview": (DESKTOP, "/replays/preview?topic=dead&to=crm"),
     "person": (DESKTOP, "/find?q=customer-0003"),

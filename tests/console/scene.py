@@ -21,6 +21,7 @@ API_KEY = "k3y-of-the-shop-server"
 NAMES = ("Ada", "Grace", "Linus", "Margaret", "Alan", "Barbara", "Ken", "Radia")
 PLANS = ("free", "pro", "team")
 TRACKS = ("Product Viewed", "Product Added", "Order Completed", "Coupon Applied")
+WEIGHTS = (10, 6, 4, 1)
 
 
 def config(hook: str, console: str = "127.0.0.1:0", more: str = "") -> str:
@@ -50,7 +51,7 @@ delivery = {{ retry_base = "100ms", retry_cap = "500ms", timeout = "2s" }}
 [[destinations.crm.actions]]
 types = ["identify", "track"]
 mapping = {{ id = {{ "@path" = "$.userId" }}, kind = {{ "@path" = "$.type" }}, \
-name = {{ "@path" = "$.event" }}, email = {{ "@path" = "$.traits.email" }} }}
+name = {{ "@path" = "$.event" }}, email = {{ "@path" = "$.traits.email" }}, total = {{ "@path" = "$.properties.total" }} }}
 [destinations.warehouse]
 type = "webhook"
 settings = {{ url = "{hook}/warehouse" }}
@@ -90,7 +91,7 @@ def tracks(count: int, chance: random.Random) -> list[dict[str, Any]]:
     return [
         {
             "type": "track",
-            "event": chance.choice(TRACKS),
+            "event": chance.choices(TRACKS, WEIGHTS)[0],
             "userId": f"customer-{chance.randrange(40):04}",
             "properties": {"total": chance.randrange(5, 250), "currency": "EUR"},
             "context": {"library": {"name": "analytics.js", "version": "2.11.1"}},
@@ -134,11 +135,16 @@ def refused() -> list[dict[str, Any]]:
 
 
 def refusing(event: dict[str, Any]) -> int | web.Response:
-    """A CRM that wants no order above 200, and is busy now and then."""
+    """A CRM that takes no coupons, and no order above 245."""
     if event.get("name") == "Coupon Applied":
-        text = '{"error": "coupons are closed", "code": 42}'
-        return web.Response(status=422, text=text, content_type="application/json")
+        return _no(422, '{"error": "coupons are closed", "code": 42}')
+    if event.get("name") == "Order Completed" and event.get("total", 0) > 245:
+        return _no(400, '{"error": "total: above the limit of this account"}')
     return 200
+
+
+def _no(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, content_type="application/json")
 
 
 class Receiver(Webhook):

@@ -246,7 +246,6 @@ async def test_what_another_site_embeds_or_fetches_is_refused(visitor):
         "evil.example",
         "evil.example:{port}",
         "localhost.evil.example",
-        "",
         "127.0.0.1.x",
     ],
 )
