@@ -25,6 +25,7 @@ from gateway.wing import Shared
 RUNNING_MAX = 3
 REMEMBERED = 50
 AFTER_S = 600.0  # how long the ends of what was fed are waited for
+STOPPED = "It was stopped."
 State = Literal["running", "done", "stopped", "failed"]
 
 
@@ -47,6 +48,9 @@ class Run:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Something has ended."""
     task: asyncio.Task[None] | None = None
+    feeding: asyncio.Task[None] | None = None
+    again: bool = False
+    """It is to be fed on, by the task that still counts."""
 
     @property
     def ended(self) -> int:
@@ -94,41 +98,57 @@ class Runs:
 
     def start(self, asked: Mapping[str, Json], chosen: int | None = None) -> Run:
         """Start one, or say what cannot be (ConfigError); ``chosen``: how many."""
-        return self._begin(Run(new_id(), asked, chosen, time.time_ns() // 1_000_000))
+        self._check_room()
+        while len(self._runs) >= REMEMBERED:
+            self._runs.pop(next(iter(self._runs)))
+        run = Run(new_id(), asked, chosen, time.time_ns() // 1_000_000)
+        self._begin(run)
+        return run
 
     def resume(self, run: Run) -> None:
-        """Go on where a stopped or failed one was."""
+        """Go on where a stopped or failed one was; ConfigError as ``start``."""
         if run.state == "running":
             return
+        self._check_room()
         run.state, run.why, run.skipped = "running", "", {}
-        self._begin(run)
+        if run.task is None or run.task.done():
+            self._begin(run)
+        else:
+            run.again = True
+            run.news.set()
 
     def stop(self, run: Run) -> None:
         """Feed nothing more; what was fed is delivered all the same."""
-        if run.task is not None and run.state == "running":
-            run.task.cancel()
+        if run.state == "running" and run.feeding is not None:
+            run.feeding.cancel()
 
-    def _begin(self, run: Run) -> Run:
-        going = [each for each in self._runs.values() if each.state == "running"]
-        if len([each for each in going if each is not run]) >= RUNNING_MAX:
+    def _check_room(self) -> None:
+        running = [each for each in self._runs.values() if each.state == "running"]
+        if len(running) >= RUNNING_MAX:
             text = f"{RUNNING_MAX} replays run already: stop one, or wait for it."
             raise ConfigError(text)
         if self._tasks is None:
             raise ConfigError("The gateway is stopping.")
-        while len(self._runs) >= REMEMBERED:
-            self._runs.pop(next(iter(self._runs)))
+
+    def _begin(self, run: Run) -> None:
+        assert self._tasks is not None  # there is room
         self._runs[run.id] = run
+        run.feeding = self._tasks.create_task(self._feed(run))
         run.task = self._tasks.create_task(self._go(run), name=f"replay {run.id}")
-        return run
 
     async def _go(self, run: Run) -> None:
-        """Feed, and count what comes of it meanwhile and for a while after."""
+        """Count what comes of it while it is fed, and for a while after."""
         counting = asyncio.create_task(self._count(run))
         try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._feed(run)
-            if self._tasks is not None:
-                await self._rest(run)
+            while True:
+                assert run.feeding is not None  # made with this task
+                await asyncio.wait([run.feeding])
+                if run.state == "running":  # stopped before it began
+                    run.state, run.why = "stopped", STOPPED
+                if not await self._rest(run) or self._tasks is None:
+                    return
+                run.again = False
+                run.feeding = self._tasks.create_task(self._feed(run))
         finally:
             counting.cancel()
             await asyncio.wait([counting])
@@ -140,7 +160,7 @@ class Runs:
                 self._step(run, step, sent)
             run.state = "done"
         except asyncio.CancelledError:
-            run.state, run.why = "stopped", "It was stopped."
+            run.state, run.why = "stopped", STOPPED
             raise
         except GatewayError as error:
             run.state, run.why = "failed", str(error)
@@ -155,13 +175,17 @@ class Runs:
         run.sent, run.skipped = sent + step["sent"], step["skipped"]
         run.waiting = step["waiting"]
 
-    async def _rest(self, run: Run) -> None:
-        """Until all that was fed has ended; not for ever, if a destination is away."""
+    async def _rest(self, run: Run) -> bool:
+        """Until all that was fed has ended, or it is to be fed on: True then.
+
+        Not for ever, if a destination is away.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTER_S):
-                while run.ended < run.sent:
+                while not run.again and run.ended < run.sent:
                     await run.news.wait()
                     run.news.clear()
+        return run.again
 
     async def _count(self, run: Run) -> None:
         """What became of its events, from the topic that has every end."""

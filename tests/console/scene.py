@@ -51,7 +51,8 @@ delivery = {{ retry_base = "100ms", retry_cap = "500ms", timeout = "2s" }}
 [[destinations.crm.actions]]
 types = ["identify", "track"]
 mapping = {{ id = {{ "@path" = "$.userId" }}, kind = {{ "@path" = "$.type" }}, \
-name = {{ "@path" = "$.event" }}, email = {{ "@path" = "$.traits.email" }}, total = {{ "@path" = "$.properties.total" }} }}
+name = {{ "@path" = "$.event" }}, email = {{ "@path" = "$.traits.email" }}, \
+total = {{ "@path" = "$.properties.total" }} }}
 [destinations.warehouse]
 type = "webhook"
 settings = {{ url = "{hook}/warehouse" }}
