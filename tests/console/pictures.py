@@ -1,11 +1,12 @@
 """Pictures of the console for the documentation: ``make pictures``.
 
 A gateway with a few minutes of a shop's day, looked at with a desktop, a phone, and in
-the dark. Written to ``docs/images``, small enough to be kept.
+the dark. Written to ``docs/images``, small enough to be kept. Names choose some of them.
 """
 
 import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ async def main() -> None:
             browser = await playwright.chromium.launch(
                 executable_path=kits.chromium(), args=FLAGS
             )
-            for name, (options, path) in PICTURES.items():
+            for name in sys.argv[1:] or PICTURES:
+                options, path = PICTURES[name]
                 context = await browser.new_context(**options)
                 await draw(shop, context, name, path)
                 await context.close()
