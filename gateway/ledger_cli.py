@@ -17,7 +17,7 @@ import orjson
 from gateway.admin.client import Client, running
 from gateway.commands import open_own
 from gateway.config import Config
-from gateway.errors import ConfigError, GatewayError, LogError
+from gateway.errors import ConfigError, LogError
 from gateway.event import Json, iso
 from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
@@ -51,9 +51,10 @@ def _show_story(config: Config, arguments: argparse.Namespace) -> int:
     given = arguments.file
     try:
         told = story(config, given)
-    except GatewayError as error:
+    except (LedgerError, LogError) as error:
         text = f"{given}: is no file, and cannot be looked up as a message id: {error}"
-        raise type(error)(text) from error
+        missing = isinstance(error, LedgerError)
+        raise (ConfigError(text) if missing else LogError(text)) from error
     if told is None:
         text = f"{given}: is no file, and the ledger has no message with this id"
         raise ConfigError(text)
@@ -212,7 +213,8 @@ def _found_lines(found: Mapping[str, Json]) -> Iterator[str]:
 
 def _end_lines(end: Mapping[str, Json]) -> Iterator[str]:
     rule = f", {end['rule']}" if end["rule"] else ""
-    detail = f" ({end['detail']})" if end.get("detail") else ""
+    said = end.get("detail")
+    detail = f" ({said})" if said and said not in rule else ""
     yield f"  {end['destination']}: {end['kind']}{rule}{detail}"
     for attempt in end["attempts"]:
         took = "" if attempt["ms"] is None else f" {attempt['ms']} ms"

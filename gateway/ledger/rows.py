@@ -72,7 +72,10 @@ class Rows:
         self._connection = connection
 
     def story(self, message_id: str) -> list[Story]:
-        """Every occurrence of a message id, oldest first, with all its ends."""
+        """Every occurrence of a message id, oldest first, with all its ends.
+
+        What was refused and is admitted by a replay keeps its time: first the refusal.
+        """
         text = message_id.encode(errors="replace")
         wanted = digest(text), packed(text)
         where, newest = "digest = ? AND message = ?", "ORDER BY at DESC"
@@ -80,7 +83,7 @@ class Rows:
             *self.events(where, wanted, order=newest, limit=FOUND_MAX),
             *self.refused(where, wanted, order=newest, limit=FOUND_MAX),
         ]
-        rows.sort(key=lambda row: (row.at, row.partition, row.offset))
+        rows.sort(key=lambda r: (r.at, r.kind != "refused", r.partition, r.offset))
         return self.with_ends(rows[:FOUND_MAX])
 
     def with_ends(self, rows: Sequence[Row]) -> list[Story]:

@@ -30,6 +30,10 @@ class LedgerError(GatewayError):
     """The ledger cannot be used now; nothing of the log is lost by that."""
 
 
+class ElsewhereError(LedgerError):
+    """Another process keeps the ledger: on Kafka one of several does."""
+
+
 class Store:
     """One connection and its thread; opened by the first question.
 
@@ -97,7 +101,7 @@ class Store:
         except OSError as error:
             os.close(lock)
             text = f"{self.path}: another process keeps this ledger"
-            raise LedgerError(text) from error
+            raise ElsewhereError(text) from error
         self._lock = lock
 
     def _let_go(self) -> None:

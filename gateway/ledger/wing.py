@@ -19,7 +19,7 @@ from gateway.ledger.follow import Follower
 from gateway.ledger.keep import tidy
 from gateway.ledger.measure import Gauges
 from gateway.ledger.settings import Ledger
-from gateway.ledger.store import LedgerError, Store, life_of, remade
+from gateway.ledger.store import ElsewhereError, LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
 from gateway.ledger.waiting import group_of
 from gateway.ledger.write import Writer
@@ -112,13 +112,18 @@ class OpenedLedger:
         self._again.set()
 
     async def _life(self) -> str:
-        """Under which name it follows: a new ledger begins where the log begins."""
+        """Under which name it follows: a new ledger begins where the log begins.
+
+        Where another process keeps it, this one stands by, in case that one ends.
+        """
         while True:
             try:
                 return await self._store.ask(life_of)
             except LedgerError as error:
-                self._shared.notices.say("ledger_failed", error=str(error))
-                await asyncio.sleep(TIDY_S)
+                if not isinstance(error, ElsewhereError):
+                    notice = Notice("ledger_failed", str(error))
+                    self._shared.notices.post("ledger", notice)
+            await asyncio.sleep(TIDY_S)
 
     async def _take(self, topic: str, records: Sequence[Record]) -> None:
         await self._store.ask(lambda c: self._writer.take(c, topic, records))

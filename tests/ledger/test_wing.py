@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
+from gateway.ledger.store import Store
 from gateway.parts import check
 from tests.ledger.kit import asked, gateway_in, read, told
 from tests.ledger.records import Made
@@ -228,3 +229,20 @@ async def test_lists_over_http(tmp_path):
         _, minutes = await asked(gateway, "/v1/minutes")
         assert {each["kind"] for each in minutes["minutes"]} >= {"admitted", "refused"}
         assert (await asked(gateway, "/v1/dead"))[1] == {"groups": []}
+
+
+async def test_a_process_that_finds_it_kept_stands_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """On Kafka several work: the first keeps the ledger, the next one takes over."""
+    monkeypatch.setattr(wing, "TIDY_S", 0.05)
+    first = Store(tmp_path / "data" / "ledger.db", writes=True)
+    first.answer(lambda _: None)
+    async with gateway_in(tmp_path) as gateway:
+        assert await gateway.post(person("m1")) == 200
+        inbox = tmp_path / "data" / "inbox.ndjson"
+        await until(lambda: inbox.exists() and inbox.read_text())
+        assert (await asked(gateway, "/v1/events/m1"))[0] == 404
+        assert not gateway.notices("ledger_failed")
+        await first.close()
+        await told(gateway, "m1")

@@ -100,6 +100,15 @@ def test_copies_of_one_request_have_an_end_each(desk, made):
     assert desk.ask.counted()["web", "crm", 0, 0] == 2
 
 
+def test_what_was_refused_and_then_admitted_is_told_in_this_order(desk, made):
+    desk.take(*[made.event(f"m{n}") for n in range(3)], made.refused("m9"))
+    desk.take(made.refused("m1"), made.end("m1"))
+    refusal, admitted = desk.ask.story("m1")
+    assert (refusal.row.kind, admitted.row.kind) == ("refused", "admitted")
+    assert refusal.ends == ()
+    assert [each.kind for each in admitted.ends] == ["delivered"]
+
+
 def test_a_second_writer_is_kept_out_and_told(desk, made, tmp_path):
     desk.take(made.event("m1"))
     second = Store(tmp_path / "ledger.db", writes=True)
