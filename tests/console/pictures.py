@@ -1,7 +1,7 @@
 """Pictures of the console for the documentation: ``make pictures``.
 
 A gateway with a few minutes of a shop's day, looked at with a desktop, a phone, and in
-the dark. Written to ``docs/images``, small enough to be kept. Names choose some of them.
+the dark. Written to ``docs/images``, small enough to be kept; names choose some.
 """
 
 import asyncio
