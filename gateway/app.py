@@ -7,10 +7,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from typing import Literal
@@ -37,9 +36,9 @@ from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, all_previews, declared_of, topics_of
-from gateway.ports import Port, bind, tls, watch_descriptors
+from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
+from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
-from gateway.token import Token, console_token
 from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
@@ -47,15 +46,6 @@ FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
 SHUTDOWN_S = 10.0  # for requests under way when a stop is asked for
 GC_THRESHOLDS = (50_000, 20, 10)  # messages are trees without cycles: collect rarely
-
-HINT = """\
-try   curl {url}/v1/identify -u dev: -d '{{"userId": "97980cfea0067", \
-"traits": {{"email": "cool.person@example.com"}}}}'
-look  tail -f {inbox}
-      .venv/bin/gateway read events
-      {admin}/metrics
-"""
-MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,18 +98,13 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    token = None if role.name == "intake" else _token(config)
+    token = None if role.name == "intake" else token_of(config)
 
-    def ready(public: Port | None, admin: Port) -> None:
+    def ready(public: Port | None, admin: Port, more: Sequence[Port]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        _say_ready(config, public, admin)
-        if token is not None and token.made is not None:
-            sys.stdout.write(MADE.format(token=token.text, file=token.made))
-            sys.stdout.flush()
-        if token is not None and token.trouble is not None:
-            sys.stderr.write(f"gateway: {token.trouble}\n")
+        say_ready(config, public, admin, more, token)
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -131,9 +116,11 @@ async def run(
     *,
     notices: Notices,
     stop: asyncio.Event,
-    ready: Callable[[Port | None, Port], None],
+    ready: Callable[[Port | None, Port, Sequence[Port]], None],
 ) -> None:
     """Be a gateway until ``stop`` is set; ``ready`` hears of the ports once it is one.
+
+    The third are those of wings.
 
     What is under way then is finished and settled before this returns.
     """
@@ -157,10 +144,11 @@ async def run(
         public = None if role.name == "worker" else await house.listen()
         if public is not None:
             stack.push_async_callback(public.runner.cleanup)
-        admin = await house.listen_to_admin(workers, wings)
+        admin = await house.listen_to_admin(wings)
         stack.push_async_callback(admin.runner.cleanup)
+        more = await house.listen_for(wings, stack)
         running = Running(workers, wings, Readiness(len(wings)), notices, stop)
-        await _run(running, public, ready=lambda: ready(public, admin))
+        await _run(running, public, ready=lambda: ready(public, admin, more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +235,7 @@ class House:
     notices: Notices
     shows: Shows
     suppressed: Suppressed = field(default_factory=Suppressed)
+    at_work: list[Worker] = field(default_factory=list)
 
     def wings(self, stack: AsyncExitStack) -> list[Opened]:
         """The wings that have a part in this process; the stack closes them."""
@@ -257,6 +246,9 @@ class House:
             notices=self.notices,
             suppressed=self.suppressed,
             works_for=self.role.works_for,
+            configured=self.parts.configured,
+            states=self.states,
+            replaying=self.replaying,
             shows=self.shows,
         )
         opened: list[Opened] = []
@@ -268,9 +260,8 @@ class House:
 
     def workers(self, stack: AsyncExitStack, wings: Sequence[Opened]) -> list[Worker]:
         """One worker per destination of this role; the stack closes destinations."""
-        config = self.config
+        config, workers = self.config, self.at_work
         theirs = {n: each for wing in wings for n, each in wing.destinations.items()}
-        workers = []
         for name, each in config.destinations.items():
             if not each.enabled or not self.role.works_for(name):
                 continue
@@ -300,9 +291,10 @@ class House:
         bound = bind(config, "listen", secure=tls(config), shared=shared)
         url = (config.server.public_url or bound.url).rstrip("/")
         acceptor, sources = self._acceptor(), config.sources
-        track_keys = Keys(sources, SITE_KEYS)
+        keys = Keys(sources, uses=self.metrics.keys)
+        track_keys = Keys(sources, SITE_KEYS, self.metrics.keys)
         listener = Listener(
-            pipelines=Pipelines(acceptor=acceptor, keys=Keys(sources)),
+            pipelines=Pipelines(acceptor=acceptor, keys=keys),
             track=TrackApi(acceptor=acceptor, keys=track_keys, public_url=url),
             schemas=SCHEMAS,
             metrics=self.metrics,
@@ -333,24 +325,34 @@ class House:
             },
         )
 
-    async def listen_to_admin(
-        self, workers: Sequence[Worker], wings: Sequence[Opened]
-    ) -> Port:
+    def states(self) -> Mapping[str, Json]:
+        """How each worker stands."""
+        return {worker.name: worker.state() for worker in self.at_work}
+
+    def replaying(self, asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
+        """A replay, a step at a time."""
+        return steps(self.log, self.config, self.parts, asked, self.notices)
+
+    async def listen_for(
+        self, wings: Sequence[Opened], stack: AsyncExitStack
+    ) -> list[Port]:
+        """Open the ports of wings; the stack closes them."""
+        opened = []
+        for each in [each for wing in wings for each in wing.ports]:
+            port = await _listen(each)
+            stack.push_async_callback(port.runner.cleanup)
+            opened.append(port)
+        return opened
+
+    async def listen_to_admin(self, wings: Sequence[Opened]) -> Port:
         """Open the admin port, and say beside the log where it is."""
-
-        def readiness() -> Mapping[str, Json]:
-            return {worker.name: worker.state() for worker in workers}
-
-        def replaying(asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
-            return steps(self.log, self.config, self.parts, asked, self.notices)
-
         host, _ = address(self.config.server.admin_listen, "server.admin_listen")
         control = AdminPort(
             log=self.log,
             metrics=self.metrics,
             notices=self.notices,
-            workers=readiness,
-            replaying=replaying,
+            workers=self.states,
+            replaying=self.replaying,
             mounts=[mount for wing in wings for mount in wing.mounts],
             hosts=(host, *self.config.server.admin_hosts),
         )
@@ -365,17 +367,13 @@ class House:
         return port
 
 
-def _token(config: Config) -> Token | None:
-    """The console's token, made now if there is none; None if nobody asks for it."""
-    ledger = config.sections.get("ledger", {}).get("enabled", True)
-    return console_token(config) if config.console.enabled or ledger else None
-
-
-def _say_ready(config: Config, public: Port | None, admin: Port) -> None:
-    where = f"{public.url} " if public is not None else ""
-    hint = ""
-    if config.file is None and public is not None:
-        inbox = config.destinations["inbox"].settings["path"]
-        hint = HINT.format(url=public.url, admin=admin.url, inbox=inbox)
-    sys.stdout.write(f"ready {where}admin {admin.url}\n{hint}")
-    sys.stdout.flush()
+async def _listen(wanted: Listening) -> Port:
+    """Open a port of a wing."""
+    runner = web.AppRunner(
+        wanted.application,
+        shutdown_timeout=1.0,
+        access_log=None,
+        handler_cancellation=True,
+    )
+    port = await take(wanted.listen, wanted.place).serve(runner)
+    return replace(port, said=wanted.said(port.url))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 WINGS: Mapping[str, str] = {
     "actions": "gateway.actions.wing",
+    "console": "gateway.console.wing",
     "ledger": "gateway.ledger.wing",
     "workspace": "gateway.workspace.wing",
 }

@@ -26,7 +26,7 @@ from gateway.log.lines import line, missing
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
-Readiness = Callable[[], Mapping[str, Json]]
+States = Callable[[], Mapping[str, Json]]
 Replaying = Callable[[Mapping[str, Json]], AsyncIterator[Mapping[str, Json]]]
 CHUNK_BYTES = 64_000
 DIGITS_MAX = 18  # of unix milliseconds; a 64-bit store takes no more
@@ -80,7 +80,7 @@ class AdminPort:
         log: EventLog,
         metrics: Metrics,
         notices: Notices,
-        workers: Readiness,
+        workers: States,
         replaying: Replaying,
         mounts: Sequence[Mount] = (),
         hosts: Sequence[str] = (),

@@ -28,6 +28,7 @@ from gateway.mistakes import Mistakes
 from gateway.notices import Notice
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
+from gateway.ports import Listening
 from gateway.token import console_token
 from gateway.topics import EVENTS, OUTCOMES, REFUSED, Declared
 from gateway.wing import Shared
@@ -75,6 +76,11 @@ class OpenedLedger:
     def _follower(self, topic: str, after: Follower | None = None) -> Follower:
         log, notices = self._shared.log, self._shared.notices
         return Follower(log, topic, self._take, notices, after=after)
+
+    @property
+    def ports(self) -> Sequence[Listening]:
+        """None of its own."""
+        return ()
 
     @property
     def mounts(self) -> Sequence[Mount]:
