@@ -9,10 +9,9 @@ from gateway.console.eyes import Eyes
 from gateway.ledger.account import Accountant
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import Page, Search
-from gateway.ledger.settings import Ledger
+from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.ledger.story import Now, Teller
-from gateway.mistakes import Mistakes, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,9 @@ class Book:
 def book_of(eyes: Eyes) -> Book | None:
     """The ledger of this configuration; opened by the first question."""
     shared = eyes.shared
-    settings = shared.config.section(Ledger, "ledger", Mistakes(Text()))
+    settings = ledger_of(shared.config)
     if not settings.enabled:
         return None
-    store = Store(settings.path, writes=False)
+    store = Store(settings.file, writes=False)
     now = Now.of(shared.config, shared.shows)
     return Book(store, Teller(store, shared.log, now), Accountant(store, shared.log))
