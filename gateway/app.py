@@ -39,6 +39,7 @@ from gateway.parts import Parts, all_previews, declared_of, topics_of
 from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
+from gateway.sizes import Sizes
 from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
@@ -147,7 +148,8 @@ async def run(
         admin = await house.listen_to_admin(wings)
         stack.push_async_callback(admin.runner.cleanup)
         more = await house.listen_for(wings, stack)
-        running = Running(workers, wings, Readiness(len(wings)), notices, stop)
+        sizes = Sizes(log, metrics)
+        running = Running(workers, wings, Readiness(len(wings)), notices, sizes, stop)
         await _run(running, public, ready=lambda: ready(public, admin, more))
 
 
@@ -159,6 +161,7 @@ class Running:
     wings: Sequence[Opened]
     ready: Readiness
     notices: Notices
+    sizes: Sizes
     stop: asyncio.Event
 
 
@@ -170,6 +173,7 @@ async def _run(
         notices = running.notices
         beside = [tasks.create_task(_flush(notices))]
         beside.append(tasks.create_task(watch_descriptors(notices)))
+        beside.append(tasks.create_task(running.sizes.run()))
         for wing in running.wings:
             work = _keep_wing(wing, running.ready.say(), running)
             beside.append(tasks.create_task(work))
