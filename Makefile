@@ -10,7 +10,7 @@ REACH := tests/inbound tests/log/test_kafka_record.py tests/log/test_kafka_reque
   tests/log/test_sqlite.py tests/workspace tests/outbound/test_send.py \
   tests/outbound/test_client.py tests/outbound/test_routes.py
 
-.PHONY: run check test lowest soak bench docs reference destination dist lock clean
+.PHONY: run check test lowest soak bench docs reference pictures destination dist lock clean
 
 run: .venv/run  ## start the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway serve
@@ -46,6 +46,9 @@ bench: .venv/test  ## CPU per event, side by side: make bench BENCH="--bootstrap
 reference: .venv/run  ## write the pages of docs/reference that are made from the code
 	$(BIN)/python -m reference
 
+pictures: .venv/test  ## docs/images: the console as a browser shows it, after minutes of play
+	$(BIN)/python -m tests.console.pictures
+
 destination: .venv/run  ## a new type of destination to fill in: make destination NAME=crm
 	$(BIN)/python -m reference.scaffold $(NAME)
 
@@ -80,7 +83,8 @@ dist: .venv/run  ## one wheel, in dist/
 	$(PYTHON) -m venv .venv
 
 lock:  ## pin what requirements/*.in name, with hashes and without addresses
-	for name in requirements/run requirements/test requirements/docs $(SDKS); do \
+	for name in requirements/run requirements/actions requirements/test requirements/docs \
+	  $(SDKS); do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
 	    $$name.in -o $$name.txt; done

@@ -70,7 +70,7 @@ def measure(
             place = folder / f"delivery-{kind}-{number}"
             place.mkdir()
             if wanted.actions is not None:
-                installation = definitions.place(place)
+                installation = definitions.place(place / definitions.ROOT)
                 installation.parent.mkdir(parents=True)
                 installation.symlink_to(wanted.actions.resolve())
             store = make_store(stack, kind, place, bootstrap)

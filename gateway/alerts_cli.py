@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 
 from gateway.alerts.message import sample
-from gateway.alerts.settings import Alerts
+from gateway.alerts.settings import Alerts, alerts_of
 from gateway.alerts.tell import Failed, channels
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.mistakes import Mistakes
 from gateway.outbound.send import open_ways
 from gateway.parts import check
 
@@ -17,7 +16,7 @@ from gateway.parts import check
 def test(config: Config) -> int:
     """Print a line a channel; 0 when all took it. One try each."""
     check(config)
-    settings = config.section(Alerts, "alerts", Mistakes(config.text))
+    settings = alerts_of(config)
     if not settings.tells:
         text = 'alerts: nobody is named: set webhook, slack, or command = ["..."]'
         raise ConfigError(text)

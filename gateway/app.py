@@ -7,10 +7,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from typing import Literal
@@ -37,9 +36,10 @@ from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, all_previews, declared_of, topics_of
-from gateway.ports import Port, bind, tls, watch_descriptors
+from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
+from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
-from gateway.token import Token, console_token
+from gateway.sizes import Sizes
 from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
@@ -47,15 +47,6 @@ FLUSH_S = 60.0  # notices that repeat are written this often
 RESTART_S = 1.0  # a worker that failed by a bug of ours starts again
 SHUTDOWN_S = 10.0  # for requests under way when a stop is asked for
 GC_THRESHOLDS = (50_000, 20, 10)  # messages are trees without cycles: collect rarely
-
-HINT = """\
-try   curl {url}/v1/identify -u dev: -d '{{"userId": "97980cfea0067", \
-"traits": {{"email": "cool.person@example.com"}}}}'
-look  tail -f {inbox}
-      .venv/bin/gateway read events
-      {admin}/metrics
-"""
-MADE = "token {token} opens the console and the ledger; it is kept in {file}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +99,13 @@ async def _serve(config: Config, parts: Parts, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    token = None if role.name == "intake" else _token(config)
+    token = None if role.name == "intake" else token_of(config)
 
-    def ready(public: Port | None, admin: Port) -> None:
+    def ready(public: Port | None, admin: Port, more: Sequence[Port]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        _say_ready(config, public, admin)
-        if token is not None and token.made is not None:
-            sys.stdout.write(MADE.format(token=token.text, file=token.made))
-            sys.stdout.flush()
+        say_ready(config, public, admin, more, token)
 
     await run(config, parts, role, notices=Notices(), stop=stop, ready=ready)
 
@@ -129,9 +117,11 @@ async def run(
     *,
     notices: Notices,
     stop: asyncio.Event,
-    ready: Callable[[Port | None, Port], None],
+    ready: Callable[[Port | None, Port, Sequence[Port]], None],
 ) -> None:
     """Be a gateway until ``stop`` is set; ``ready`` hears of the ports once it is one.
+
+    The third are those of wings.
 
     What is under way then is finished and settled before this returns.
     """
@@ -157,8 +147,10 @@ async def run(
             stack.push_async_callback(public.runner.cleanup)
         admin = await house.listen_to_admin(wings)
         stack.push_async_callback(admin.runner.cleanup)
-        running = Running(workers, wings, Readiness(len(wings)), notices, stop)
-        await _run(running, public, ready=lambda: ready(public, admin))
+        more = await house.listen_for(wings, stack)
+        sizes = Sizes(log, metrics)
+        running = Running(workers, wings, Readiness(len(wings)), notices, sizes, stop)
+        await _run(running, public, ready=lambda: ready(public, admin, more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +161,7 @@ class Running:
     wings: Sequence[Opened]
     ready: Readiness
     notices: Notices
+    sizes: Sizes
     stop: asyncio.Event
 
 
@@ -180,6 +173,7 @@ async def _run(
         notices = running.notices
         beside = [tasks.create_task(_flush(notices))]
         beside.append(tasks.create_task(watch_descriptors(notices)))
+        beside.append(tasks.create_task(running.sizes.run()))
         for wing in running.wings:
             work = _keep_wing(wing, running.ready.say(), running)
             beside.append(tasks.create_task(work))
@@ -256,7 +250,9 @@ class House:
             notices=self.notices,
             suppressed=self.suppressed,
             works_for=self.role.works_for,
+            configured=self.parts.configured,
             states=self.states,
+            replaying=self.replaying,
             send=self.ways.send,
             shows=self.shows,
         )
@@ -300,9 +296,10 @@ class House:
         bound = bind(config, "listen", secure=tls(config), shared=shared)
         url = (config.server.public_url or bound.url).rstrip("/")
         acceptor, sources = self._acceptor(), config.sources
-        track_keys = Keys(sources, SITE_KEYS)
+        keys = Keys(sources, uses=self.metrics.keys)
+        track_keys = Keys(sources, SITE_KEYS, self.metrics.keys)
         listener = Listener(
-            pipelines=Pipelines(acceptor=acceptor, keys=Keys(sources)),
+            pipelines=Pipelines(acceptor=acceptor, keys=keys),
             track=TrackApi(acceptor=acceptor, keys=track_keys, public_url=url),
             schemas=SCHEMAS,
             metrics=self.metrics,
@@ -341,6 +338,17 @@ class House:
         """A replay, a step at a time."""
         return steps(self.log, self.config, self.parts, asked, self.notices)
 
+    async def listen_for(
+        self, wings: Sequence[Opened], stack: AsyncExitStack
+    ) -> list[Port]:
+        """Open the ports of wings; the stack closes them."""
+        opened = []
+        for each in [each for wing in wings for each in wing.ports]:
+            port = await _listen(each)
+            stack.push_async_callback(port.runner.cleanup)
+            opened.append(port)
+        return opened
+
     async def listen_to_admin(self, wings: Sequence[Opened]) -> Port:
         """Open the admin port, and say beside the log where it is."""
         host, _ = address(self.config.server.admin_listen, "server.admin_listen")
@@ -364,17 +372,13 @@ class House:
         return port
 
 
-def _token(config: Config) -> Token | None:
-    """The console's token, made now if there is none; None if nobody asks for it."""
-    ledger = config.sections.get("ledger", {}).get("enabled", True)
-    return console_token(config) if config.console.enabled or ledger else None
-
-
-def _say_ready(config: Config, public: Port | None, admin: Port) -> None:
-    where = f"{public.url} " if public is not None else ""
-    hint = ""
-    if config.file is None and public is not None:
-        inbox = config.destinations["inbox"].settings["path"]
-        hint = HINT.format(url=public.url, admin=admin.url, inbox=inbox)
-    sys.stdout.write(f"ready {where}admin {admin.url}\n{hint}")
-    sys.stdout.flush()
+async def _listen(wanted: Listening) -> Port:
+    """Open a port of a wing."""
+    runner = web.AppRunner(
+        wanted.application,
+        shutdown_timeout=1.0,
+        access_log=None,
+        handler_cancellation=True,
+    )
+    port = await take(wanted.listen, wanted.place).serve(runner)
+    return replace(port, said=wanted.said(port.url))

@@ -352,8 +352,8 @@ def _send(arguments: argparse.Namespace) -> int:
 def _destinations(arguments: argparse.Namespace) -> int:
     from gateway import types_cli  # noqa: PLC0415 -- see the module
 
-    folder = _folder(arguments)
-    print(types_cli.told(arguments.name, folder, json=arguments.json))
+    root = _actions_root(arguments)
+    print(types_cli.told(arguments.name, root, json=arguments.json))
     return DONE
 
 
@@ -375,18 +375,19 @@ def _mcp(arguments: argparse.Namespace) -> int:
 def _actions_install(arguments: argparse.Namespace) -> int:
     from gateway import actions_cli  # noqa: PLC0415 -- see the module
 
-    folder, source = _folder(arguments), arguments.source
-    return actions_cli.install(folder, source, only_look=arguments.check)
+    root, source = _actions_root(arguments), arguments.source
+    return actions_cli.install(root, source, only_look=arguments.check)
 
 
 def _actions_import(arguments: argparse.Namespace) -> int:
     from gateway import actions_cli  # noqa: PLC0415 -- see the module
 
     text = _read_file(arguments.file).decode(errors="replace")
-    return actions_cli.bring(_folder(arguments), text, str(arguments.file))
+    return actions_cli.bring(_actions_root(arguments), text, str(arguments.file))
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
-    """Where the configuration is; what it says does not have to be right yet."""
-    file = _file(arguments)
-    return (file or FILE).absolute().parent
+def _actions_root(arguments: argparse.Namespace) -> Path:
+    """Where action destinations are installed: nothing else has to be right yet."""
+    from gateway.actions import wing  # noqa: PLC0415 -- see the module
+
+    return wing.root_of((_file(arguments) or FILE).absolute())

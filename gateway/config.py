@@ -45,6 +45,8 @@ write_keys = ["dev"]
 [destinations.inbox]
 type = "file"
 settings = { path = "data/inbox.ndjson" }
+
+[console]
 """
 
 
@@ -179,13 +181,11 @@ class EgressConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleConfig:
-    """``[console]``: pages about every event, behind a token.
-
-    ``token`` None: one is made and kept beside the log (token.py).
-    """
+    """``[console]``: pages behind a token (token.py); ``hosts``: names of a proxy."""
 
     enabled: bool = True
     listen: str = "127.0.0.1:9091"
+    hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
 
 

@@ -22,11 +22,10 @@ from gateway.event import Json, iso
 from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
 from gateway.ledger.follow import Catching
-from gateway.ledger.settings import Ledger
+from gateway.ledger.settings import Ledger, ledger_of
 from gateway.ledger.store import LedgerError, Store
 from gateway.ledger.story import Now, Teller
 from gateway.log import EventLog
-from gateway.mistakes import Mistakes
 from gateway.parts import all_previews, check
 from gateway.wing import Shows
 
@@ -129,7 +128,7 @@ def _rebuild_here(config: Config) -> Iterator[int]:
     settings = _settings(config)
     with asyncio.Runner() as runner:
         log = runner.run(open_own(config))
-        store = Store(settings.path, writes=True)
+        store = Store(settings.file, writes=True)
         catching = Catching(store, log)
         try:
             runner.run(catching.begin())
@@ -142,7 +141,7 @@ def _rebuild_here(config: Config) -> Iterator[int]:
 
 
 def _settings(config: Config) -> Ledger:
-    settings = config.section(Ledger, "ledger", Mistakes(config.text))
+    settings = ledger_of(config)
     if not settings.enabled:
         raise ConfigError("ledger.enabled: is false, so nothing was kept")
     return settings
@@ -159,10 +158,10 @@ async def _here(
 ) -> T:
     """Without a gateway: the ledger's file, and the log if it is there."""
     settings = _settings(config)
-    if not settings.path.exists():
-        raise LedgerError(f"{settings.path}: no ledger here; start the gateway first")
+    if not settings.file.exists():
+        raise LedgerError(f"{settings.file}: no ledger here; start the gateway first")
     parts = check(config)
-    log, store = await open_own(config), Store(settings.path, writes=False)
+    log, store = await open_own(config), Store(settings.file, writes=False)
     try:
         async with all_previews(config, parts) as shows:
             return await tell(store, log, shows)

@@ -115,6 +115,8 @@ class Metrics:
         """(destination, kind)"""
         self.attempts: Counter[tuple[str, str]] = Counter()
         """(destination, delivered | skipped | retry | rejected)"""
+        self.keys: Counter[tuple[str, int]] = Counter()
+        """(source, which of its keys): how often it was used; for the console alone"""
         self.append_seconds = Histogram()
         self.delivery_seconds: dict[str, Histogram] = {}
         """destination -> duration of one attempt"""

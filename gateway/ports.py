@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -20,10 +21,25 @@ LOOK_S = 1.0  # whether another connection could be taken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A bound port and what serves it."""
+    """A bound port and what serves it; ``said`` is what a terminal is told of it."""
 
     runner: web.BaseRunner
     url: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """A port that somebody beside the road wants, and what answers there.
+
+    ``place`` is the key of the configuration that ``listen`` is from. ``said`` makes of
+    its URL what a person at a terminal is told, who may come in by it.
+    """
+
+    place: str
+    listen: str
+    application: web.Application
+    said: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +67,23 @@ def bind(
     secure: ssl.SSLContext | None = None,
     shared: bool = False,
 ) -> Bound:
-    """Take a port; GatewayError names the key when it is taken.
+    """Take a port of ``[server]``; see ``take``."""
+    text = getattr(config.server, key)
+    return take(text, f"server.{key}", secure=secure, shared=shared)
+
+
+def take(
+    text: str,
+    place: str,
+    *,
+    secure: ssl.SSLContext | None = None,
+    shared: bool = False,
+) -> Bound:
+    """Take a port; GatewayError names the place that says so when it is taken.
 
     ``shared``: other processes may listen on it too (SO_REUSEPORT).
     """
-    text = getattr(config.server, key)
-    host, number = address(text, f"server.{key}")
+    host, number = address(text, place)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server(
@@ -68,7 +95,7 @@ def bind(
         )
     except OSError as error:
         raise GatewayError(
-            f"server.{key}: cannot listen on {text}: {error.strerror}"
+            f"{place}: cannot listen on {text}: {error.strerror}"
         ) from error
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if secure else "http"

@@ -6,6 +6,7 @@ port. The file stands beside the log, mode 0600: who can read it could read the 
 
 import os
 import secrets
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,17 +18,22 @@ TOKEN_BYTES = 32
 
 
 class Token(NamedTuple):
-    """The token; ``made`` is the file it was written to just now, else None."""
+    """The token; ``made`` is the file it was written to just now, else None.
+
+    ``trouble``: why it could not be kept. Then it is of this process alone, and nobody
+    knows it: what it opens is closed.
+    """
 
     text: str
     made: Path | None = None
+    trouble: str | None = None
 
 
 def console_token(config: Config) -> Token:
     """``console.token``, else the one in ``console.token`` beside the log.
 
     Made when neither is there; several processes that start at once agree on one.
-    ConfigError for a file that holds none, or that cannot be read or written.
+    ConfigError for a file that holds none.
     """
     if config.console.token is not None:
         return Token(config.console.token)
@@ -35,8 +41,15 @@ def console_token(config: Config) -> Token:
     try:
         return _kept(file) or _made(file)
     except (OSError, UnicodeDecodeError) as error:
-        text = f"{file}: cannot keep the console's token: {error}; or set console.token"
-        raise ConfigError(text) from error
+        text = f"console.token: not set, and {file} cannot be used ({error})"
+        return Token(_unknown(file), None, f"{text}: nobody can come in; set it")
+
+
+@cache
+def _unknown(file: Path) -> str:
+    """The same for whoever asks in this process."""
+    del file
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def same(given: str, token: str) -> bool:

@@ -18,13 +18,13 @@ from gateway.parts import known_kinds
 Kinds = Mapping[str, Kind[Any]]
 
 
-def told(name: str | None, folder: Path, *, json: bool) -> str:
+def told(name: str | None, root: Path, *, json: bool) -> str:
     """Every type, or one; ConfigError with the nearest for one that is not known.
 
-    ``folder`` is where the packages of action destinations are looked for. A type that
+    ``root`` is where the packages of action destinations are looked for. A type that
     comes with the gateway is meant before one of theirs that is called the same.
     """
-    kinds, found = known_kinds(), find(folder)
+    kinds, found = known_kinds(), find(root)
     if name is None:
         shown = {key: _described(kind) for key, kind in kinds.items()}
         if json:

@@ -2,8 +2,8 @@
 
 The people of the workspace are one; a ledger, a console, a loader are others. A wing
 follows topics and brings what it brings: kinds of destinations, a section of the
-configuration, paths of the admin port. ``parts.WINGS`` lists them; nothing else names
-one.
+configuration, paths of the admin port, a port of its own. ``parts.WINGS`` lists them;
+nothing else names one.
 
     Wing     what the configuration makes of it: declared and checked, nothing opened
     Opened   what one process has of it, from its start to its end
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.admin.port import Mount, States
+from gateway.admin.port import Mount, Replaying, States
 from gateway.config import Config
 from gateway.errors import LogError
 from gateway.event import Json
@@ -24,9 +24,10 @@ from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
 from gateway.outbound.contract import Destination
 from gateway.outbound.http import Send
-from gateway.outbound.kind import Kind
+from gateway.outbound.kind import Configured, Kind
 from gateway.outbound.retry import pause_s
 from gateway.outbound.suppressed import Suppressed
+from gateway.ports import Listening
 from gateway.topics import Declared
 
 Shows = Callable[[str, bytes], Awaitable[Mapping[str, Json]]]
@@ -45,8 +46,12 @@ class Shared:
     suppressed: Suppressed
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
+    configured: Mapping[str, Configured[Any]]
+    """Every destination of the configuration, its settings read."""
     states: States
     """How the workers of this process stand, by destination (``Worker.state``)."""
+    replaying: Replaying
+    """Runs a replay, or tells what it would send, a step at a time."""
     send: Callable[[float], Send]
     """What sends requests as the configuration has it, each in so many seconds."""
     shows: Shows
@@ -67,6 +72,11 @@ class Opened(Protocol):
     @property
     def mounts(self) -> Sequence[Mount]:
         """Its paths at the admin port, each behind a token."""
+        ...
+
+    @property
+    def ports(self) -> Sequence[Listening]:
+        """Ports of its own; they are taken before anything else starts."""
         ...
 
     async def run(self, ready: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 WINGS: Mapping[str, str] = {
     "actions": "gateway.actions.wing",
     "alerts": "gateway.alerts.wing",
+    "console": "gateway.console.wing",
     "ledger": "gateway.ledger.wing",
     "workspace": "gateway.workspace.wing",
 }

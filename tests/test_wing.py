@@ -23,6 +23,7 @@ from gateway.notices import Notices
 from gateway.outbound.contract import Delivered, Delivery, Takes, Verdict
 from gateway.outbound.kind import Kind, Schema
 from gateway.parts import check, declared_of, known_kinds, topics_of
+from gateway.ports import Listening
 from gateway.topics import Declared
 from gateway.wing import Readiness, Shared, follow
 from tests.whole import running, until
@@ -85,6 +86,7 @@ class OpenedCounting:
     def __init__(self, shared: Shared, settings: Ledger) -> None:
         self.shared, self.store = shared, Store()
         self.seen: list[str] = []
+        self.ports: Sequence[Listening] = ()
         self.closed = False
         self.fail = False
         names = [

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +26,12 @@ class Whole:
     task: asyncio.Task[None]
     stop: asyncio.Event
     said: io.StringIO
-    ports: asyncio.Future[tuple[Port | None, Port]]
+    ports: asyncio.Future[tuple[Port | None, Port, Sequence[Port]]]
     session: aiohttp.ClientSession = field(default_factory=aiohttp.ClientSession)
 
     @property
     def url(self) -> str:
-        public, _ = self.ports.result()
+        public = self.ports.result()[0]
         assert public is not None, "a worker has no public port"
         return public.url
 
@@ -67,7 +67,7 @@ async def running(config: Config, role: Role | None = None) -> AsyncIterator[Who
         role or Role(),
         notices=Notices(said),
         stop=stop,
-        ready=lambda public, admin: ports.set_result((public, admin)),
+        ready=lambda *opened: ports.set_result(opened),
     )
     whole = Whole(asyncio.create_task(work), stop, said, ports)
     try:

@@ -1,8 +1,8 @@
 """What each destination of the installed package is: no Node is needed to know.
 
-``find(folder)`` is where the installation is; the install wrote ``definitions.json``
-there. It is read when somebody asks first; a definition is made of it when it is asked
-for. Names are those of the package, texts too.
+``find(root)`` is the installation below ``actions.path``; the install wrote
+``definitions.json`` there. It is read when somebody asks first; a definition is made of
+it when it is asked for. Names are those of the package, texts too.
 """
 
 import functools
@@ -29,6 +29,9 @@ MADE_OF = (
 )
 """What an installation is made of: it is named after these."""
 INSTALL = "gateway actions install"
+ROOT = Path(
+    "data/actions"
+)  # below the configuration's folder, unless it says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,27 +218,26 @@ class Installed:
         return made
 
 
-def find(folder: Path) -> Installed | None:
-    """The installation beside a configuration in ``folder``, if it is complete."""
-    at = place(folder)
+def find(root: Path) -> Installed | None:
+    """The installation below ``root``, if it is complete."""
+    at = place(root)
     try:
         return Installed(at) if (at / READY).exists() else None
     except OSError as error:
         raise ConfigError(f"{at}: cannot be read: {error.strerror}") from error
 
 
-def needed(folder: Path) -> Installed:
+def needed(root: Path) -> Installed:
     """The installation; ConfigError says how to get one."""
-    found = find(folder)
+    found = find(root)
     if found is None:
-        where = folder / "data" / "actions"
-        raise ConfigError(f"{where}: action destinations are not installed: {INSTALL}")
+        raise ConfigError(f"{root}: action destinations are not installed: {INSTALL}")
     return found
 
 
-def place(folder: Path) -> Path:
+def place(root: Path) -> Path:
     """Where this version of the gateway has its installation."""
-    return folder / "data" / "actions" / _key()
+    return root / _key()
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Fetches the packages that package-lock.json pins, once, beside the configuration.
+"""Fetches the packages that package-lock.json pins, once, to ``actions.path``.
 
 ``npm ci`` checks each against its sha512; what is left after pruning is checked again,
 as a tree, against ``tree.sha256``: so a folder that came by another way (``--from``)
@@ -48,16 +48,16 @@ STALE_S = 3_600
 """An install that is this old was killed."""
 
 
-def install(folder: Path, source: Path | None = None) -> Installed:
+def install(root: Path, source: Path | None = None) -> Installed:
     """Everything that action destinations need, made from a registry or ``source``.
 
-    What is there already stays. ConfigError: there is no Node.js, or ``source`` is not
-    what is pinned; GatewayError: npm failed.
+    ``root`` is ``actions.path``. What is there already stays. ConfigError: there is no
+    Node.js, or ``source`` is not what is pinned; GatewayError: npm failed.
     """
-    if (found := find(folder)) is not None:
+    if (found := find(root)) is not None:
         return found
     program = node.find()
-    target = place(folder)
+    target = place(root)
     work = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         _folders(work)
@@ -77,18 +77,18 @@ def install(folder: Path, source: Path | None = None) -> Installed:
 
 
 def _folders(work: Path) -> None:
-    """Root may install what another user runs; what else is in data/ stays unseen."""
-    actions, data = work.parent, work.parent.parent
-    data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    actions.mkdir(exist_ok=True)
+    """Root may install what another user runs; what else is beside it stays unseen."""
+    root = work.parent
+    root.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    root.mkdir(exist_ok=True)
     work.mkdir()
 
 
-def examine(folder: Path) -> Installed:
+def examine(root: Path) -> Installed:
     """The installation, if it is there and whole; else an error with the remedy."""
-    found = find(folder)
+    found = find(root)
     if found is None:
-        raise GatewayError(f"{place(folder)} is not there: gateway actions install")
+        raise GatewayError(f"{place(root)} is not there: gateway actions install")
     if digest(found.folder / MODULES) != pinned():
         remedy = f"rm -r {found.folder}, then gateway actions install"
         raise GatewayError(f"{found.folder} is not what was installed: {remedy}")

@@ -33,8 +33,9 @@ PREFIX = "actions:"
 class Kinds(Mapping[str, Kind[Settings]]):
     """Every ``actions:`` type, made when it is asked for; they are listed elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, root: Path, tokens: Path | None = None) -> None:
+        self._root = root
+        self._tokens = tokens
         self._node: Node | None = None
         self._made: dict[str, Kind[Settings]] = {}
 
@@ -64,10 +65,10 @@ class Kinds(Mapping[str, Kind[Settings]]):
         why = cannot(definition.directory) or definition.fails
         if why is not None:
             raise ConfigError(f"type: actions:{name} does not run here: {why}")
-        return kind(definition, installed, program)
+        return kind(definition, installed, program, self._tokens)
 
     def _installed(self, name: str) -> Installed:
-        installed = definitions.find(self._folder)
+        installed = definitions.find(self._root)
         if installed is None:
             text = f"actions:{name} is not installed: {definitions.INSTALL}"
             raise ConfigError(text)
@@ -80,14 +81,20 @@ class Kinds(Mapping[str, Kind[Settings]]):
         return self._node
 
 
-def kind(definition: Definition, installed: Installed, program: Node) -> Kind[Settings]:
+def kind(
+    definition: Definition,
+    installed: Installed,
+    program: Node,
+    tokens: Path | None = None,
+) -> Kind[Settings]:
     """The type of one destination of the package."""
 
     def settings(
         raw: Mapping[str, Any], place: str, folder: Path, mistakes: Mistakes
     ) -> Settings | None:
         del folder
-        return read.settings_of(definition, installed, raw, place, mistakes)
+        made = read.settings_of(definition, installed, raw, place, mistakes)
+        return None if made is None else replace(made, tokens=tokens)
 
     return Kind(
         doc=f"{definition.name}, of Segment's action destinations.",
@@ -155,7 +162,8 @@ def opened(program: Node, settings: Settings, context: Context) -> Actions:
     """Opens nothing: the process is started by the first event."""
     launching = Launching(program, settings)
     runner = Runner(launching.launch, init_of(settings), context.tell)
-    file = definitions.place(context.folder).parent / f"{context.name}.json"
+    folder = settings.tokens or context.folder / definitions.ROOT
+    file = folder / f"{context.name}.json"
     tokens = Tokens(settings.oauth, refreshes=settings.refreshes, file=file)
     send, tell = context.send, context.tell
     return Actions(settings, takes(settings), runner, tokens, send, tell)

@@ -16,6 +16,7 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any, NamedTuple
 
 from gateway.actions.frames import Frame, Frames
+from gateway.actions.space import Room
 from gateway.event import Json
 
 SCRIPT = Path(__file__).with_name("sidecar.js")
@@ -28,6 +29,9 @@ IDLE_S = 600.0  # with nothing to do for so long it is stopped, until the next e
 EXIT_S = 5.0  # it is asked to end, and killed when it has not by then
 TAIL_BYTES = 4_096
 HEAP_MB = 128
+ANSWERS_BYTES = 4_194_304
+"""Of answers that its calls hold together: read and made into objects they are many
+times as large. As much as one answer may have."""
 
 
 class Launch(NamedTuple):
@@ -71,6 +75,8 @@ class Call:
         """Whether nothing else was under way when the process died."""
         self._said: deque[tuple[str, dict[str, Any]] | None] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self.held = 0
+        """Bytes of answers that it has been given."""
 
     def tell(self, said: tuple[str, dict[str, Any]] | None) -> None:
         """A frame of this call; None: there will be no more, the process died."""
@@ -105,6 +111,7 @@ class Sidecar(asyncio.SubprocessProtocol):
         self._silent_since: float | None = None
         self._idle_since = 0.0
         self.calls: dict[int, Call] = {}
+        self._room = Room(ANSWERS_BYTES)
         self._ending = False
         self.alive = True
         self.printed = b""
@@ -167,12 +174,19 @@ class Sidecar(asyncio.SubprocessProtocol):
         self._frames.say(name, {"id": call.number, **frame})
         return call
 
-    def answer(self, frame: Frame) -> None:
-        """What came back for a fetch."""
+    async def answer(self, call: Call, frame: Frame) -> None:
+        """What came back for a fetch, once there is room for it in the process.
+
+        Who has been given something waits no more: it would keep what others wait for.
+        """
+        size = _size(frame)
+        await self._room.take(size, at_once=call.held > 0)
+        call.held += size
         self._frames.say("answer", frame)
 
     def drop(self, call: Call) -> None:
         """Nobody waits for it any more; it is told so, unless it is done."""
+        self._room.give(call.held)
         if self.calls.pop(call.number, None) is not None:
             self._frames.say("cancel", {"id": call.number})
         self._idle_since = asyncio.get_running_loop().time()
@@ -215,6 +229,7 @@ class Sidecar(asyncio.SubprocessProtocol):
             self.kill()  # it may have closed its socket only
         if not self._ready.done():
             self._ready.set_result("it ended before it was ready")
+        self._room.open()
         self._lost(self)
         for call in self.calls.values():
             call.was_alone = len(self.calls) == 1
@@ -255,3 +270,9 @@ class Sidecar(asyncio.SubprocessProtocol):
             self.kill()
             await self._exited.wait()
         self._process.close()
+
+
+def _size(frame: Frame) -> int:
+    """Of an answer's body, as it travels."""
+    body = frame.get("body") or frame.get("body64")
+    return len(body) if isinstance(body, str) else 0

@@ -184,5 +184,5 @@ async def _heard(sidecar: Sidecar, call: Call, fetch: Fetch) -> Said:
         name, frame = said
         if name == "done":
             return frame
-        sidecar.answer({"id": frame["id"], **await fetch(frame)})
+        await sidecar.answer(call, {"id": frame["id"], **await fetch(frame)})
     return "died alone" if call.was_alone else "died"

@@ -54,6 +54,8 @@ class Settings:
 
     directory: str
     installation: Path
+    tokens: Path | None = None
+    """Where a refreshed access token is kept; None: beside the configuration."""
     names: tuple[str, ...]
     """What ``integrations`` may call it, as mappings spell it."""
     settings: Mapping[str, Json] = field(repr=False)

@@ -2,27 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from gateway.actions import definitions
 from gateway.actions.kind import Kinds
-from gateway.config import Config
+from gateway.config import Config, draft
+from gateway.errors import ConfigError
 from gateway.mistakes import Mistakes
 from gateway.outbound.kind import Kind
 from gateway.topics import Declared
+from gateway.values import ENVIRONMENT
 from gateway.wing import Opened, Shared, Wing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """``[actions]``: nothing yet."""
+    """``[actions]``: where Segment's action destinations are."""
+
+    path: Path = definitions.ROOT
+    tokens: Path = definitions.ROOT
 
 
 class ActionsWing:
     """What a configuration makes of it."""
 
     def __init__(self, config: Config, mistakes: Mistakes) -> None:
-        self.settings = config.section(Table, "actions", mistakes)
-        self._kinds = Kinds(config.folder)
+        self.settings = table_of(config, mistakes)
+        self._kinds = Kinds(self.settings.path, self.settings.tokens)
         self.kinds: Mapping[str, Kind[Any]] = self._kinds
         self.topics: Mapping[str, Declared] = {}
 
@@ -33,6 +40,26 @@ class ActionsWing:
         """It has no part of its own: workers open its destinations."""
         del shared
         return None
+
+
+def table_of(config: Config, mistakes: Mistakes) -> Table:
+    """The section, its paths absolute."""
+    table = config.section(Table, "actions", mistakes)
+    return Table(path=config.folder / table.path, tokens=config.folder / table.tokens)
+
+
+def root_of(file: Path) -> Path:
+    """``actions.path`` of a configuration that may be wrong elsewhere, or not there."""
+    if not file.exists():
+        return file.parent / definitions.ROOT
+    read = draft(file)
+    mistakes = Mistakes(read.config.text)
+    path = table_of(read.config, mistakes).path
+    mistakes.raise_any()
+    if found := ENVIRONMENT.search(str(path)):
+        text = f"actions.path: the environment variable {found[1]} is not set"
+        raise ConfigError(f"{file}: {text}")
+    return path
 
 
 def wing(config: Config, mistakes: Mistakes) -> Wing:

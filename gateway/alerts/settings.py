@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.ledger.settings import Ledger
-from gateway.mistakes import Unfit
+from gateway.mistakes import Mistakes, Unfit
 from gateway.outbound.reach import Reach
 from gateway.values import in_bytes, in_seconds
 from gateway.web import is_url
@@ -66,6 +66,7 @@ RULES: Mapping[Rule, Rules] = {
 }
 """The closed list: when each begins, when it ends."""
 NEED_LEDGER: tuple[Rule, ...] = ("event_stopped", "refused_rate")
+FILE = "alerts.json"
 WHOLE = 100
 EVERY_MIN_S, EVERY_MAX_S = 0.1, 600.0
 WITHIN_MIN_S, WITHIN_MAX_S = 60.0, 86_400.0
@@ -131,7 +132,10 @@ class RefusedRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """``[alerts]``: who is told when something needs somebody; without anyone: off."""
+    """``[alerts]``: who is told when something needs somebody; without anyone: off.
+
+    ``path`` None: beside the log.
+    """
 
     webhook: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
@@ -139,13 +143,19 @@ class Alerts:
     command: tuple[str, ...] = field(default=(), repr=False)
     timeout_s: float = in_seconds("10s", "timeout")
     every_s: float = in_seconds("30s", "every")
-    path: Path = Path("data/alerts.json")
+    path: Path | None = None
     destination_down: DestinationDown = DestinationDown()
     dead_letters: DeadLetters = DeadLetters()
     event_stopped: EventStopped = EventStopped()
     lag: Lag = Lag()
     log_filling: LogFilling = LogFilling()
     refused_rate: RefusedRate = RefusedRate()
+
+    @property
+    def file(self) -> Path:
+        """Where its state is, as ``alerts_of`` has filled it in."""
+        assert self.path is not None
+        return self.path
 
     @property
     def tells(self) -> bool:
@@ -160,6 +170,14 @@ class Alerts:
     def rules(self) -> list[Rule]:
         """Those that are switched on."""
         return [rule for rule in get_args(Rule) if self.wants(rule)]
+
+
+def alerts_of(config: Config, mistakes: Mistakes | None = None) -> Alerts:
+    """The section, with its path filled in; what is wrong with it is noted."""
+    noted = Mistakes(config.text) if mistakes is None else mistakes
+    settings = config.section(Alerts, "alerts", noted)
+    beside = config.log.path.with_name(FILE)
+    return settings if settings.path else replace(settings, path=beside)
 
 
 def check(settings: Alerts, config: Config, ledger: Ledger) -> Iterator[ConfigError]:

@@ -13,16 +13,17 @@ from gateway.alerts.judge import judge
 from gateway.alerts.keep import Book, StateError
 from gateway.alerts.look import Looker
 from gateway.alerts.rules import levels
-from gateway.alerts.settings import Alerts, check
+from gateway.alerts.settings import Alerts, alerts_of, check
 from gateway.alerts.tell import Teller, channels
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.ledger.settings import Ledger
+from gateway.ledger.settings import Ledger, ledger_of
 from gateway.ledger.store import Store
 from gateway.mistakes import Mistakes, Text
 from gateway.notices import Notice
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
+from gateway.ports import Listening
 from gateway.topics import Declared
 from gateway.wing import Shared
 
@@ -57,14 +58,15 @@ class OpenedAlerts:
 
     destinations: Mapping[str, Destination] = {}
     mounts: Sequence[Mount] = ()
+    ports: Sequence[Listening] = ()
 
     def __init__(self, shared: Shared, settings: Alerts, ledger: Ledger) -> None:
         self._shared, self._settings = shared, settings
-        self._store = Store(ledger.path, writes=False) if ledger.enabled else None
+        self._store = Store(ledger.file, writes=False) if ledger.enabled else None
         self._looker = Looker(shared, settings, self._store)
         send = shared.send(settings.timeout_s)
         self._channels = channels(settings, send, shared.config.folder)
-        self._book = Book(settings.path, list(self._channels))
+        self._book = Book(settings.file, list(self._channels))
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Look and tell, until cancelled; no worker waits for it."""
@@ -78,18 +80,15 @@ class OpenedAlerts:
                 tasks.create_task(teller.run(), name=f"alerts {name}")
 
     async def _opened(self) -> None:
-        """Wait until the state's file is ours."""
-        while True:
-            try:
-                if await self._book.open(_now_ms()):
-                    if self._book.damaged:
-                        self._shared.notices.say(
-                            "alerts_failed", error=self._book.damaged
-                        )
-                    return
-            except StateError as error:
-                self._shared.notices.say("alerts_failed", error=str(error))
-            await asyncio.sleep(AGAIN_S)
+        """Wait until the state's file is ours; without one it tells all the same."""
+        say, book = self._shared.notices.say, self._book
+        try:
+            while not await book.open(_now_ms()):  # noqa: ASYNC110 -- another process
+                await asyncio.sleep(AGAIN_S)
+        except StateError as error:
+            say("alerts_failed", error=str(error))
+        if book.damaged:
+            say("alerts_failed", error=book.damaged)
 
     async def _look(self) -> None:
         while True:
@@ -126,6 +125,5 @@ def _now_ms() -> int:
 
 def wing(config: Config, mistakes: Mistakes) -> AlertsWing:
     """The alerts of this configuration; what is wrong with [ledger] its wing tells."""
-    settings = config.section(Alerts, "alerts", mistakes)
-    ledger = config.section(Ledger, "ledger", Mistakes(Text()))
-    return AlertsWing(config, settings, ledger)
+    ledger = ledger_of(config, Mistakes(Text()))
+    return AlertsWing(config, alerts_of(config, mistakes), ledger)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -30,27 +31,49 @@ class Scheme(NamedTuple):
     unknown: str
 
 
+class Known(NamedTuple):
+    """A key that somebody has: whose it is, and which of theirs."""
+
+    source: Source
+    key: tuple[str, int]
+
+
 class Keys:
-    """Every key of the configuration; several per source, for rotation."""
+    """Every key of the configuration; several per source, for rotation.
+
+    ``uses`` counts how often each is used, by (source, its place among the source's
+    keys): an old one that nobody uses any more may go.
+    """
 
     def __init__(
-        self, sources: Mapping[str, Source], scheme: Scheme | None = None
+        self,
+        sources: Mapping[str, Source],
+        scheme: Scheme | None = None,
+        uses: Counter[tuple[str, int]] | None = None,
     ) -> None:
         self._scheme = scheme or WRITE_KEYS
         self._salt = secrets.token_bytes(16)
-        self._headers: dict[bytes, Source] = {}  # by the digest of a whole header
-        self._sources = {
-            self._digest(key): source
+        self._headers: dict[bytes, Known] = {}  # by the digest of a whole header
+        self._uses = Counter() if uses is None else uses
+        self._known = {
+            self._digest(key): Known(source, (source.name, number))
             for source in sources.values()
-            for key in self._scheme.keys_of(source)
+            for number, key in enumerate(self._scheme.keys_of(source))
         }
 
     def find(self, key: str) -> Source:
         """The source that has this key; AuthError when nobody has it."""
-        source = self._sources.get(self._digest(key.strip()))
-        if source is None:
+        return self._used(self._find(key))
+
+    def _find(self, key: str) -> Known:
+        known = self._known.get(self._digest(key.strip()))
+        if known is None:
             raise AuthError("unknown_write_key", self._scheme.unknown)
-        return source
+        return known
+
+    def _used(self, known: Known) -> Source:
+        self._uses[known.key] += 1
+        return known.source
 
     def in_header(self, authorization: str | None) -> Source | None:
         """The source of a Basic or Bearer header; None when it names no key."""
@@ -58,16 +81,15 @@ class Keys:
             return None
         digest = self._digest(authorization)
         known = self._headers.get(digest)
-        if known is not None:
-            return known
-        key = self._scheme.key_in(authorization)
-        if not key:
-            return None
-        source = self.find(key)
-        if len(self._headers) >= HEADERS_MAX:
-            self._headers.clear()
-        self._headers[digest] = source
-        return source
+        if known is None:
+            key = self._scheme.key_in(authorization)
+            if not key:
+                return None
+            known = self._find(key)
+            if len(self._headers) >= HEADERS_MAX:
+                self._headers.clear()
+            self._headers[digest] = known
+        return self._used(known)
 
     def in_body(self, write_key: object) -> Source | None:
         """The source of a ``writeKey`` in a body; None when it has none."""

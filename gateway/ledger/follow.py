@@ -27,6 +27,9 @@ PACE_S = 1.0  # records gather for so long: a group costs a write to the disk
 AFTER_S = 60.0  # an outcome waits for its event; then it is taken all the same
 LOOK_S = 1.0
 SHARE = 4  # it rests so many times as long as a group took: a fifth of a core at most
+GIVE_WAY = 24  # and so many times while the process has much to do: a backlog, a burst
+BUSY = 0.7  # of a core: then it has
+Clock = Callable[[], float]
 Take = Callable[[str, Sequence[Record]], Awaitable[None]]
 
 
@@ -57,6 +60,28 @@ class Catching:
         return sum(lag_of(states, topic, group) or 0 for topic in TOPICS)
 
 
+class Pace:
+    """How long to rest after some work, by how busy the process was since the last.
+
+    The ledger is for afterwards: while events come or leave as fast as they can, it
+    waits, and catches up later. Seconds; ``cpu`` is what all threads have used.
+    """
+
+    def __init__(
+        self, cpu: Clock = time.process_time, clock: Clock = time.monotonic
+    ) -> None:
+        self._cpu, self._clock = cpu, clock
+        self._since = clock(), cpu()
+
+    def rest_s(self, took_s: float) -> float:
+        """The rest after work that took so long."""
+        now_s, used_s = self._clock(), self._cpu()
+        before_s, used_before_s = self._since
+        self._since = now_s, used_s
+        used = (used_s - used_before_s) / max(now_s - before_s, 1e-9)
+        return took_s * (GIVE_WAY if used > BUSY else SHARE)
+
+
 class Follower:
     """One topic into the ledger, until cancelled.
 
@@ -72,6 +97,7 @@ class Follower:
         notices: Notices,
         *,
         after: "Follower | None" = None,
+        pace: Pace | None = None,
     ) -> None:
         self._log, self._topic, self._take = log, topic, take
         self._notices, self._after = notices, after
@@ -79,6 +105,7 @@ class Follower:
         self._group = ""
         self._taken_ms = 0
         self._news = asyncio.Event()
+        self._pace = pace or Pace()
 
     async def passed(self, at_ms: int) -> None:
         """Return when all that was appended by then is taken; in bounded time."""
@@ -121,7 +148,7 @@ class Follower:
         self._taken_ms = records[-1].appended_at_ms
         self._news.set()
         self._failures = 0
-        rest_s = SHARE * took_s
+        rest_s = self._pace.rest_s(took_s)
         await asyncio.sleep(rest_s if full else max(PACE_S, rest_s))
 
     def _tell(self, error: GatewayError) -> None:

@@ -18,7 +18,7 @@ from gateway.ledger.api import Api
 from gateway.ledger.follow import Follower
 from gateway.ledger.keep import tidy
 from gateway.ledger.measure import Gauges
-from gateway.ledger.settings import Ledger
+from gateway.ledger.settings import Ledger, ledger_of
 from gateway.ledger.store import ElsewhereError, LedgerError, Store, life_of, remade
 from gateway.ledger.story import Now, Teller
 from gateway.ledger.waiting import group_of
@@ -28,6 +28,7 @@ from gateway.mistakes import Mistakes
 from gateway.notices import Notice
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
+from gateway.ports import Listening
 from gateway.token import console_token
 from gateway.topics import EVENTS, OUTCOMES, REFUSED, Declared
 from gateway.wing import Shared
@@ -48,7 +49,7 @@ class LedgerWing:
     def check(self) -> None:
         """Raise ConfigError for a file that another one writes."""
         log = self._config.log
-        if log.kind == "sqlite" and log.path.resolve() == self.settings.path.resolve():
+        if log.kind == "sqlite" and log.path.resolve() == self.settings.file.resolve():
             raise ConfigError("ledger.path: log.path writes this file, too")
 
     def open(self, shared: Shared) -> "OpenedLedger | None":
@@ -61,8 +62,8 @@ class OpenedLedger:
 
     def __init__(self, shared: Shared, settings: Ledger) -> None:
         self._shared, self._settings = shared, settings
-        self._store = Store(settings.path, writes=True)
-        self._reader = Store(settings.path, writes=False)
+        self._store = Store(settings.file, writes=True)
+        self._reader = Store(settings.file, writes=False)
         self._writer = Writer(repeats=shared.config.log.kind != "sqlite")
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
@@ -75,6 +76,11 @@ class OpenedLedger:
     def _follower(self, topic: str, after: Follower | None = None) -> Follower:
         log, notices = self._shared.log, self._shared.notices
         return Follower(log, topic, self._take, notices, after=after)
+
+    @property
+    def ports(self) -> Sequence[Listening]:
+        """None of its own."""
+        return ()
 
     @property
     def mounts(self) -> Sequence[Mount]:
@@ -157,4 +163,4 @@ async def _until(
 
 def wing(config: Config, mistakes: Mistakes) -> LedgerWing:
     """The ledger of this configuration."""
-    return LedgerWing(config, config.section(Ledger, "ledger", mistakes))
+    return LedgerWing(config, ledger_of(config, mistakes))

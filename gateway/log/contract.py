@@ -30,8 +30,7 @@ class Entry(NamedTuple):
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What is read; ``appended_at_ms`` is unix milliseconds."""
 
     topic: str

@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import orjson
@@ -19,7 +19,7 @@ import orjson
 from gateway import topics
 from gateway.errors import LogError, place_of
 from gateway.event import Json, iso
-from gateway.log.contract import Entry, Record, Subscription
+from gateway.log.contract import Entry, Headers, Record, Subscription
 from gateway.notices import Notice, Notices
 from gateway.outbound.bells import happens
 from gateway.outbound.contract import (
@@ -41,6 +41,10 @@ SAID_CHARS = 8_192  # of what a destination says of an event
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
 ERROR_CHARS = 300  # of an attempt's error: a status, the name of an error, a place
+# What ``Entry(...)`` does, in half the time.
+_entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
+    tuple.__new__, Entry
+)
 _time = lru_cache(maxsize=1_024)(iso)  # events that end together share their times
 
 
@@ -129,7 +133,7 @@ def entries_of(
         value["detail"] = outcome.detail[:SAID_CHARS]
     if attempts.failed or (outcome.kind == "dead" and attempts.made):
         value["tries"] = tries_of(outcome, attempts, at_ms)
-    entry = Entry(topics.OUTCOMES, record.key, orjson.dumps(value), record.headers)
+    entry = _entry((topics.OUTCOMES, record.key, orjson.dumps(value), record.headers))
     if outcome.kind != "dead":
         return [entry]
     letter = dead_letter(record, outcome, attempts)
@@ -218,6 +222,10 @@ def dead_letter(record: Record, outcome: Outcome, attempts: Attempts) -> bytes:
     return orjson.dumps(letter | {"detail": detail, "request": None, "response": None})
 
 
+def _size(entries: Sequence[Entry]) -> int:
+    return sum([len(entry.value) for entry in entries])
+
+
 def _at(at_ms: int | None) -> str | None:
     return None if at_ms is None else _time(at_ms)
 
@@ -275,7 +283,7 @@ class Settler:
 
     def add(self, record: Record, entries: Sequence[Entry]) -> None:
         """Settle this record after all that were added before it."""
-        size = sum(len(entry.value) for entry in entries)
+        size = len(entries[0].value) if len(entries) == 1 else _size(entries)
         self._queue.append((Settled(record, entries), size))
         self._added += 1
         self._news.set()

@@ -13,7 +13,10 @@ from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
 from gateway.parts import Parts, Previews, previewing
-from gateway.replay.run import Request, Rules, check, dry_run, replay
+from gateway.replay.run import Request, Rules, check, dry_run, replay, survey
+
+QUIET = frozenset({"dry", "survey"})
+"""What of that which is asked sends nothing."""
 
 
 def rules_of(
@@ -51,21 +54,26 @@ async def steps(
     asked: Mapping[str, Json],
     notices: Notices,
 ) -> AsyncIterator[Mapping[str, Json]]:
-    """A replay's progress, or with ``dry`` what it would send, as JSON values.
+    """A replay's progress, as JSON values; sends nothing with ``dry`` or ``survey``.
 
-    ConfigError before the first step for what cannot be asked.
+    ``dry`` is what it would send, ``survey`` counts that. ConfigError before the first
+    step for what cannot be asked.
     """
-    dry = asked.get("dry", False)
-    request = Request.of({k: v for k, v in asked.items() if k != "dry"})
+    dry, counted = asked.get("dry", False), asked.get("survey", False)
+    request = Request.of({k: v for k, v in asked.items() if k not in QUIET})
     enabled = {name: each.enabled for name, each in config.destinations.items()}
     check(request, enabled)
-    if dry:
+    if dry or counted:
         async with AsyncExitStack() as stack:
             tell: Previews | None = None
             if request.to is not None:
                 told = previewing(config, parts, request.to)
                 tell = await stack.enter_async_context(told)
             rules = rules_of(config, parts, request, tell)
+            if counted:
+                async for said in survey(log, request, rules, notices):
+                    yield said.as_json()
+                return
             async for shown in dry_run(log, request, rules, notices):
                 yield shown
         return

@@ -27,6 +27,8 @@ LAG_MAX = 10_000  # events of the destination that a live event may have to wait
 CHUNK = 500  # records read at once; the lag is looked at before each
 WAIT_S = 0.5  # while the destination catches up
 POLL_S = 1.0  # the end is reached when nothing comes for so long
+SHOWN_MAX = 1_000  # events that a survey takes as far as their requests
+EXAMPLES = 3  # of them it shows
 IDENTITY = ("source", "messageId")  # the headers that tell messages apart
 SEEN_MAX = 500_000  # message ids remembered: each is sent once
 STAMP = "%Y%m%dT%H%M%S"
@@ -98,6 +100,38 @@ class Progress:
 
     def as_json(self) -> dict[str, Json]:
         """One line of progress."""
+        return asdict(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """What would be sent and what not, and why; of the first what would come of them.
+
+    ``shown`` of those that would be fed were taken as far as their requests:
+    ``becoming`` counts the reasons of those that would not be sent after all,
+    ``examples`` has the first with the record that they are from.
+    """
+
+    total: int
+    read: int = 0
+    sent: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    shown: int = 0
+    becoming: dict[str, int] = field(default_factory=dict)
+    examples: list[tuple[Mapping[str, Json], Json]] = field(default_factory=list)
+    done: bool = False
+
+    def add(self, told: Mapping[str, Json], record: Record) -> None:
+        """Count what one event would become."""
+        self.shown += 1
+        if told.get("sent") is False:
+            reason = str(told.get("because") or told.get("reason") or "filtered")
+            self.becoming[reason] = self.becoming.get(reason, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append((told, orjson.loads(record.value)))
+
+    def as_json(self) -> dict[str, Json]:
+        """One line of it."""
         return asdict(self)
 
 
@@ -199,6 +233,31 @@ async def dry_run(
         made = _made(record, request, rules, seen, notices)
         if not isinstance(made, str):
             yield await rules.show(made)
+
+
+async def survey(
+    log: EventLog, request: Request, rules: Rules, notices: Notices
+) -> AsyncIterator[Survey]:
+    """What a replay would do, counted: moves no group, appends nothing.
+
+    Yields the same survey again and again while it reads, the last time ``done``.
+    """
+    topic, seen = source_topic(request), set[int]()
+    states = {state.name: state for state in await log.topics()}
+    told = Survey(total=states[topic].records if topic in states else 0)
+    async for record in log.scan(topic, Span(until_ms=end_ms(request))):
+        made = _made(record, request, rules, seen, notices)
+        told.read += 1
+        if isinstance(made, str):
+            told.skipped[made] = told.skipped.get(made, 0) + 1
+        else:
+            told.sent += 1
+            if told.shown < SHOWN_MAX:
+                told.add(await rules.show(made), record)
+        if told.read % CHUNK == 0:
+            yield told
+    told.done = True
+    yield told
 
 
 async def _lag(log: EventLog, topic: str, group: str) -> float:

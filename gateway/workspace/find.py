@@ -1,15 +1,13 @@
 """The queries of the look-up API: people, devices, activities, decisions."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.workspace import tables
-from gateway.workspace.answers import attributes
-from gateway.workspace.filters import Matches
 from gateway.workspace.load import device_of, person_of, rows
 from gateway.workspace.people import Device, Person, fold
 from gateway.workspace.request import short
@@ -97,7 +95,11 @@ async def suppressed(
 
 
 async def matching(
-    connection: AsyncConnection, matches: Matches, *, after: str, limit: int
+    connection: AsyncConnection,
+    matches: Callable[[Person], bool],
+    *,
+    after: str,
+    limit: int,
 ) -> tuple[list[Person], str | None]:
     """People who match, by cio_id; and where the next page starts, if there is one.
 
@@ -113,7 +115,7 @@ async def matching(
             await turns.give()
             after = row.cio_id
             each = person_of(row)
-            if matches(attributes(each)):
+            if matches(each):
                 found.append(each)
             if len(found) == limit or time.monotonic() >= until_s:
                 return found, after

@@ -120,7 +120,10 @@ class Lookup:
         limit = _number(request, "limit", PEOPLE, PEOPLE_MAX)
         async with self._filtering, self._store.reading() as connection:
             found, following = await find.matching(
-                connection, matches, after=request.query.get("start", ""), limit=limit
+                connection,
+                lambda person: matches(answers.attributes(person)),
+                after=request.query.get("start", ""),
+                limit=limit,
             )
         named = [answers.identifiers(each) for each in found]
         ids = {"ids": [each.id or "" for each in found]}

@@ -15,6 +15,7 @@ from gateway.mistakes import Mistakes
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
 from gateway.outbound.suppressed import follow
+from gateway.ports import Listening
 from gateway.topics import SUPPRESSED, Declared
 from gateway.wing import Shared
 from gateway.workspace.kind import KIND
@@ -67,6 +68,11 @@ class OpenedWorkspace:
     def mounts(self) -> Sequence[Mount]:
         """The look-up API."""
         return [] if self._room is None else [self._room.lookup.mount()]
+
+    @property
+    def ports(self) -> Sequence[Listening]:
+        """None of its own."""
+        return ()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Know who is suppressed, from before the first event to the end."""

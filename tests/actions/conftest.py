@@ -28,7 +28,7 @@ def installed(tmp_path: Path) -> Callable[[], definitions.Installed]:
     """Puts our own definitions where an install would have put the package's."""
 
     def put() -> definitions.Installed:
-        at = definitions.place(tmp_path)
+        at = definitions.place(tmp_path / definitions.ROOT)
         at.mkdir(parents=True)
         (at / definitions.DEFINITIONS).write_bytes(WRITTEN.read_bytes())
         (at / definitions.READY).write_text("v20.1.0\n")

@@ -39,6 +39,11 @@ const deeds = {
     const { content } = await request("https://a.test/long");
     return say(request, content.length);
   },
+  async rows(request) {
+    const { data } = await request("https://a.test/long");
+    await say(request, "looked up");
+    return say(request, data.rows.length);
+  },
   async often(request) {
     for (let count = 0; ; count += 1) {
       await request(`https://a.test/${count}`);

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from gateway.actions import install
-from gateway.actions.definitions import HERE, MADE_OF, Installed, find
+from gateway.actions.definitions import HERE, MADE_OF, ROOT, Installed, find
 from tests.path.sdks import kits
 
 
@@ -15,8 +15,9 @@ def package() -> Installed:
     kits.program("npm")
 
     def fill(folder: Path) -> None:
-        install.install(folder)
+        install.install(folder / ROOT)
 
-    found = find(kits.cached("actions", [HERE / name for name in MADE_OF], fill))
+    cached = kits.cached("actions", [HERE / name for name in MADE_OF], fill)
+    found = find(cached / ROOT)
     assert found is not None
     return found

@@ -31,7 +31,7 @@ MESSAGE = {"type": "identify", "userId": "u1", "traits": {"firstName": "Jane"}}
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    installed = definitions.place(tmp_path)
+    installed = definitions.place(tmp_path / definitions.ROOT)
     installed.parent.mkdir(parents=True)
     installed.symlink_to(kit.package().folder)
     (tmp_path / "gateway.toml").write_text(CONFIG)

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.actions.definitions import Choice, Installed, definition, find, place
+from gateway.actions.definitions import (
+    ROOT,
+    Choice,
+    Installed,
+    definition,
+    find,
+    place,
+)
 from gateway.errors import ConfigError
 
 Put = Callable[[], Installed]
@@ -14,13 +21,13 @@ Put = Callable[[], Installed]
 def test_an_installation_counts_when_it_is_ready(
     tmp_path: Path, installed: Put
 ) -> None:
-    assert find(tmp_path) is None
+    assert find(tmp_path / ROOT) is None
     put = installed()
-    found = find(tmp_path)
+    found = find(tmp_path / ROOT)
     assert found is not None
     assert (found.folder, found.version) == (put.folder, "1.2.3")
     (put.folder / "ready").unlink()
-    assert find(tmp_path) is None
+    assert find(tmp_path / ROOT) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,9 @@ def test_a_broken_installation_says_its_remedy(
 ) -> None:
     file = installed().folder / "definitions.json"
     file.unlink() if content is None else file.write_text(content)
-    found = find(tmp_path)
+    found = find(tmp_path / ROOT)
     assert found is not None
-    with pytest.raises(ConfigError, match=f"rm -r {place(tmp_path)}, then gateway act"):
+    with pytest.raises(
+        ConfigError, match=f"rm -r {place(tmp_path / ROOT)}, then gateway act"
+    ):
         found.look_up("acme")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.actions import install, node
-from gateway.actions.definitions import find, place
+from gateway.actions.definitions import ROOT, find, place
 from gateway.cli import main
 from gateway.errors import ConfigError, GatewayError
 from tests.actions.machine import Machine
@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def done(machine: Machine, here: Path) -> Path:
     machine.node()
     machine.npm()
-    return install.install(here).folder
+    return install.install(here / ROOT).folder
 
 
 def files(folder: Path) -> set[str]:
@@ -47,28 +47,51 @@ def test_it_is_made_beside_the_configuration_and_npm_is_not_heard(
     machine.npm()
     assert main(["actions", "install"]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == (f"ok: 1.2.3, 2 run, in {place(here)}\n", "")
-    assert files(place(here)) == {"kept.js", "a/LICENSE.md"}
-    assert (place(here) / "ready").read_text() == "v20.1.0\n"
+    assert (out, err) == (f"ok: 1.2.3, 2 run, in {place(here / ROOT)}\n", "")
+    assert files(place(here / ROOT)) == {"kept.js", "a/LICENSE.md"}
+    assert (place(here / ROOT) / "ready").read_text() == "v20.1.0\n"
     said = machine.said.read_text().split()
     assert said[0] == "ci"
     assert {"--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"} < {*said}
     assert [each.name for each in (here / "data" / "actions").iterdir()] == [
-        place(here).name
+        place(here / ROOT).name
     ]
 
 
-def test_of_the_configuration_only_its_place_counts(
+def test_the_rest_of_the_configuration_does_not_have_to_be_right(
     machine: Machine, here: Path, tmp_path: Path
 ) -> None:
     machine.node()
     machine.npm()
     (tmp_path / "elsewhere").mkdir()
     file = tmp_path / "elsewhere" / "gateway.toml"
-    file.write_text("not = right")
+    text = '[destinations.crm]\ntype = "actions:acme"\nnot = "${UNSET}"\n'
+    file.write_text(text)
     assert main(["--config", str(file), "actions", "install"]) == 0
-    assert find(file.parent) is not None
-    assert find(here) is None
+    assert find(file.parent / ROOT) is not None
+    assert find(here / ROOT) is None
+
+
+def test_it_goes_where_the_configuration_says_and_is_found_there(
+    machine: Machine, here: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.node()
+    machine.npm()
+    monkeypatch.setenv("ELSEWHERE", str(here / "opt"))
+    file = here / "gateway.toml"
+    file.write_text('[actions]\npath = "${ELSEWHERE}/actions"\n')
+    assert main(["actions", "install"]) == 0
+    assert place(here / "opt" / "actions").exists()
+    assert not (here / "data").exists()
+    assert main(["actions", "install", "--check"]) == 0
+    capsys.readouterr()
+    monkeypatch.delenv("ELSEWHERE")
+    assert main(["actions", "install", "--check"]) == 2
+    said = capsys.readouterr().err
+    assert "actions.path: the environment variable ELSEWHERE is not set" in said
+    file.write_text("[actions]\npath = 7\n")
+    assert main(["actions", "install"]) == 2
+    assert "actions.path: " in capsys.readouterr().err
 
 
 def test_whoever_runs_the_gateway_reads_it_and_lists_no_other_data(done: Path) -> None:
@@ -86,21 +109,23 @@ def test_a_folder_that_cannot_be_written_or_read_is_named(
     machine.npm()
     (here / "data").write_text("a file")
     assert main(["actions", "install"]) == 1
-    assert f"{place(here)}: cannot be written: " in capsys.readouterr().err
+    assert f"{place(here / ROOT)}: cannot be written: " in capsys.readouterr().err
 
     def forbidden(_: Path) -> bool:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "exists", forbidden)
-    with pytest.raises(ConfigError, match=f"{place(here)}: cannot be read: Permission"):
-        find(here)
+    with pytest.raises(
+        ConfigError, match=f"{place(here / ROOT)}: cannot be read: Permission"
+    ):
+        find(here / ROOT)
 
 
 def test_what_is_installed_needs_neither_npm_nor_node(
     machine: Machine, done: Path, here: Path
 ) -> None:
     shutil.rmtree(machine.bin)
-    assert install.install(here).folder == done
+    assert install.install(here / ROOT).folder == done
 
 
 def test_when_npm_fails_it_is_heard_and_nothing_stays(
@@ -121,8 +146,8 @@ def test_other_files_than_the_pinned_ones_are_not_installed(
     machine.npm()
     monkeypatch.setattr(install, "pinned", lambda: "0" * 64)
     with pytest.raises(GatewayError, match="other files than those that are pinned"):
-        install.install(here)
-    assert find(here) is None
+        install.install(here / ROOT)
+    assert find(here / ROOT) is None
 
 
 def packed(folder: Path, source: str, target: Path) -> Path:
@@ -213,7 +238,7 @@ def test_old_ones_go_but_the_newest_that_a_gateway_may_run_from(
     (home / ".killed.1").mkdir()
     os.utime(home / ".killed.1", (1_000, 1_000))
     (home / ".running.2").mkdir()
-    target = install.install(here).folder
+    target = install.install(here / ROOT).folder
     left = {each.name for each in home.iterdir()}
     assert left == {target.name, "0" * 16, ".running.2"}
 
@@ -241,7 +266,7 @@ def test_without_a_node_of_20_or_later_the_remedy_is_said(
 def test_without_npm_the_remedy_is_said(machine: Machine, here: Path) -> None:
     machine.node()
     with pytest.raises(ConfigError, match="npm is not on PATH: install Node"):
-        install.install(here)
+        install.install(here / ROOT)
 
 
 def wheel(folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.actions import kind, known, node
+from gateway.actions import definitions, kind, known, node
 from gateway.actions.conversation import allows
 from gateway.actions.known import Known
 from gateway.errors import ConfigError
@@ -263,7 +263,7 @@ def test_no_other_variable_reaches_the_process() -> None:
 def test_a_type_is_refused_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Any
 ) -> None:
-    kinds = kind.Kinds(tmp_path)
+    kinds = kind.Kinds(tmp_path / definitions.ROOT)
     assert "actions:acme" in kinds
     assert "webhook" not in kinds
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gateway.actions import node, process, runner
@@ -20,6 +21,7 @@ from tests.path.running import until
 
 pytestmark = pytest.mark.service
 AT_ONCE = 32
+MANY, SLOW_S = 16, 0.5
 ENDED = Rejected("bug", "act: the process died", more={"actions": ["act"]})
 CRASHED = Notice("actions_crashed", "an event ends its process")
 
@@ -154,6 +156,26 @@ async def test_an_answer_of_4_mib_arrives_whole(fake: Fake) -> None:
     verdicts = await asyncio.gather(*(fake.do("length", number=n) for n in range(4)))
     assert verdicts == [Delivered(200)] * 4
     assert fake.said == [4 * 1024 * 1024] * 4
+
+
+async def test_many_large_answers_at_once_do_not_end_the_process(fake: Fake) -> None:
+    """An object of each takes many times its bytes: not all are made at once."""
+    body = orjson.dumps({"rows": [{}] * 350_000})
+    assert len(body) > 2**20
+
+    async def large(request: Request) -> Response:
+        if "long" not in request.url:
+            await asyncio.sleep(SLOW_S)  # the action has its rows meanwhile
+            return Response(status=200)
+        headers = {"content-type": "application/json"}
+        return Response(status=200, headers=headers, body=body)
+
+    await fake.do("say", 0)
+    pid, fake.answer = fake.pid, large
+    verdicts = await asyncio.gather(*(fake.do("rows", number=n) for n in range(MANY)))
+    assert verdicts == [Delivered(200)] * MANY
+    assert Counter(fake.said[1:]) == {"looked up": MANY, 350_000: MANY}
+    assert (fake.pid, fake.notices) == (pid, [])
 
 
 async def test_the_51st_request_of_an_action_is_refused(fake: Fake) -> None:

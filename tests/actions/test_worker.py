@@ -76,7 +76,7 @@ async def vendor() -> AsyncIterator[Vendor]:
 
 @pytest.fixture
 async def gateway(tmp_path: Path, vendor: Vendor) -> AsyncIterator[Gateway]:
-    place = definitions.place(tmp_path)
+    place = definitions.place(tmp_path / definitions.ROOT)
     place.parent.mkdir(parents=True)
     place.symlink_to(kit.package().folder)
     text = f"""

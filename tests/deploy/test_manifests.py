@@ -81,6 +81,33 @@ def test_each_service_of_compose_has_all_that_its_configuration_names(name):
     assert_files_are_on_volumes(config, list(mounts) if name == "worker" else ["/data"])
 
 
+@pytest.mark.parametrize("name", ["gateway.toml", "gateway.kafka.toml"])
+def test_action_destinations_are_where_the_image_has_them_and_tokens_on_its_volume(
+    name,
+):
+    given = FINAL.environment() | {"GATEWAY_WRITE_KEY": "k"}
+    given |= COMPOSE["services"]["worker"]["environment"]
+    table = load(DEPLOY / name, given).sections["actions"]
+    build, _ = stages(DOCKERFILE.read_text())
+    (step,) = [each for each in build.all("RUN") if "actions" in each]
+    place = step.split()[-1]
+    assert table["path"] == f"{place}/actions"
+    assert f"--from=build {place} {place}" in FINAL.all("COPY")
+    assert table["tokens"].startswith(f"{FINAL.last('VOLUME')}/")
+    assert "ACTIONS" in COMPOSE["services"]["worker"]["build"]["args"]
+
+
+def test_the_image_has_no_node_unless_it_is_asked_for():
+    build, _ = stages(DOCKERFILE.read_text())
+    assert build.all("ARG") == ["ACTIONS="]
+    steps = build.all("RUN")
+    assert [each for each in steps if "actions" in each] == [steps[-1]]
+    for given, code in (("", 0), ("1", 1)):
+        words = steps[-1].replace("sh deploy/install.sh", "false")
+        done = subprocess.run(["sh", "-ec", words], env={"ACTIONS": given}, check=False)
+        assert done.returncode == code
+
+
 def assert_files_are_on_volumes(config: Config, folders: list[str]) -> None:
     for destination in config.destinations.values():
         if destination.type == "file":

@@ -2,6 +2,7 @@
 
 import base64
 import tracemalloc
+from collections import Counter
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_write_key_in_a_body_names_its_source(keys):
 
 
 def test_no_key_is_kept_in_the_clear(keys):
-    state = repr(vars(keys)["_sources"].keys())
+    state = repr(vars(keys)["_known"].keys())
     assert "dev" not in state
 
 
@@ -120,3 +121,17 @@ def test_what_is_kept_of_headers_is_bounded_however_many_spell_one_key():
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 400_000  # a thousand are 140 KB, all of them 3 MB
+
+
+def test_how_often_each_key_is_used_is_counted_by_its_place():
+    uses: Counter[tuple[str, int]] = Counter()
+    keys = Keys({"web": Source(name="web", write_keys=("new", "old"))}, uses=uses)
+    for key in ("new", "old", "new"):
+        keys.find(key)
+    header = f"Basic {base64.b64encode(b'new:').decode()}"
+    for _ in range(2):
+        keys.in_header(header)
+    assert uses == {("web", 0): 4, ("web", 1): 1}
+    with pytest.raises(AuthError):
+        keys.find("nobody's")
+    assert uses.total() == 5

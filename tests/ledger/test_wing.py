@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
+from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.parts import check
 from tests.ledger.kit import asked, gateway_in, read, told
@@ -44,6 +45,13 @@ async def test_one_key_switches_it_off(tmp_path: Path):
 def test_a_file_that_the_log_has_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"ledger\.path: log\.path writes this file"):
         check(read(tmp_path, '[ledger]\npath = "data/log.db"\n'))
+
+
+def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
+    log = '[log]\npath = "elsewhere/log.db"\n'
+    assert ledger_of(read(tmp_path, log)).file == tmp_path / "elsewhere" / "ledger.db"
+    own = log + '[ledger]\npath = "own.db"\n'
+    assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
 
 
 async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
@@ -90,7 +98,7 @@ async def test_a_ledger_that_cannot_be_written_stops_nobody_and_catches_up(
 async def test_what_follows_rests_in_proportion_to_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """It takes a fifth of a core at most, however much there is to read."""
+    """A fifth of a core; where the process is busy with events, much less."""
     monkeypatch.setattr(follow, "GROUP_RECORDS", 2)
     slept: list[float] = []
 
@@ -119,11 +127,14 @@ async def test_what_follows_rests_in_proportion_to_its_work(
 
     monkeypatch.setattr("gateway.ledger.follow.asyncio.sleep", sleep)
     notices: Any = None
-    follower = follow.Follower(Any, "events", take, notices)  # type: ignore[arg-type]  # no log is asked
+    used = [0.0]
+    pace = follow.Pace(lambda: used[0], lambda: clock[0])
+    follower = follow.Follower(Any, "events", take, notices, pace=pace)  # type: ignore[arg-type]  # no log is asked
     subscription: Any = reading
-    for _ in range(3):
+    for share in (0.6, 0.8, 0.6):
+        used[0] += share * 0.5  # of the half second that a group takes
         await follower._next(subscription)
-    assert slept == [2.0, 2.0, 2.0]
+    assert slept == [2.0, 12.0, 2.0]
 
 
 async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(

@@ -169,7 +169,12 @@ def test_shared_headers_are_those_both_begin_with(
 
 
 def test_headers_may_hold_anything() -> None:
-    headers = (("", b""), ("a\nb", b"\n 1 2\n"), ("å", bytes(range(256))))
+    headers = (
+        ("", b""),
+        ("a\nb", b"\n 1 2\n"),
+        ("å", bytes(range(256))),
+        ("%s%", b"%d"),
+    )
     assert decode(encode(headers)) == headers
     assert decode(encode(())) == decode(None) == ()
 

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import orjson
@@ -135,7 +134,7 @@ def test_a_delivered_event_stays_delivered_whatever_its_status_is(record: Any) -
 def test_a_record_whose_key_and_headers_are_no_utf_8_has_its_outcome(
     record: Any,
 ) -> None:
-    given = replace(record(7), key=b"caf\xe9", headers=(("messageId", b"\xff"),))
+    given = record(7)._replace(key=b"caf\xe9", headers=(("messageId", b"\xff"),))
     told, letter = entries_of("crm", given, Outcome(kind="dead"), Attempts(), AT_MS)
     found = orjson.loads(told.value)
     assert (found["personKey"], found["messageId"]) == ("caf\ufffd", "\ufffd")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from gateway.errors import ConfigError
 from gateway.log import open_log
 from gateway.log.contract import Entry, Span
 from gateway.notices import Notices
-from gateway.replay.run import Request, Rules, dry_run, new_id, replay
+from gateway.replay.run import Request, Rules, dry_run, new_id, replay, survey
 
 
 @pytest.fixture
@@ -133,3 +134,46 @@ async def test_a_dry_run_tells_of_a_bug_and_shows_the_others(log):
 def test_what_nobody_can_ask_for_is_named(asked, named):
     with pytest.raises(ConfigError, match=named):
         Request.of(asked)
+
+
+async def test_a_survey_counts_what_would_be_sent_and_sends_nothing(log):
+    names = [*"abc", "refused", "broken"]
+    await log.append([refused(n, {"name": n}) for n in names])
+    await log.append([refused("a", {"name": "a"}), refused("d", b"no JSON")])
+
+    class Judge(Readmission):
+        def judge(self, kept):
+            made = super().judge(kept)
+            return "missing_identifier" if kept == "refused" else made
+
+    request = Request(id=new_id(), topic="refused")
+    judge = rules(Judge("broken"))
+    told = await last(survey(log, request, judge, Notices(io.StringIO())))
+    assert told.done
+    assert (told.total, told.read, told.sent, told.shown) == (7, 7, 3, 3)
+    assert told.skipped == {
+        "missing_identifier": 1,
+        "bug": 1,
+        "duplicate": 1,
+        "unreadable": 1,
+    }
+    assert [json.loads(shown["value"])["name"] for shown, _ in told.examples] == [
+        *"abc"
+    ]
+    assert [value["name"] for _, value in told.examples] == [*"abc"]
+    assert [each async for each in log.scan("events", Span())] == []
+    assert [state.groups for state in await log.topics()] == [()] * 3
+
+
+async def test_a_survey_says_what_the_destination_would_stop(log):
+    await log.append([refused(n, {"name": n}) for n in "abcd"])
+    shown = iter([{"sent": True}, *[{"sent": False, "reason": "when"}] * 2])
+
+    async def show(entries):
+        return next(shown, {"sent": False, "reason": "when", "because": "plan"})
+
+    request = Request(id=new_id(), topic="refused")
+    asked = replace(rules(Readmission()), show=show)
+    told = await last(survey(log, request, asked, Notices(io.StringIO())))
+    assert (told.sent, told.shown) == (4, 4)
+    assert told.becoming == {"when": 2, "plan": 1}

@@ -1,13 +1,16 @@
 """A look-up over many people has its bounds: of time, of conditions, of a statement."""
 
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from sqlalchemy import text
 
 from gateway.workspace import answers, find, store, turns
 from gateway.workspace.filters import CONDITIONS_MAX, FilterError, compiled
+from gateway.workspace.lookup import Lookup
 from gateway.workspace.settings import Workspace
 from gateway.workspace.store import StoreError
 from tests.workspace.conftest import apply_all
@@ -39,7 +42,10 @@ async def pages(people: store.Store, given: Any, limit: int) -> list[list[str | 
     while after is not None:
         async with people.reading() as connection:
             page, after = await find.matching(
-                connection, matches, after=after, limit=limit
+                connection,
+                lambda person: matches(answers.attributes(person)),
+                after=after,
+                limit=limit,
             )
         found.append([each.id for each in page])
     return found
@@ -75,24 +81,38 @@ async def test_a_page_looks_at_so_many_people_and_the_next_goes_on(
     assert list(chain(*await pages(people, EVEN, 3))) == every
 
 
-async def test_a_filter_gives_way_and_looks_at_each_person_once(people, monkeypatch):
-    given, shown = 0, 0
-    give, attributes = turns.Turns.give, answers.attributes
+async def test_a_filter_gives_way_between_people(people, monkeypatch):
+    given = 0
+    give = turns.Turns.give
 
     async def counted(self: turns.Turns) -> None:
         nonlocal given
         given += 1
         await give(self)
 
+    monkeypatch.setattr(turns.Turns, "give", counted)
+    assert await whole(people, {"not": {"or": [EVEN, {"not": EVEN}] * 100}}) == []
+    assert given == 20
+
+
+async def test_what_is_shown_of_a_person_is_made_once_for_all_conditions(
+    people, monkeypatch
+):
+    shown, attributes = 0, answers.attributes
+
     def seen(person: Any) -> dict[str, str]:
         nonlocal shown
         shown += 1
         return attributes(person)
 
-    monkeypatch.setattr(turns.Turns, "give", counted)
-    monkeypatch.setattr(find, "attributes", seen)
-    assert await whole(people, {"not": {"or": [EVEN, {"not": EVEN}] * 100}}) == []
-    assert (given, shown) == (20, 20)
+    monkeypatch.setattr(answers, "attributes", seen)
+    matches = {"filter": {"or": [{"not": {"or": [EVEN, {"not": EVEN}]}}] * 100}}
+    lookup = Lookup(people, log=cast("Any", None), workspace="people", api_token="t")
+    request = make_mocked_request("POST", "/v1/customers")
+    request._read_bytes = orjson.dumps(matches)
+    response = await lookup._by_filter(request)
+    assert orjson.loads(cast("bytes", response.body))["ids"] == []
+    assert shown == 20
 
 
 def test_a_filter_has_a_thousand_conditions_at_most():

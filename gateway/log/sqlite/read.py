@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import LogError
-from gateway.log.contract import Past, Record
+from gateway.log.contract import Headers, Past, Record
 from gateway.log.sqlite.rows import decode, picker
 
 CHUNK_BYTES = 8_388_608
@@ -42,7 +42,10 @@ PROBE = (
     " WHERE topic = ? AND offset >= ? AND offset < ? ORDER BY offset LIMIT 1"
 )
 
-# What ``Past(...)`` does, in half the time.
+# What ``Record(...)`` and ``Past(...)`` do, in half the time.
+_record: Callable[[tuple[str, int, int, bytes, bytes, Headers, int]], Record] = partial(
+    tuple.__new__, Record
+)
 _past: Callable[[tuple[int, int, int, tuple[bytes, ...]]], Past] = partial(
     tuple.__new__, Past
 )
@@ -170,7 +173,7 @@ def read(
             if offset > following:
                 gaps.append((following, offset))
             headers = decode(common) + decode(own)
-            records.append(Record(name, 0, offset, key, value, headers, at_ms))
+            records.append(_record((name, 0, offset, key, value, headers, at_ms)))
             following = offset + 1
             size += len(value)
             left -= 1

@@ -103,12 +103,26 @@ def shared(one: Headers, other: Headers) -> Headers:
     return one[:length]
 
 
+# Most records have headers of the same names and lengths: how to write and to cut them
+# is known by then.
+
+
 def encode(headers: Headers) -> bytes:
     """Lengths as text, a line's end, then names and values without any separator."""
     if not headers:
         return b""
-    parts = [part for name, value in headers for part in (name.encode(), value)]
-    return b" ".join([b"%d" % len(part) for part in parts]) + b"\n" + b"".join(parts)
+    names, values = zip(*headers, strict=True)
+    return _template(names, tuple(map(len, values))) % values
+
+
+@lru_cache(maxsize=4_096)
+def _template(names: tuple[str, ...], lengths: tuple[int, ...]) -> bytes:
+    """Headers of these names, with places for values of these lengths."""
+    encoded = [name.encode() for name in names]
+    pairs = zip(map(len, encoded), lengths, strict=True)
+    line = b" ".join([b"%d %d" % pair for pair in pairs])
+    cells = b"".join([name.replace(b"%", b"%%") + b"%b" for name in encoded])
+    return line + b"\n" + cells
 
 
 def decode(data: bytes | None) -> Headers:
@@ -148,7 +162,6 @@ def picker(names: tuple[str, ...]) -> Callable[[bytes, bytes | None], Cells]:
     return pick
 
 
-# Most records have headers of the same names and lengths: how to cut is known by then.
 @lru_cache(maxsize=4_096)
 def _layout(line: bytes) -> tuple[Getter, Getter]:
     """How to get the names, and the values, out of what stands behind this line."""

@@ -1,0 +1,42 @@
+"""The ledger as the pages read it: a reader of its file, and who tells out of it.
+
+None where the ledger is switched off: the pages then say how to switch it on.
+"""
+
+from dataclasses import dataclass
+
+from gateway.console.eyes import Eyes
+from gateway.ledger.account import Accountant
+from gateway.ledger.queries import Queries
+from gateway.ledger.search import Page, Search
+from gateway.ledger.settings import ledger_of
+from gateway.ledger.store import Store
+from gateway.ledger.story import Now, Teller
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What can be asked of the ledger."""
+
+    store: Store
+    teller: Teller
+    accountant: Accountant
+
+    async def search(self, wanted: Search) -> Page:
+        """A page of events; ConfigError for what cannot be asked."""
+        return await self.store.ask(lambda c: Queries(c).search(wanted))
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self.store.close()
+
+
+def book_of(eyes: Eyes) -> Book | None:
+    """The ledger of this configuration; opened by the first question."""
+    shared = eyes.shared
+    settings = ledger_of(shared.config)
+    if not settings.enabled:
+        return None
+    store = Store(settings.file, writes=False)
+    now = Now.of(shared.config, shared.shows)
+    return Book(store, Teller(store, shared.log, now), Accountant(store, shared.log))
