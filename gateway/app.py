@@ -40,6 +40,8 @@ from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
 from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
 from gateway.sizes import Sizes
+from gateway.telemetry.export import tracing
+from gateway.trace import Tracer
 from gateway.values import address
 from gateway.wing import Opened, Readiness, Shared, Shows
 
@@ -139,7 +141,8 @@ async def run(
         metrics.waiting_bytes = lambda: log.waiting_bytes
         ways = await stack.enter_async_context(open_ways(config.server, config.egress))
         shows = await stack.enter_async_context(all_previews(config, parts))
-        house = House(config, parts, role, log, ways, metrics, notices, shows)
+        tracer = await stack.enter_async_context(tracing(config, notices))
+        house = House(config, parts, role, log, ways, metrics, notices, shows, tracer)
         wings = house.wings(stack)
         workers = house.workers(stack, wings)
         public = None if role.name == "worker" else await house.listen()
@@ -238,6 +241,7 @@ class House:
     metrics: Metrics
     notices: Notices
     shows: Shows
+    tracer: Tracer | None
     suppressed: Suppressed = field(default_factory=Suppressed)
     at_work: list[Worker] = field(default_factory=list)
 
@@ -286,6 +290,7 @@ class House:
                     metrics=self.metrics,
                     notices=self.notices,
                     steps=self.parts.configured[name].steps,
+                    tracer=self.tracer,
                 )
             )
         return workers
@@ -328,6 +333,7 @@ class House:
                 for name, source in config.sources.items()
                 if source.rate is not None
             },
+            tracer=self.tracer,
         )
 
     def states(self) -> Mapping[str, Json]:

@@ -68,10 +68,11 @@ NoticeCode = Literal[
     "log_settle_failed",
     "log_settle_recovered",
     "log_weak_topic",
-    # what alerts tell
+    # what alerts and traces tell
     "alert",
     "alert_untold",
     "alerts_failed",
+    "telemetry_failed",
     # what is wrong with the gateway itself
     "out_of_file_descriptors",
     "bug",
@@ -175,6 +176,9 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "alerts_failed": "Alerts cannot look at something now, or cannot keep their "
         "state (`alerts.path`): `error` says why. A restart may then tell a trouble "
         "again.",
+        "telemetry_failed": "Spans could not be sent to `telemetry.endpoint` "
+        "(`export`), or came faster than they could be (`full`), and are gone; `count` "
+        "says how many.",
         "out_of_file_descriptors": "The process has no file descriptor left: new "
         "connections are closed. Raise `ulimit -n` (LimitNOFILE of systemd).",
         "bug": "The gateway, or a `transform` of yours, failed on one message or "

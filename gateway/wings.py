@@ -11,5 +11,7 @@ WINGS: Mapping[str, str] = {
     "alerts": "gateway.alerts.wing",
     "console": "gateway.console.wing",
     "ledger": "gateway.ledger.wing",
+    "mcp": "gateway.mcp.wing",
+    "telemetry": "gateway.telemetry.wing",
     "workspace": "gateway.workspace.wing",
 }

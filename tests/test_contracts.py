@@ -50,6 +50,8 @@ PLANTED = [
     ("outbound/mapping/trigger.py", "gateway.config", "Triggers and mappings know"),
     ("alerts/judge.py", "time", ALERTS),
     ("alerts/rules.py", "gateway.alerts.tell", "Alerts: edges that look and tell"),
+    ("telemetry/settings.py", "gateway.telemetry.export", "Telemetry: its section"),
+    ("outbound/deliver.py", "opentelemetry", "OpenTelemetry only in telemetry"),
     ("mcp/tools.py", "gateway.mcp.protocol", "For agents: the edge, then"),
     ("ledger/names.py", "gateway.alerts.reading", ROOMS),
     ("inbound/admit.py", "gateway.outbound.retry", ROOMS),

@@ -40,13 +40,15 @@ from gateway.inbound.receive import Receiver, Whole
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.stranger import Strangers
 from gateway.inbound.turnstile import Held, Turnstile
-from gateway.log.contract import EventLog
+from gateway.log.contract import Entry, EventLog
 from gateway.metrics import Metrics
 from gateway.notices import Notices
+from gateway.trace import Trace, Tracer
 
 LARGE_BYTES = 1_000_000  # of a batch: nearly no SDK sends as much
 TURN_BYTES = 200_000  # are parsed in about STALL_S
 STALL_S = 0.002  # judging goes on for so long, then other requests get their turn
+STATUS, SERVER_ERROR = "http.response.status_code", 500
 TOO_MUCH = "too much waits to be written; send again"
 FULL = LogError(TOO_MUCH, "overloaded")  # never raised: it would keep what it passed
 
@@ -96,6 +98,7 @@ class Acceptor:
     turnstiles: tuple[Turnstile, Turnstile] = field(init=False)  # the second: for large
     held: Held = field(default_factory=Held)
     strangers: Strangers = field(default_factory=Strangers)
+    tracer: Tracer | None = None
 
     def __post_init__(self) -> None:
         limits = self.rules.limits
@@ -103,10 +106,32 @@ class Acceptor:
         large = Turnstile(limits.request_bytes, waiting)
         self.turnstiles = Turnstile(LARGE_BYTES, waiting), large
 
-    async def accept(
+    def accept(
         self, request: web.BaseRequest | Whole, api: Api[A], asked: A
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         """The answer to one POST; raises ConnectionError when nobody waits for it."""
+        if self.tracer is None:
+            return self._accept(request, api, asked)
+        return self._traced(self.tracer, request, api, asked)
+
+    async def _traced(
+        self, tracer: Tracer, request: web.BaseRequest | Whole, api: Api[A], asked: A
+    ) -> Answer:
+        """The same, with a span of it if it is to have one."""
+        trace = tracer.begin(f"POST {asked.name}", request.headers)
+        said = await self._accept(request, api, asked, trace)
+        if trace is not None:
+            told = {"gateway.endpoint": asked.name, STATUS: said.status}
+            trace.end(told, str(said.status) if said.status >= SERVER_ERROR else "")
+        return said
+
+    async def _accept(
+        self,
+        request: web.BaseRequest | Whole,
+        api: Api[A],
+        asked: A,
+        trace: Trace | None = None,
+    ) -> Answer:
         headers, at_ms = request.headers, time.time_ns() // 1_000_000
         post = Post(headers, request.remote, at_ms, self.trusted_proxies)
         body = b""
@@ -121,7 +146,7 @@ class Acceptor:
             if isinstance(taken, Answer):
                 return taken
             taken.check_that_it_fits()
-            await self.append(taken)
+            await self.append(taken, trace)
             return api.answer(taken, asked, headers)
         except AuthError as error:
             return answer.unauthorized(error)
@@ -130,7 +155,7 @@ class Acceptor:
             refused = MessageError(error.code, str(error))
         except LogError as error:
             return answer.unavailable(error)
-        return await self._refuse_request(post, api, asked, body, refused)
+        return await self._refuse_request(post, api, asked, body, refused, trace)
 
     def take(
         self,
@@ -211,18 +236,29 @@ class Acceptor:
                 return answer.rate_limited(name, wait_s)
         return None
 
-    async def append(self, receipt: Receipt) -> None:
+    async def append(self, receipt: Receipt, trace: Trace | None = None) -> None:
         """Make all of it durable; then it is counted, and its notices are posted."""
         if not receipt.entries:
             return
         began = time.perf_counter()
-        await self.log.append(receipt.entries)
+        if trace is None:
+            await self.log.append(receipt.entries)
+        else:
+            await self._append_traced(receipt.entries, trace)
         self.metrics.append_seconds.observe(time.perf_counter() - began)
         messages = self.metrics.messages
         for key, count in receipt.counts.items():
             messages[key] += count
         for (source, notice), times in receipt.notices.items():
             self.notices.post(source, notice, times)
+
+    async def _append_traced(self, entries: Sequence[Entry], trace: Trace) -> None:
+        """The trace goes with each entry, so that whoever reads it is a part of it."""
+        start_ns, carried = trace.now_ns(), trace.carried
+        await self.log.append(
+            [e._replace(headers=(*e.headers, carried)) for e in entries]
+        )
+        trace.did("append", start_ns, {"gateway.entries": len(entries)})
 
     def _hold(self, receipt: Receipt, before: int) -> int:
         """What it holds for the log counts as waiting while others have their turn.
@@ -237,7 +273,13 @@ class Acceptor:
         return size
 
     async def _refuse_request(
-        self, post: Post, api: Api[A], asked: A, body: bytes, error: MessageError
+        self,
+        post: Post,
+        api: Api[A],
+        asked: A,
+        body: bytes,
+        error: MessageError,
+        trace: Trace | None,
     ) -> Answer:
         """The request as a whole; kept when its sender is known (DESIGN §3)."""
         source = post.source
@@ -248,7 +290,7 @@ class Acceptor:
         origin, spare = post.origin(source), api.spare(asked)
         receipt.set_aside(0, spare, refusal, body, source, origin)
         try:
-            await self.append(receipt)
+            await self.append(receipt, trace)
         except LogError as unavailable:
             return answer.unavailable(unavailable)
         refused = answer.refused_request(error)

@@ -33,6 +33,7 @@ PLAIN_KEYS = frozenset(
         "channel",
     }
 )
+EXCHANGE_KEYS = frozenset({"method", "status"})
 LETTER, DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
 EMAIL = re.compile(r"[^\s<>@]+@[^\s<>@]+")
@@ -99,25 +100,23 @@ def _found(found: Mapping[str, Json]) -> Json:
 
 def _attempt(attempt: Mapping[str, Json]) -> Json:
     shown = {**attempt, "error": scrubbed(attempt.get("error"))}
-    for name, show in (("request", _request), ("response", _response)):
+    for name in ("request", "response"):
         if isinstance(shown.get(name), dict):
-            shown[name] = show(shown[name])
+            shown[name] = {k: _exchanged(k, v) for k, v in shown[name].items()}
     return shown
 
 
-def _request(request: Mapping[str, Json]) -> Json:
-    scheme, mark, rest = str(request.get("url", "")).partition("://")
-    host, slash, path = rest.partition("/")
-    url = f"{scheme}{mark}{host}{slash}{form_of(path)}"
-    return {**_response(request), "url": url}
-
-
-def _response(response: Mapping[str, Json]) -> Json:
-    body = response.get("body")
+def _exchanged(name: str, value: Json) -> Json:
+    """A part of a request or a response; whatever is not known holds a payload."""
+    if name in EXCHANGE_KEYS:
+        return value
+    if name == "url":
+        scheme, mark, rest = str(value).partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{host}{slash}{form_of(path)}"
     with contextlib.suppress(orjson.JSONDecodeError):  # a text, then
-        body = orjson.loads(body) if isinstance(body, str) else body
-    veiled = {"headers": form_of(response.get("headers")), "body": form_of(body)}
-    return {**response, **veiled}
+        value = orjson.loads(value) if isinstance(value, str) else value
+    return form_of(value)
 
 
 def events(told: Json) -> Json:

@@ -32,10 +32,13 @@ from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.run import Run
 from gateway.outbound.settle import given_up, outcome_of
+from gateway.outbound.traced import carried_by, ended_as, told_of
+from gateway.trace import Tracer
 
 SLOW_S = 1.0  # a failure that took longer cost a sender its time
 NEWEST_S = 30.0  # who came last: since
 ONLY_DELIVERED = frozenset({Delivered})
+MS_NS = 1_000_000
 QUIET_EVENTS = 100  # events without a request until the loop may do something else
 
 
@@ -51,7 +54,13 @@ class Answered(NamedTuple):
 class Senders:
     """What the senders of one run share; ``send`` is the life of each."""
 
-    def __init__(self, run: Run, destination: Destination, gate: Gate) -> None:
+    def __init__(
+        self,
+        run: Run,
+        destination: Destination,
+        gate: Gate,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._run = run
         self._held = run.held
         self._breaker = run.breaker
@@ -60,6 +69,7 @@ class Senders:
         self._gate = gate
         self._delivery = run.config.delivery
         self._rate = Rate(self._delivery.rate)
+        self._tracer = tracer
         self._attempts = run.metrics.attempts
         seconds = run.metrics.delivery_seconds
         self._seconds = seconds.setdefault(run.name, Histogram())
@@ -135,6 +145,8 @@ class Senders:
         self._seconds.observe(took_s, len(verdicts))
         if took_s >= SLOW_S and any(isinstance(each, Retry) for each in verdicts):
             run.flights.hung(now_s)
+        if self._tracer is not None:
+            self._trace(self._tracer, pending, verdicts)
         believed = self._tell_breaker(pending, verdicts, now_s, probe)
         company = len(pending) > 1 and not held.alone
         answered = Answered(now_s, probe, company=company, believed=believed)
@@ -161,6 +173,8 @@ class Senders:
             end = prepared.end
             if isinstance(end, Rejected):
                 self._note_failure([end], self._clock.monotonic())
+            if self._tracer is not None:
+                self._trace_end(self._tracer, pending, end)
             self._end(pending, end)
         if probe is not None and not going:
             self._probe_said_nothing(probe)
@@ -173,6 +187,30 @@ class Senders:
         for pending in batch:
             pending.attempt(now_ms, age_from_s)
         return now_s
+
+    def _trace(
+        self, tracer: Tracer, batch: Sequence[Pending], verdicts: Sequence[Verdict]
+    ) -> None:
+        """A span of the attempt for each of its events that is traced."""
+        for pending, verdict in zip(batch, verdicts, strict=True):
+            carried = carried_by(pending.record)
+            if carried is not None and pending.last_attempt_ms is not None:
+                name, start_ns = self._run.name, pending.last_attempt_ms * MS_NS
+                told, failed = told_of(verdict)
+                told |= {"gateway.destination": name, "gateway.events": len(batch)}
+                told["gateway.attempt"] = pending.attempts
+                tracer.attempted(f"deliver {name}", carried, start_ns, told, failed)
+
+    def _trace_end(
+        self, tracer: Tracer, pending: Pending, end: Outcome | Rejected
+    ) -> None:
+        """A span of what needed no request."""
+        carried = carried_by(pending.record)
+        if carried is not None:
+            name, (told, failed) = self._run.name, ended_as(end)
+            told["gateway.destination"] = name
+            now_ns = tracer.now_ns()
+            tracer.attempted(f"judge {name}", carried, now_ns, told, failed)
 
     def _judge(self, pending: Pending, verdict: Verdict, answered: Answered) -> None:
         """What becomes of an event after an attempt.

@@ -28,6 +28,7 @@ from gateway.outbound.gate import Gate, Step, SuppressedPeople
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
 from gateway.outbound.run import Run, begin
+from gateway.trace import Tracer
 
 STOP_GRACE_S = 2.0  # beyond the request timeout, for requests to end by themselves
 SETTLE_GRACE_S = 5.0  # for the last settle, when the worker stops
@@ -48,8 +49,10 @@ class Worker:
         notices: Notices,
         clock: Clock | None = None,
         steps: Sequence[Step] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         self.name = config.name
+        self._tracer = tracer
         self._config = config
         self._log = log
         self._destination = destination
@@ -178,7 +181,7 @@ class Worker:
         await happens(self._stop, pause)
 
     async def _work(self, run: Run) -> None:
-        senders = Senders(run, self._destination, self._gate)
+        senders = Senders(run, self._destination, self._gate, self._tracer)
         async with asyncio.TaskGroup() as tasks:
             settling = tasks.create_task(run.settler.run(), name=f"{self.name} settle")
             starting = [

@@ -36,7 +36,8 @@ ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
 
 NUMBERS = frozenset({"from_ms", "until_ms", "rate"})
-OURS = ("route", "replay")  # the decision of the first time, an earlier replay's mark
+# The decision of the first time, its trace, an earlier replay's mark.
+OURS = ("route", "replay", "traceparent")
 BUG = "bug"  # ours: the record is not settled, so that a resume tries it again
 
 Topic = Literal["events", "dead", "refused"]

@@ -99,6 +99,17 @@ def test_what_an_event_is_and_what_became_of_it_stays() -> None:
     assert attempt["request"]["body"] == {"email": "xxx@xxxx.xxxxxxx"}
 
 
+def test_whatever_else_a_destination_shows_of_a_request_is_veiled() -> None:
+    line = json.dumps({"email": SECRET})
+    story = json.loads(json.dumps(STORY))
+    (attempt,) = story["found"][0]["destinations"][0]["attempts"]
+    attempt["request"] = {"line": line, "key": SECRET}
+    shown = json.loads(BY_NAME["explain"].told(story, {}))
+    (attempt,) = shown["found"][0]["destinations"][0]["attempts"]
+    form = "xxx@xxxx.xxxxxxx"
+    assert attempt["request"] == {"line": {"email": form}, "key": form}
+
+
 def test_a_search_shows_no_person_and_a_group_no_quote() -> None:
     page = {"events": [{"messageId": "m", "person": SECRET}], "next": None}
     assert "bob" not in BY_NAME["search_events"].told(page, {})

@@ -37,10 +37,13 @@ async def drive(mode: str, words: Sequence[str]) -> Any:
     return json.loads(out)
 
 
+@pytest.mark.parametrize("door", ["stdio", "http"])
 @pytest.mark.parametrize("mode", VERSIONS)
-async def test_a_real_client_asks_all_six_questions(tmp_path: Path, mode: str) -> None:
+async def test_a_real_client_asks_all_six_questions(
+    tmp_path: Path, mode: str, door: str
+) -> None:
     file = tmp_path / "gateway.toml"
-    file.write_text(CONFIG)
+    file.write_text(f"{CONFIG}[mcp]\nenabled = true\n")
     command = [sys.executable, "-m", "gateway", "--config", str(file), "mcp"]
     async with running(load(file)) as gateway:
         auth = {"Authorization": "Bearer s3cret-write-key"}
@@ -48,7 +51,8 @@ async def test_a_real_client_asks_all_six_questions(tmp_path: Path, mode: str) -
         async with gateway.session.post(url, json=ANN, headers=auth) as response:
             assert response.status == 200
         await told(gateway, "m-1", token="s3cret-token")
-        said = await drive(mode, command)
+        http = ["http", f"{gateway.admin}/mcp", "s3cret-token"]
+        said = await drive(mode, command if door == "stdio" else http)
     assert said["version"] == VERSIONS[mode]
     assert said["server"] == "gateway"
     assert said["tools"] == [each.name for each in TOOLS]
