@@ -1,6 +1,7 @@
 """``python -m bench``: intake and delivery on both logs, beside the yardsticks."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from bench import delivery, growth, intake, ledger, light, load, report, scale
 from bench.load import BATCH, BODY, GENERATOR, SINGLE
 
 YARDSTICKS = Path(__file__).parents[2] / "shared" / "bench"
+STOPPED = 143
 KINDS = ("intake", "delivery", "growth", "light", "scale")
 PROVEN = {
     "intake": "All that was accepted is in its log.",
@@ -23,6 +25,7 @@ PROVEN = {
 
 def main() -> int:
     """Exit 1 when something that was accepted is not in the log, or did not arrive."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # what runs is ended
     chosen = _arguments()
     measures = {
         "intake": _intake,
@@ -191,11 +194,12 @@ def _scale(chosen: argparse.Namespace, folder: Path) -> Sequence[scale.Scaled]:
 
 
 def _those_that_can(what: str, measured: Iterable[Any]) -> list[Any]:
-    """What is measured until something cannot be; that is told."""
+    """What is measured until something cannot be; both are told as they come."""
     found: list[Any] = []
     try:
         for each in measured:
-            found.append(each)  # noqa: PERF402 -- what came before an error is kept
+            found.append(each)
+            print(f"measured: {each}", file=sys.stderr)
     except RuntimeError as error:
         print(f"left out: {what}: {error}", file=sys.stderr)
     return found

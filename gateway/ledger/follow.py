@@ -27,8 +27,9 @@ PACE_S = 1.0  # records gather for so long: a group costs a write to the disk
 AFTER_S = 60.0  # an outcome waits for its event; then it is taken all the same
 LOOK_S = 1.0
 SHARE = 4  # it rests so many times as long as a group took: a fifth of a core at most
-GIVE_WAY = 24  # and so many times while the process has much to do: a backlog, a burst
+GIVE_WAY = 100  # and so many times while the process has much to do: a backlog, a burst
 BUSY = 0.7  # of a core: then it has
+PATIENCE_S = 600.0  # it gives way until it is so far behind
 Clock = Callable[[], float]
 Take = Callable[[str, Sequence[Record]], Awaitable[None]]
 
@@ -73,13 +74,14 @@ class Pace:
         self._cpu, self._clock = cpu, clock
         self._since = clock(), cpu()
 
-    def rest_s(self, took_s: float) -> float:
-        """The rest after work that took so long."""
+    def rest_s(self, took_s: float, behind_s: float) -> float:
+        """The rest after work that took so long, on records that were so old."""
         now_s, used_s = self._clock(), self._cpu()
         before_s, used_before_s = self._since
         self._since = now_s, used_s
         used = (used_s - used_before_s) / max(now_s - before_s, 1e-9)
-        return took_s * (GIVE_WAY if used > BUSY else SHARE)
+        busy = used > BUSY and behind_s < PATIENCE_S
+        return took_s * (GIVE_WAY if busy else SHARE)
 
 
 class Follower:
@@ -148,7 +150,8 @@ class Follower:
         self._taken_ms = records[-1].appended_at_ms
         self._news.set()
         self._failures = 0
-        rest_s = self._pace.rest_s(took_s)
+        behind_s = time.time() - self._taken_ms / 1_000
+        rest_s = self._pace.rest_s(took_s, behind_s)
         await asyncio.sleep(rest_s if full else max(PACE_S, rest_s))
 
     def _tell(self, error: GatewayError) -> None:

@@ -34,6 +34,7 @@ from gateway.outbound.contract import (
 from gateway.outbound.retry import pause_s
 
 GATHER_S = 0.05  # ends are gathered for so long, unless they are many
+FLIGHTS = 2  # groups on their way to the disk
 MANY = 4  # the part of what may be unsettled that is not waited with
 GROUP_RECORDS = 1_000  # records one settle marks at most: bounds its transaction
 GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes at most
@@ -272,6 +273,7 @@ class Settler:
         self._queue: deque[tuple[Settled, int]] = deque()
         self._news = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._slots = asyncio.Semaphore(FLIGHTS)
         self._added = 0
         self._done = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -317,20 +319,28 @@ class Settler:
         """Settle what is added, until cancelled.
 
         Nobody waits for a single end: what a transaction costs, or a request to the
-        log, is shared by those of a few milliseconds, or by many.
+        log, is shared by those of a few milliseconds, or by many. While one group is on
+        its way to the disk the next sets out: an answer is waited for, not worked for.
         """
-        while True:
-            await self._news.wait()
-            if not self._waiters and len(self._queue) * MANY < self._most:
-                self._wanted.clear()
-                await happens(self._wanted, GATHER_S)
-            self._news.clear()
-            while self._queue:
-                group = self._next_group()
-                await self._settle(group)
-                self._done += len(group)
-                self._settled(group)
-                self._wake()
+        async with asyncio.TaskGroup() as flights:
+            while True:
+                await self._news.wait()
+                if not self._waiters and len(self._queue) * MANY < self._most:
+                    self._wanted.clear()
+                    await happens(self._wanted, GATHER_S)
+                self._news.clear()
+                while self._queue:
+                    await self._slots.acquire()
+                    flights.create_task(self._settled_next(self._next_group()))
+
+    async def _settled_next(self, group: Sequence[Settled]) -> None:
+        try:
+            await self._settle(group)
+        finally:
+            self._slots.release()
+        self._done += len(group)
+        self._settled(group)
+        self._wake()
 
     def _next_group(self) -> list[Settled]:
         group: list[Settled] = []

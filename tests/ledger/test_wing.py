@@ -14,7 +14,7 @@ from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.parts import check
 from tests.ledger.kit import asked, gateway_in, read, told
-from tests.ledger.records import Made
+from tests.ledger.records import AT_MS, Made
 from tests.whole import PATIENCE_S, Whole, until
 
 
@@ -129,12 +129,15 @@ async def test_what_follows_rests_in_proportion_to_its_work(
     notices: Any = None
     used = [0.0]
     pace = follow.Pace(lambda: used[0], lambda: clock[0])
+    behind = [0.0]
+    monkeypatch.setattr("gateway.ledger.follow.time.time", lambda: behind[0])
     follower = follow.Follower(Any, "events", take, notices, pace=pace)  # type: ignore[arg-type]  # no log is asked
     subscription: Any = reading
-    for share in (0.6, 0.8, 0.6):
+    for share, behind_s in ((0.6, 1.0), (0.8, 1.0), (0.8, 601.0)):
         used[0] += share * 0.5  # of the half second that a group takes
+        behind[0] = AT_MS / 1_000 + behind_s
         await follower._next(subscription)
-    assert slept == [2.0, 12.0, 2.0]
+    assert slept == [2.0, 50.0, 2.0]
 
 
 async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(

@@ -211,7 +211,8 @@ async def test_what_ends_together_is_settled_together_in_order(
     for offset in range(2, 6):
         settler.add(record(offset), [])
         waiting.append(asyncio.create_task(settler.durable()))
-    await asyncio.sleep(0)
+    for _ in range(20):  # the others set out
+        await asyncio.sleep(0)
     assert not any(each.done() for each in waiting)
     log.open.set()
     await asyncio.gather(*waiting)
@@ -219,6 +220,45 @@ async def test_what_ends_together_is_settled_together_in_order(
     assert [each.record.offset for each in let_go] == [1, 2, 3, 4, 5]
     assert settler.waiting == 0
     await settler.durable()  # nothing waits: at once
+    task.cancel()
+
+
+class Slow(Log):
+    """Counts the settles that are open; each ends when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = self.ended = 0
+        self.let = asyncio.Semaphore(0)
+
+    async def settle(
+        self, records: Sequence[Record], entries: Sequence[Entry] = ()
+    ) -> None:
+        self.opened += 1
+        await self.let.acquire()
+        self.ended += 1
+        self.groups.append([record.offset for record in records])
+
+
+async def test_while_one_group_goes_to_the_disk_the_next_sets_out_and_no_third(
+    record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "GROUP_RECORDS", 1)
+    log, let_go = Slow(), list[Any]()
+    settler, task = await settling(log, let_go)
+    for offset in range(4):
+        settler.add(record(offset), [])
+    durable = asyncio.create_task(settler.durable())
+    while log.opened < 2:
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (log.opened, settler.waiting) == (2, 4)
+    for _ in range(4):
+        log.let.release()
+    await asyncio.wait_for(durable, 5.0)
+    assert log.groups == [[0], [1], [2], [3]]
+    assert [each.record.offset for each in let_go] == [0, 1, 2, 3]
     task.cancel()
 
 
