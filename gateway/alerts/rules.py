@@ -51,7 +51,9 @@ def _down(settings: Alerts, reading: Reading) -> list[Level] | None:
         is_down = not seen.moves if seen.open is None else seen.open
         waiting = "" if seen.lag is None else f"; {_number(seen.lag)} events wait"
         why = f": {seen.why}" if seen.why else ""
-        text = f"{name} serves nobody{why}{waiting}" if is_down else f"{name} serves"
+        text = (
+            f"{name} serves nobody{why}{waiting}" if is_down else f"{name} serves again"
+        )
         found.append(
             Level(
                 rule="destination_down",

@@ -68,7 +68,7 @@ def _http(send: Send, request: Callable[[Message], Request]) -> Channel:
 
 
 def _command(command: Sequence[str], folder: Path, timeout_s: float) -> Channel:
-    """Started without a shell, the message on its standard input; 0 is told."""
+    """Started without a shell, the message a line on its standard input; 0: told."""
 
     async def tell(message: Message) -> Failed | None:
         program = found(command[0], folder) or command[0]
@@ -86,7 +86,7 @@ def _command(command: Sequence[str], folder: Path, timeout_s: float) -> Channel:
             return Failed(type(error).__name__)
         try:
             async with asyncio.timeout(timeout_s):
-                await process.communicate(message.to_json())
+                await process.communicate(message.to_json() + b"\n")
         except TimeoutError:
             return Failed(f"was not done in {timeout_s:g} s")
         finally:

@@ -27,6 +27,7 @@ from gateway.ports import Listening
 from gateway.topics import Declared
 from gateway.wing import Shared
 
+BLIND = 3  # looks in a row without all of it, until that is told: a start is none
 AGAIN_S = 10.0  # until the state's file is asked for again
 
 
@@ -91,10 +92,12 @@ class OpenedAlerts:
             say("alerts_failed", error=book.damaged)
 
     async def _look(self) -> None:
+        blind = 0
         while True:
             now_ms = _now_ms()
             reading = await self._looker.look(now_ms)
-            if self._looker.trouble is not None:
+            blind = 0 if self._looker.trouble is None else blind + 1
+            if blind >= BLIND:
                 self._shared.notices.post("alerts", Notice("alerts_failed", "look"))
             found = levels(self._settings, reading)
             judged = judge(self._book.troubles, found, self._settings, now_ms)

@@ -120,7 +120,7 @@ async def test_a_command_reads_the_message_and_gets_its_arguments(tmp_path) -> N
     text = "open(__file__ + '.got', 'w').write(str(sys.argv[1:]) + sys.stdin.read())"
     assert await run(script(tmp_path, text)) is None
     got = (tmp_path / "page.py.got").read_text()
-    assert got == str(["it's", "$(no shell)"]) + DOWN.to_json().decode()
+    assert got == str(["it's", "$(no shell)"]) + DOWN.to_json().decode() + "\n"
 
 
 async def test_a_command_that_fails_or_reads_nothing_is_told(tmp_path) -> None:

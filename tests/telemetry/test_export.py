@@ -270,7 +270,7 @@ async def test_off_nothing_is_carried_and_nothing_is_sent(
     [
         ("[telemetry]\nsample = 1", "telemetry.endpoint: is missing: write"),
         ("[telemetry]\nendpoint = 'collector'", "telemetry.endpoint: is no http://"),
-        ("[telemetry]\nendpont = 'x'", "telemetry.endpont: unknown.*mean endpoint"),
+        ("[telemetry]\nend_point = 'x'", "telemetry.end_point: unknown.*mean endpoint"),
         (
             "[telemetry]\nendpoint = 'http://c.example/'\nheaders = { a = 1 }",
             "telemetry.headers.a: is not a text",
