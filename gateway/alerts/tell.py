@@ -10,9 +10,9 @@ import os
 import random
 import signal
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.alerts.keep import Book, StateError
 from gateway.alerts.message import Message, slack_request, webhook_request
@@ -22,9 +22,12 @@ from gateway.outbound.contract import Delivered, Rejected, Retry, Skipped
 from gateway.outbound.http import NoResponse, Request, Send, by_status
 from gateway.outbound.retry import delay_s
 
+T = TypeVar("T")
 TRIES = 10
 BASE_S, CAP_S = 2.0, 300.0
-GRACE_S = 2.0  # a command that is over its time is asked to end, then killed
+GRACE_S = (
+    2.0  # for what is under way at a stop; for a command to end when it is asked to
+)
 
 
 class Failed(NamedTuple):
@@ -140,16 +143,13 @@ class Teller:
                     subject=message.subject,
                     why=why,
                 )
-            try:
-                await self._book.told(self._name, message)
-            except StateError as error:
-                self._say("alerts_failed", error=str(error))
+                await self._done(message)
 
     async def _told(self, message: Message) -> str | None:
         """Try, try again, give up; why, or None once it was taken."""
         why = ""
         for attempt in range(1, TRIES + 1):
-            failed = await self._channel(message)
+            failed = await _to_its_end(self._try(message))
             if failed is None:
                 return None
             why = failed.why
@@ -165,3 +165,28 @@ class Teller:
                 )
             )
         return why
+
+    async def _try(self, message: Message) -> Failed | None:
+        """Once; what was taken is written down at once, so that it is told once."""
+        failed = await self._channel(message)
+        if failed is None:
+            await self._done(message)
+        return failed
+
+    async def _done(self, message: Message) -> None:
+        try:
+            await self._book.told(self._name, message)
+        except StateError as error:
+            self._say("alerts_failed", error=str(error))
+
+
+async def _to_its_end(trying: Coroutine[Any, Any, T]) -> T:
+    """Do it; a stop waits a little for what is under way, or it would be told twice."""
+    task = asyncio.ensure_future(trying)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=GRACE_S)
+        task.cancel()
+        await asyncio.wait([task])
+        raise

@@ -210,6 +210,44 @@ async def test_what_is_refused_for_good_is_not_tried_again(book: Book) -> None:
     assert len(net.got) == 1
 
 
+async def test_a_stop_waits_for_what_is_under_way_so_that_it_is_told_once(
+    book: Book,
+) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def slow(message: Message) -> Failed | None:
+        asked.set()
+        await answers.wait()
+        return None
+
+    task = await teller(book, slow, Said())
+    await book.add({}, [DOWN])
+    await asyncio.wait_for(asked.wait(), PATIENCE_S)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    answers.set()
+    await asyncio.wait([task], timeout=PATIENCE_S)
+    assert task.cancelled()
+    assert book.first("slack") is None
+
+
+async def test_a_stop_does_not_wait_for_ever(book: Book, monkeypatch) -> None:
+    monkeypatch.setattr(tell, "GRACE_S", 0.05)
+    asked = asyncio.Event()
+
+    async def hangs(message: Message) -> Failed | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    task = await teller(book, hangs, Said())
+    await book.add({}, [DOWN])
+    await asyncio.wait_for(asked.wait(), PATIENCE_S)
+    await ended(task)
+    assert book.first("slack") == DOWN  # it is told after the restart
+
+
 # what a restart finds
 
 
