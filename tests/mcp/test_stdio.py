@@ -19,6 +19,7 @@ CONFIG = """
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 [console]
+enabled = false
 token = "s3cret-token"
 [sources.web]
 write_keys = ["s3cret-write-key"]
