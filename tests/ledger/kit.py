@@ -16,6 +16,7 @@ listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 private_destinations = ["127.0.0.0/8"]
 [console]
+enabled = false
 token = "{TOKEN}"
 [sources.web]
 write_keys = ["dev"]

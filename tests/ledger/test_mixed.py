@@ -24,6 +24,7 @@ def clean(event):
 """
 CONFIG = f"""
 [console]
+enabled = false
 token = "{TOKEN}"
 [sources.site]
 kind = "track_api"
