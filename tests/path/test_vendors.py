@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.actions import node
-from gateway.actions.definitions import place
+from gateway.actions.definitions import ROOT, place
 from gateway.event import Json
 from tests.actions import golden, kit
 from tests.path.running import PATIENCE_S, Gateway
@@ -137,7 +137,7 @@ def compare(vendor: str, asked: Sequence[Json], expected: Requests) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     folder = tmp_path_factory.mktemp("vendors")
-    there = place(folder)
+    there = place(folder / ROOT)
     there.parent.mkdir(parents=True)
     there.symlink_to(kit.package().folder)
     async with Vendors() as vendors:
