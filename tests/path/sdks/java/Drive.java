@@ -300,7 +300,12 @@ public final class Drive {
                 (String) message.get("name"), properties, (String) message.getOrDefault("category", ""), enriched);
         case "group" -> analytics.group((String) message.get("groupId"), traits, enriched);
         default -> {
-          // An identify without a user may have taken effect only after the reset behind it.
+          // An identify without a user may have taken effect only after the reset behind it: its
+          // user is "", and so would be who the alias says was before, which no gateway takes.
+          for (int tries = 0; tries < 500 && open.get() > 1; tries++) {
+            TimeUnit.MILLISECONDS.sleep(10);
+          }
+          TimeUnit.MILLISECONDS.sleep(300);
           for (int tries = 0; tries < 500 && "".equals(analytics.userId()); tries++) {
             analytics.reset();
             TimeUnit.MILLISECONDS.sleep(20);
