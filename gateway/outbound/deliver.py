@@ -31,7 +31,7 @@ from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.run import Run
-from gateway.outbound.settle import given_up, outcome_of
+from gateway.outbound.settle import given_up, named, outcome_of
 from gateway.outbound.traced import carried_by, ended_as, told_of
 from gateway.trace import Tracer
 
@@ -164,7 +164,7 @@ class Senders:
         for pending in batch:
             record = pending.record
             at = Place(record.partition, record.offset, record.appended_at_ms)
-            message_id, replay = _named(record)
+            message_id, _, replay = named(record)
             prepared = self._gate.prepare(record.value, replay, at, message_id)
             if isinstance(prepared, Delivery):
                 going.append(pending)
@@ -365,20 +365,6 @@ def _doubted(verdict: Rejected) -> Retry:
     return Retry(reason, status=verdict.status, exchange=verdict.exchange)
 
 
-def _named(record: Record) -> tuple[str | None, str | None]:
-    """The message id and the replay's id that a record's headers say."""
-    message_id = replay = None
-    for name, value in record.headers:
-        if name == "messageId":
-            message_id = value.decode(errors="replace")
-        elif name == "replay":
-            replay = value.decode(errors="replace")
-    return message_id, replay
-
-
 def replay_of(record: Record) -> str | None:
     """The id of the replay that appended this record; None for the first time."""
-    for name, value in record.headers:
-        if name == "replay":
-            return value.decode(errors="replace")
-    return None
+    return named(record)[2]

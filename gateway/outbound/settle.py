@@ -115,7 +115,7 @@ def entries_of(
     Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
     entries for that.
     """
-    message_id, source, replay = _named(record)
+    message_id, source, replay = named(record)
     value: dict[str, Json] = {
         "messageId": message_id,
         "source": source,
@@ -163,7 +163,7 @@ def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
     ]
 
 
-def _named(record: Record) -> tuple[str | None, str | None, str | None]:
+def named(record: Record) -> tuple[str | None, str | None, str | None]:
     """The message id, the source and the replay's id that a record's headers say."""
     message_id = source = replay = None
     for name, value in record.headers:
@@ -248,7 +248,10 @@ class Settled(NamedTuple):
 
 
 class Settler:
-    """Settles one subscription's records in the order they end, many at a time.
+    """Settles one subscription's records, many at a time.
+
+    They set out in the order in which they end, two groups at once; while the log fails
+    the second may be durable before the first.
 
     Never loses and never skips: while the log is away it asks again, slower and slower,
     and who waits in ``durable`` waits. What is handed over is bounded by the worker's

@@ -46,12 +46,8 @@ S = TypeVar("S")
 REQUESTS_MAX = 20  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
-ONE = (
-    Delivered,
-    Skipped,
-    Retry,
-    Rejected,
-)  # asking for a Sequence takes ten times as long
+# One verdict, as ``isinstance`` knows it: asking for a Sequence takes ten times as long.
+ONE = (Delivered, Skipped, Retry, Rejected)
 
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
 
