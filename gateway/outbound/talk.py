@@ -46,7 +46,7 @@ S = TypeVar("S")
 REQUESTS_MAX = 20  # for each event of a conversation: one that goes on is a bug
 RENEW_BEFORE_S = 30.0  # an access is renewed so long before it expires
 
-# One verdict, as ``isinstance`` knows it: asking for a Sequence takes ten times as long.
+# One verdict: to ask `isinstance` for a Sequence takes ten times as long.
 ONE = (Delivered, Skipped, Retry, Rejected)
 
 Talk: TypeAlias = Generator[Request, Response | NoResponse, Said]
