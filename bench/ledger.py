@@ -109,12 +109,36 @@ def made(
         if chance.random() < 0.01:
             put(REFUSED, person, _refused(), shared, at)
             continue
-        value = b'{"event":"Order Completed","properties":{"n":%d}}' % number
+        value = _event(message_id, number)
         put(EVENTS, person, value, (*shared, ("route", ROUTE)), at)
         for name in DESTINATIONS:
             told = _outcome(message_id, source, name, at, chance.random())
             put(OUTCOMES, person, told, shared, at + 60)
     return groups
+
+
+def _event(message_id: str, number: int) -> bytes:
+    """As the log keeps it; every third lacks a property, some are of two types."""
+    order: dict[str, Any] = {
+        "orderId": f"order-{number}",
+        "total": number % 400 + 0.5,
+        "quantity": number % 9,
+        "currency": "EUR",
+        "coupon": None if number % 7 else "SPRING",
+        "first": number % 2 == 0,
+        "products": [{"sku": f"sku-{number % 50}", "price": 9.5, "quantity": 1}],
+        "plan": f"plan {number % 5}",
+    }
+    if number % 3:
+        order["affiliation"] = "shop"
+    told = {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": message_id,
+        "properties": order,
+        "context": {"library": {"name": "analytics.js", "version": "1.0.0"}},
+    }
+    return orjson.dumps(told)
 
 
 def _outcome(message_id: str, source: str, name: str, at: int, dice: float) -> bytes:
