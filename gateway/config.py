@@ -122,6 +122,7 @@ class Source:
     rate: int | None = None
     schema: Path | None = None
     violation: Literal["reject", "flag"] = "reject"
+    on_unplanned: Literal["allow", "flag", "reject"] = "allow"
     forms: Mapping[str, Any] = field(default_factory=dict)
 
 

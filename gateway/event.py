@@ -19,6 +19,7 @@ EventType = Literal["identify", "track", "page", "screen", "group", "alias", "pe
 SourceKind = Literal["browser", "mobile", "server", "track_api"]
 ClockSkew = Literal["ahead", "segment", "off"]
 InvalidTraits = Literal["reject", "keep"]
+OnUnplanned = Literal["allow", "flag", "reject"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 PIPELINE_TYPES = EVENT_TYPES[:-1]
 """All but ``person``, which only the Track API sends."""

@@ -29,6 +29,7 @@ NoticeCode = Literal[
     "refused",
     "suspicious_identifier",
     "unknown_integration",
+    "unplanned_event",
     "unreadable_sent_at",
     "unreadable_trait",
     # what destinations do
@@ -105,7 +106,10 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "such senders become one person. The name is the field.",
         "unknown_integration": "A message's `integrations` names no destination of "
         "this gateway. Ten names of a source are told in a minute, the rest count as "
-        "`(others)`; so it is with `plan_violation` and `empty_array`.",
+        "`(others)`; so it is with `plan_violation`, `unplanned_event` and "
+        "`empty_array`.",
+        "unplanned_event": "A track's name is not in its source's tracking plan, and "
+        'the event was let through (`on_unplanned = "flag"`); the name is the event\'s.',
         "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
         "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",
@@ -224,7 +228,7 @@ NAMES_MAX = 10  # of one code and source between two flushes; the rest count as 
 OTHERS = "(others)"
 # Of these a sender chooses the name. All other names are few, or bounded where made.
 OPEN: frozenset[NoticeCode] = frozenset(
-    {"unknown_integration", "plan_violation", "empty_array"}
+    {"unknown_integration", "plan_violation", "unplanned_event", "empty_array"}
 )
 
 

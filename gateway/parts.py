@@ -17,15 +17,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from gateway import topics
-from gateway.config import DEFAULT, Config, DestinationConfig, draft, parse
+from gateway.config import DEFAULT, Config, DestinationConfig, Source, draft, parse
 from gateway.errors import ConfigError
 from gateway.event import Event, EventType, Json
-from gateway.inbound.check import Plan, load_plan
 from gateway.inbound.intake import Rules
+from gateway.inbound.plan import Plan, load_plan
 from gateway.inbound.route import Routes, route
 from gateway.mistakes import Mistakes, Text
 from gateway.outbound import destinations, transform
@@ -92,9 +92,8 @@ def _parts(config: Config, mistakes: Mistakes) -> Parts:
     for error in [*_unreachable(config, configured), *_shared(config, configured)]:
         mistakes.add(error)
     for name, source in config.sources.items():
-        if source.schema is not None:
-            with mistakes.catching():
-                plans[name] = _plan(name, source.schema, source.violation)
+        with mistakes.catching():
+            plans |= _plan(name, source)
     taken = {
         name: _taken(each, config.destinations[name])
         for name, each in configured.items()
@@ -154,9 +153,16 @@ def known_kinds() -> dict[str, Kind[Any]]:
     return dict(sorted({**own, **kinds_of(wings_of(config, Mistakes(Text())))}.items()))
 
 
-def _plan(name: str, schema: Path, violation: Literal["reject", "flag"]) -> Plan:
+def _plan(name: str, source: Source) -> dict[str, Plan]:
+    """Its tracking plan, if it has one."""
+    schema, on_unplanned = source.schema, source.on_unplanned
+    if schema is None:
+        if on_unplanned == "allow":
+            return {}
+        text = f'"{on_unplanned}" needs a tracking plan: set schema, or remove this key'
+        raise ConfigError(f"sources.{name}.on_unplanned: {text}")
     try:
-        return load_plan(schema, violation)
+        return {name: load_plan(schema, source.violation, on_unplanned)}
     except ConfigError as error:
         raise ConfigError(f"sources.{name}.schema: {error}") from error
 

@@ -30,6 +30,7 @@ FAULTS = {
     "nul": "the character U+0000",
     "surrogate": "half of a surrogate pair",
     "invalid_json": "a part of a damaged body that is no message: it is kept alone",
+    "unplanned_event": "a track that the source's tracking plan does not have",
     "internal": "the gateway failed on this message; its place is in the logs",
 }
 KEYWORDS = {

@@ -142,6 +142,20 @@ identifiers = ["email"]
     ]
 
 
+def test_events_outside_a_plan_need_a_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '[sources.web]\nwrite_keys = ["a"]\non_unplanned = "flag"\n'
+    assert cli.main(["check", str(write(tmp_path, text))]) == 2
+    told = capsys.readouterr().err
+    assert "g.toml:3: sources.web.on_unplanned" in told
+    assert '"flag" needs a tracking plan: set schema, or remove this key' in told
+    (tmp_path / "plan.json").write_text('{"traits": {}}')
+    assert cli.main(["check", str(write(tmp_path, text + "schema = 'plan.json'"))]) == 2
+    assert "sources.web.schema: " in (told := capsys.readouterr().err)
+    assert 'has no "events"' in told
+
+
 METHOD = """\
 [destinations.b]
 type = "webhook"

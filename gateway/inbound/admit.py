@@ -8,8 +8,9 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from gateway.event import Checked, Event, Normalized, Origin, Raw
-from gateway.inbound.check import Plan, check, planned
+from gateway.inbound.check import check, planned
 from gateway.inbound.normalize import normalize
+from gateway.inbound.plan import Plan
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.resolve import resolve
 from gateway.inbound.route import Route, Routes, route, route_outside

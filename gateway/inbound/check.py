@@ -1,22 +1,20 @@
 """Raw -> Checked: JSON Schema 2020-12 decides, and explains only when it refuses.
 
-``jsonschema-rs`` judges every message with the files in ``schemas/``; the reference
-implementation judges tracking plans at load and explains at leisure. A fault names
-what was expected and the type that was found, never the value that was sent.
+``jsonschema-rs`` judges every message with the files in ``schemas/``, and by its
+source's plan; the reference implementation explains at leisure. A fault names what was
+expected and the type that was found, never the value that was sent.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import jsonschema_rs
 
-from gateway.errors import ConfigError
 from gateway.event import Checked, InvalidTraits, Json, Raw
 from gateway.inbound.decode import KINDS, TYPES
 from gateway.inbound.excerpt import excerpt
@@ -30,7 +28,8 @@ from gateway.inbound.meant import (
     wants_object,
     with_objects,
 )
-from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, escaped, pointer
+from gateway.inbound.plan import Plan, Promise
+from gateway.inbound.refusal import FAULTS_MAX, Fault, Refusal, pointer
 from gateway.notices import Notice
 from gateway.traits import canonical
 
@@ -38,6 +37,10 @@ BASE = "https://gateway.invalid/schemas/"  # only so that references have a plac
 FAULTS_SEEN = 50  # more than are told, since some say the same
 IDENTIFIERS = frozenset({"/userId", "/anonymousId"})
 TRACK_API = "track-api"
+NAME_MAX = 100  # characters of an event's name in a notice or a fault
+UNPLANNED = (
+    "{} is not in the source's tracking plan: send a name of it, or add this one"
+)
 
 Checks: TypeAlias = tuple[Checked, tuple[Notice, ...]]
 
@@ -70,26 +73,6 @@ def _compiled(schema: Json, name: str) -> jsonschema_rs.Draft202012Validator:
 
 
 VALIDATORS = {name: _compiled(SCHEMAS[name], name) for name in TYPES}
-
-
-class Promise(NamedTuple):
-    """A schema of a tracking plan, compiled, and its text to explain with."""
-
-    validator: jsonschema_rs.Draft202012Validator
-    schema: Json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a source promises: its identify traits, and properties by event name.
-
-    Traits are judged under their canonical names and types, so that one plan fits
-    senders of both spellings.
-    """
-
-    violation: Literal["reject", "flag"] = "reject"
-    traits: Promise | None = None
-    events: Mapping[str, Promise] = field(default_factory=dict)
 
 
 def check(
@@ -138,6 +121,8 @@ def _without(raw: Raw, paths: Iterable[Sequence[str | int]]) -> Raw:
 
 def planned(raw: Raw, plan: Plan) -> Checks | Refusal:
     """What the source's own plan says of a message that is good by the schemas."""
+    if raw["type"] == "track" and raw["event"] not in plan.events:
+        return _unplanned(raw, plan)
     faults = list(_against(plan, raw))
     if not faults:
         return Checked(raw), ()
@@ -145,6 +130,17 @@ def planned(raw: Raw, plan: Plan) -> Checks | Refusal:
         return Refusal.of(faults)
     notices = (Notice("plan_violation", each.pointer[:POINTER_MAX]) for each in faults)
     return Checked(raw), tuple(notices)
+
+
+def _unplanned(raw: Raw, plan: Plan) -> Checks | Refusal:
+    """What becomes of a track whose name the plan does not have."""
+    if plan.on_unplanned == "allow":
+        return Checked(raw), ()
+    name = raw["event"][:NAME_MAX]
+    if plan.on_unplanned == "flag":
+        return Checked(raw), (Notice("unplanned_event", name),)
+    text = UNPLANNED.format(json.dumps(name, ensure_ascii=False))
+    return Refusal.of([Fault("/event", text, "unplanned_event")])
 
 
 def check_part(value: Json, name: str) -> Refusal | None:
@@ -190,52 +186,12 @@ def _reference_violations(raw: Raw) -> Iterator[Violation]:
         yield Violation(str(error.validator), error.schema, path, error.instance)
 
 
-def load_plan(path: Path, violation: Literal["reject", "flag"] = "reject") -> Plan:
-    """``{"traits": SCHEMA, "events": {NAME: SCHEMA}}``; ConfigError names the place."""
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not JSON: {error}") from error
-    events = plan.get("events", {}) if isinstance(plan, dict) else None
-    if not isinstance(events, dict) or plan.keys() - {"traits", "events", "$schema"}:
-        text = 'expected {"traits": SCHEMA, "events": {"Event name": SCHEMA, ...}}'
-        raise ConfigError(f"{path}: {text}")
-    traits = _promise(plan["traits"], f"{path}: /traits") if "traits" in plan else None
-    return Plan(
-        violation=violation,
-        traits=traits,
-        events={
-            name: _promise(schema, f"{path}: /events/{escaped(name)}")
-            for name, schema in events.items()
-        },
-    )
-
-
-def _promise(schema: Json, place: str) -> Promise:
-    import jsonschema  # noqa: PLC0415 -- slow to import and only needed with a plan
-
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        inner = pointer(error.absolute_path)
-        raise ConfigError(f"{place}{inner}: {error.message}") from None
-    try:
-        validator = jsonschema_rs.Draft202012Validator(
-            schema, validate_formats=True, offline=True
-        )
-    except ValueError as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{place}: cannot be used: {reason}") from None
-    return Promise(validator, schema)
-
-
 def _against(plan: Plan, raw: Raw) -> Iterator[Fault]:
     if raw["type"] == "identify" and plan.traits is not None:
         traits = canonical(raw.get("traits") or {}).traits
         yield from _broken(plan.traits, traits, "/traits")
-    elif raw["type"] == "track" and (promise := plan.events.get(raw["event"])):
+    elif raw["type"] == "track":
+        promise = plan.events[raw["event"]]
         yield from _broken(promise, raw.get("properties") or {}, "/properties")
 
 

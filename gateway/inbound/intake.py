@@ -17,8 +17,8 @@ from gateway.config import Limits
 from gateway.event import Json, Origin, Raw
 from gateway.inbound import entries, fit
 from gateway.inbound.admit import Admitted, admit, admit_outside
-from gateway.inbound.check import Plan
 from gateway.inbound.decode import OURS, Decoded
+from gateway.inbound.plan import Plan
 from gateway.inbound.refusal import Fault, Refusal
 from gateway.inbound.route import Routes
 from gateway.log.contract import Entry

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.event import Raw
 from gateway.inbound import check, intake
-from gateway.inbound.check import VALIDATORS, check_part, load_plan
+from gateway.inbound.check import VALIDATORS, check_part
 from gateway.inbound.excerpt import CHILDREN_MAX, VALUES_MAX, excerpt
+from gateway.inbound.plan import load_plan
 from gateway.inbound.refusal import FAULTS_MAX, Refusal
 from tests.chance import examples
 from tests.inbound.house import GOOD
