@@ -61,6 +61,7 @@ class Admitted(NamedTuple):
     person: bytes | None
     who: int | None
     name: str | None
+    value: bytes
 
 
 class Refused(NamedTuple):
@@ -166,6 +167,7 @@ def admitted(record: Record) -> Admitted | None:
         None if nobody else packed(key),
         None if nobody else digest(key),
         _name(record.value, kind) if kind in NAMED else None,
+        record.value,
     )
 
 

@@ -7,7 +7,7 @@ Counts go before the rows that they count: an account never shows less than ther
 import sqlite3
 from typing import NamedTuple
 
-from gateway.ledger import names
+from gateway.ledger import fields, names
 from gateway.ledger.store import transaction
 from gateway.ledger.write import MINUTE_MS, floor_of
 
@@ -42,6 +42,7 @@ def tidy(
                 "DELETE FROM counts WHERE minute < ?", (wanted // MINUTE_MS,)
             )
             names.tidied(connection, wanted)
+            fields.tidied(connection, wanted)
         gone = sum(_delete(connection, table, wanted) for table in TABLES)
     return Kept(used, more=gone > 0)
 

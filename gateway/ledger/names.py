@@ -109,7 +109,7 @@ class Names:
         hours: dict[tuple[int, str, str, str], _Hour] = {}
         for event in events:
             at, source = event.place.at, event.source
-            name = self._name(connection, source, event.type, event.name or "")
+            name = self.name_of(connection, event)
             for key in (
                 (at // HOUR_MS, source, event.type, name),
                 (at // HOUR_MS, source, "", ""),
@@ -127,9 +127,9 @@ class Names:
         ]
         connection.executemany(PUT, rows)
 
-    def _name(
-        self, connection: sqlite3.Connection, source: str, kind: str, name: str
-    ) -> str:
+    def name_of(self, connection: sqlite3.Connection, event: Admitted) -> str:
+        """The name under which an event counts."""
+        source, kind, name = event.source, event.type, event.name or ""
         if not name:
             return name
         known = self._known.get(source)

@@ -8,7 +8,8 @@ knows the log or the configuration: ``story.py`` and ``account.py`` add what the
 import sqlite3
 
 from gateway.event import Json
-from gateway.ledger import names, search, tallies
+from gateway.ledger import fields, names, search, tallies
+from gateway.ledger.fields import Found
 from gateway.ledger.names import Kind, Sent, Steady
 from gateway.ledger.rows import Rows, Story
 from gateway.ledger.search import Page, Search
@@ -62,6 +63,13 @@ class Queries:
     def catalogue(self, from_ms: int, until_ms: int) -> list[Sent]:
         """What came in the hours of the span: by source, the most frequent first."""
         return names.catalogue(self._connection, from_ms, until_ms)
+
+    def fields(self, from_ms: int, until_ms: int, source: str = "") -> Found:
+        """What the events had that came in the days of the span; of one source or all.
+
+        At most 50,000 rows, one for each type of a field.
+        """
+        return fields.found(self._connection, from_ms, until_ms, source)
 
     def steadiness(self, from_ms: int) -> list[Steady]:
         """How steadily the most frequent kinds of events came since."""

@@ -94,3 +94,27 @@ CREATE TABLE names (         -- by the hour; type 0 and no name: all of the sour
     gap    INTEGER NOT NULL, -- the longest silence within the hour, milliseconds
     PRIMARY KEY (hour, source, type, name)
 ) WITHOUT ROWID;
+
+CREATE TABLE looks (         -- by the day; of a kind how many came, how many were seen
+    day    INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    type   INTEGER NOT NULL,
+    name   TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    looked INTEGER NOT NULL, -- at so many of them
+    PRIMARY KEY (day, source, type, name)
+) WITHOUT ROWID;
+
+CREATE TABLE fields (        -- what these had, by the day
+    day       INTEGER NOT NULL,
+    source    INTEGER NOT NULL,
+    type      INTEGER NOT NULL,
+    name      TEXT NOT NULL,
+    path      TEXT NOT NULL,    -- traits.plan, properties.total
+    json_type TEXT NOT NULL,
+    events    INTEGER NOT NULL,
+    first     INTEGER NOT NULL, -- unix milliseconds
+    last      INTEGER NOT NULL,
+    example   TEXT NOT NULL,    -- its form, not its content
+    PRIMARY KEY (day, source, type, name, path, json_type)
+) WITHOUT ROWID;

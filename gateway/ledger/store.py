@@ -19,7 +19,7 @@ from typing import TypeVar
 from gateway.errors import GatewayError
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-VERSION = 2
+VERSION = 3
 BUSY_S = 5.0
 CACHE_KB = 32_768
 CHECKPOINT_PAGES = 4_000

@@ -10,10 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.ledger import facts
 from gateway.ledger.facts import AGAIN, Admitted, End, Place, Refused
+from gateway.ledger.fields import Fields
 from gateway.ledger.names import Names
 from gateway.ledger.store import transaction
 from gateway.log.contract import Record
@@ -42,6 +43,7 @@ HAS_ENDED = (
 )
 Counts = Counter[tuple[int, str, str, int, int]]
 Word = Callable[[str], int]
+T = TypeVar("T")
 
 
 class Writer:
@@ -53,7 +55,7 @@ class Writer:
 
     def __init__(self, *, repeats: bool = True) -> None:
         self._words: dict[str, int] = {}
-        self._names = Names()
+        self._names, self._fields = Names(), Fields()
         self._repeats = repeats
 
     def take(
@@ -71,6 +73,7 @@ class Writer:
         """The tables were made anew, or are not as they were meant to be."""
         self._words.clear()
         self._names.forget()
+        self._fields.forget()
 
     def _take(
         self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
@@ -92,6 +95,7 @@ class Writer:
             events = kept(map(facts.admitted, each), floor)
             put_events(connection, events, word, counts)
             self._names.put(connection, events, word)
+            self._fields.put(connection, gently(events), word, self._names.name_of)
         elif topic == REFUSED:
             put_refused(connection, kept(map(facts.refused, each), floor), word, counts)
         elif topic == OUTCOMES:
@@ -118,7 +122,7 @@ class Writer:
         return int(row[0])
 
 
-def gently(records: Iterable[Record]) -> Iterator[Record]:
+def gently(records: Iterable[T]) -> Iterator[T]:
     """The same; now and then another thread has its turn.
 
     Only one thread of Python's runs at a time, and one that computes is asked to leave
@@ -150,7 +154,7 @@ def put_events(
     """Rows of ``events``, and for every destination that it was one more."""
     rows = []
     routes: Counter[tuple[int, str, str]] = Counter()
-    for place, source, kind, route, message, person, who, name in events:
+    for place, source, kind, route, message, person, who, name, _ in events:
         routes[place.at // MINUTE_MS, source, route] += 1
         rows.append(
             (*place, word(source), word(kind), word(route), message, person, who, name)

@@ -12,6 +12,11 @@ from gateway.ledger.write import Writer
 from gateway.log.contract import Record
 from tests.ledger.records import Made
 
+TABLES = (
+    *("events", "refused", "ends", "counts", "places"),
+    *("names", "looks", "fields"),
+)
+
 
 class Desk:
     """Writes records, and asks."""
@@ -41,7 +46,7 @@ class Desk:
         words = dict(self.connection.execute("SELECT id, text FROM words"))
         worded = {"source", "type", "route", "destination", "reason", "replay", "mark"}
         told = {}
-        for table in ("events", "refused", "ends", "counts", "places"):
+        for table in TABLES:
             found = self.connection.execute(f"SELECT * FROM {table}")
             names = [each[0] for each in found.description]
             rows = [
