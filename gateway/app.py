@@ -253,6 +253,7 @@ class House:
             metrics=self.metrics,
             notices=self.notices,
             suppressed=self.suppressed,
+            plans=self.parts.rules.plans,
             works_for=self.role.works_for,
             configured=self.parts.configured,
             states=self.states,

@@ -21,3 +21,11 @@ def time(text: str) -> int:
         raise argparse.ArgumentTypeError(message) from None
     at = at.replace(tzinfo=at.tzinfo or UTC)
     return int(at.timestamp() * 1000)
+
+
+def add_span(parser: argparse.ArgumentParser) -> None:
+    """``--from`` and ``--until``, as ``start`` and ``until``: unix milliseconds."""
+    about = "received then or later"
+    parser.add_argument("--from", dest="start", type=time, metavar="T", help=about)
+    about = "received before then"
+    parser.add_argument("--until", type=time, metavar="T", help=about)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.arguments import rate, time
+from gateway.arguments import add_span, rate
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FILE = Path("gateway.toml")
 DONE, FAILED, USAGE = 0, 1, 2
-FROM, UNTIL = "received then or later", "received before then"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands.add_parser("explain", help="show what becomes of a message"))
     _add_account(commands.add_parser("account", help="tell what came in, and its end"))
     _add_ledger(commands.add_parser("ledger", help="make the ledger anew"))
+    _add_plan(commands.add_parser("plan", help="write a tracking plan"))
     _add_replay(commands.add_parser("replay", help="send the past again"))
     _add_test(commands.add_parser("test", help="run the golden cases of destinations"))
     _add_send(commands.add_parser("send", help="try one event at one destination"))
@@ -106,8 +106,7 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("topic", metavar="TOPIC", help="without the prefix: events")
-    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
+    add_span(parser)
     parser.add_argument("--follow", action="store_true", help="wait for more")
     parser.add_argument("--where", metavar="EXPR", help="JMESPath over the value")
     parser.set_defaults(run=_read)
@@ -131,8 +130,7 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
+    add_span(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.set_defaults(run=_ledger, asked="account")
 
@@ -144,10 +142,19 @@ def _add_ledger(parser: argparse.ArgumentParser) -> None:
     rebuild.set_defaults(run=_ledger, asked="rebuild")
 
 
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "a plan of what a source has sent, as JSON on stdout"
+    detect = commands.add_parser("detect", help=about)
+    about = "who sends it; default: the first in the file"
+    detect.add_argument("--source", metavar="NAME", help=about)
+    add_span(detect)
+    detect.set_defaults(run=_ledger, asked="plan")
+
+
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="NAME", help="the destination")
-    parser.add_argument("--from", dest="start", type=time, metavar="T", help=FROM)
-    parser.add_argument("--until", type=time, metavar="T", help=UNTIL)
+    add_span(parser)
     parser.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
     parser.add_argument("--rate", type=rate, metavar="N", help="events a second")
     parser.add_argument(

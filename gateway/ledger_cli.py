@@ -1,7 +1,7 @@
-"""``gateway explain ID``, ``account``, ``ledger rebuild``: asked of whoever can tell.
+"""``gateway explain ID``, ``account``, ``plan detect``, ``ledger rebuild``.
 
-A running gateway is asked through its admin port, with the console's token. Where none
-runs the ledger's file is read here, with the log beside it.
+Asked of whoever can tell: a running gateway through its admin port, with the console's
+token. Where none runs the ledger's file is read here, with the log beside it.
 """
 
 import argparse
@@ -21,16 +21,25 @@ from gateway.errors import ConfigError, LogError
 from gateway.event import Json, iso
 from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
+from gateway.ledger.catalogue import Asked
+from gateway.ledger.catalogue import catalogue as catalogue_of
+from gateway.ledger.detect import detect
 from gateway.ledger.follow import Catching
+from gateway.ledger.queries import Queries
 from gateway.ledger.settings import Ledger, ledger_of
 from gateway.ledger.store import LedgerError, Store
 from gateway.ledger.story import Now, Teller
+from gateway.ledger.tallies import FOR_EVER_MS
 from gateway.log import EventLog
 from gateway.parts import all_previews, check
 from gateway.wing import Shows
 
 T = TypeVar("T")
 WAIT_S = 0.2
+USE_IT = (
+    "to use it: write it to a file, read it, and name it in [sources.{0}] as schema, at"
+    ' first with violation = "flag" and on_unplanned = "flag"; `gateway check` reads it'
+)
 GONE_S = (
     60.0  # a gateway that rebuilds its ledger reads at least something in that time
 )
@@ -40,6 +49,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     """Print what is ``asked``; 0 when there is an answer."""
     if arguments.asked == "rebuild":
         return _show_rebuild(config)
+    if arguments.asked == "plan":
+        return _show_plan(config, arguments)
     show = _show_account if arguments.asked == "account" else _show_story
     return show(config, arguments)
 
@@ -63,6 +74,22 @@ def _show_story(config: Config, arguments: argparse.Namespace) -> int:
 def _show_account(config: Config, arguments: argparse.Namespace) -> int:
     told = account(config, arguments.start, arguments.until)
     print(as_json(told) if arguments.json else as_table(told))
+    return 0
+
+
+def _show_plan(config: Config, arguments: argparse.Namespace) -> int:
+    """The plan on stdout; what to know of it on stderr."""
+    source = config.source(arguments.source).name
+    told = catalogue(config, source, arguments.start, arguments.until)
+    plan, remarks = detect(told["kinds"])
+    if not plan["events"] and "traits" not in plan:
+        text = "the ledger has no identify and no track of it"
+        raise ConfigError(f"--source {source}: {text}: send some, or ask for more time")
+    if not told["whole"]:
+        remarks = [*remarks, "more was sent than is told at once: ask for less time"]
+    print(as_json(plan))
+    for each in (*remarks, USE_IT.format(source)):
+        print(each, file=sys.stderr)
     return 0
 
 
@@ -100,6 +127,27 @@ def account(
     async def tell(store: Store, log: EventLog, shows: Shows) -> Mapping[str, Json]:
         del shows
         return await Accountant(store, log).account(from_ms, until_ms)
+
+    return asyncio.run(_here(config, tell))
+
+
+def catalogue(
+    config: Config, source: str, from_ms: int | None, until_ms: int | None
+) -> Mapping[str, Json]:
+    """What a source sent, with its fields, in [from, until); None: of all times."""
+    if (gateway := _running(config)) is not None:
+        query = {"source": source}
+        given = {"from": from_ms, "until": until_ms}
+        query |= {name: iso(at) for name, at in given.items() if at is not None}
+        told = gateway.found(f"/v1/catalogue?{urlencode(query)}")
+        assert told is not None
+        return told
+    until = FOR_EVER_MS if until_ms is None else until_ms
+    asked = Asked(from_ms or 0, until, source)
+
+    async def tell(store: Store, log: EventLog, shows: Shows) -> Mapping[str, Json]:
+        del log, shows
+        return await store.ask(lambda c: catalogue_of(Queries(c), asked, {}))
 
     return asyncio.run(_here(config, tell))
 

@@ -109,7 +109,7 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "`(others)`; so it is with `plan_violation`, `unplanned_event` and "
         "`empty_array`.",
         "unplanned_event": "A track's name is not in its source's tracking plan, and "
-        'the event was let through (`on_unplanned = "flag"`); the name is the event\'s.',
+        'was let through (`on_unplanned = "flag"`); the name is that of the event.',
         "unreadable_sent_at": "A batch's `sentAt` could not be read: its messages are "
         "admitted without, and a wrong clock of the sender is not corrected.",
         "unreadable_trait": "A date could not be read; it was passed on as it is.",

@@ -19,6 +19,7 @@ from gateway.admin.port import Mount, Replaying, States
 from gateway.config import Config
 from gateway.errors import LogError
 from gateway.event import Json
+from gateway.inbound.plan import Plan
 from gateway.log.contract import EventLog, Record
 from gateway.metrics import Metrics
 from gateway.notices import Notice, Notices
@@ -44,6 +45,8 @@ class Shared:
     metrics: Metrics
     notices: Notices
     suppressed: Suppressed
+    plans: Mapping[str, Plan]
+    """What sources promise, by name: those that have a tracking plan."""
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
     configured: Mapping[str, Configured[Any]]

@@ -60,7 +60,7 @@ class Room:
             Overview(self._eyes, self._pages),
             Live(self._eyes, self._pages, self._tap),
             Sources(self._eyes, self._pages),
-            Catalogue(self._eyes, self._pages),
+            Catalogue(self._eyes, self._pages, self._book),
             Destinations(self._eyes, self._pages),
             Letters(self._eyes, self._pages, self._runs),
             self._people,

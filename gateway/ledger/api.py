@@ -10,9 +10,9 @@ from aiohttp import web
 
 from gateway.admin.port import Mount, problem
 from gateway.errors import ConfigError, LogError
-from gateway.event import Json, iso
+from gateway.event import Json
 from gateway.ledger.account import Accountant
-from gateway.ledger.names import Sent
+from gateway.ledger.catalogue import Asked, Plans, catalogue
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import PAGE, Search
 from gateway.ledger.store import LedgerError, Store
@@ -49,11 +49,13 @@ class Api:
         accountant: Accountant,
         store: Store,
         *,
+        plans: Plans,
         rebuild: Callable[[], None],
         token: str,
     ) -> None:
         self._teller, self._accountant, self._store = teller, accountant, store
         self._begin_anew, self._token = rebuild, token
+        self._plans = plans
 
     def mount(self) -> Mount:
         """The paths, behind the token."""
@@ -139,16 +141,18 @@ class Api:
 
     @_answering
     async def _catalogue(self, request: web.Request) -> web.Response:
-        span = _span(request)
-        found = await self._store.ask(lambda c: Queries(c).catalogue(*span))
-        return _json({"kinds": [*map(_sent, found)]})
-
-
-def _sent(sent: Sent) -> dict[str, Json]:
-    """``{"source", "type", "name", "events", "first", "last"}``; name null: none."""
-    kind, events, first, last = sent
-    named = {"source": kind.source, "type": kind.type, "name": kind.name or None}
-    return {**named, "events": events, "first": iso(first), "last": iso(last)}
+        """All that is kept, unless a span is asked for."""
+        query = request.query
+        asked = Asked(
+            _time(request, "from") or 0,
+            _until(request),
+            source=query.get("source", ""),
+            name=query.get("name", ""),
+            fields=query.get("fields") != "false",
+        )
+        plans = self._plans
+        told = await self._store.ask(lambda c: catalogue(Queries(c), asked, plans))
+        return _json(told)
 
 
 def _time(request: web.Request, name: str) -> int | None:
@@ -166,10 +170,13 @@ def _time(request: web.Request, name: str) -> int | None:
 
 def _span(request: web.Request) -> tuple[int, int]:
     """``from`` and ``until``; the last day if they are not given."""
-    until = _time(request, "until")
-    until_ms = time.time_ns() // 1_000_000 + 1 if until is None else until
-    from_ms = _time(request, "from")
+    until_ms, from_ms = _until(request), _time(request, "from")
     return until_ms - DAY_MS if from_ms is None else from_ms, until_ms
+
+
+def _until(request: web.Request) -> int:
+    until = _time(request, "until")
+    return time.time_ns() // 1_000_000 + 1 if until is None else until
 
 
 def _json(value: Json) -> web.Response:

@@ -27,7 +27,7 @@ CATALOGUE = (
     "SELECT s.text, coalesce(t.text, ''), n.name,"
     " sum(n.events), min(n.first), max(n.last)"
     " FROM names n JOIN words s ON s.id = n.source LEFT JOIN words t ON t.id = n.type"
-    " WHERE n.hour >= ? AND n.hour < ? AND n.type <> 0"
+    " WHERE n.hour >= ? AND n.hour < ? AND n.type <> 0 AND (? = '' OR s.text = ?)"
     " GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC LIMIT ?"
 )
 # The second longest silence: the longest may be the outage that was told of last.
@@ -158,10 +158,10 @@ def tidied(connection: sqlite3.Connection, before_ms: int) -> None:
 
 
 def catalogue(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int
+    connection: sqlite3.Connection, from_ms: int, until_ms: int, source: str = ""
 ) -> list[Sent]:
     """What came in the hours of [from, until): by source, the most frequent first."""
-    span = from_ms // HOUR_MS, -(-until_ms // HOUR_MS)
+    span = from_ms // HOUR_MS, -(-until_ms // HOUR_MS), source, source
     found = connection.execute(CATALOGUE, (*span, KINDS_MAX))
     return [Sent(Kind(*row[:3]), *row[3:]) for row in found]
 

@@ -60,9 +60,9 @@ class Queries:
         """``{"source", "code", "pointer", "events", "first", "last"}``."""
         return tallies.refused_groups(self._connection, from_ms, until_ms)
 
-    def catalogue(self, from_ms: int, until_ms: int) -> list[Sent]:
+    def catalogue(self, from_ms: int, until_ms: int, source: str = "") -> list[Sent]:
         """What came in the hours of the span: by source, the most frequent first."""
-        return names.catalogue(self._connection, from_ms, until_ms)
+        return names.catalogue(self._connection, from_ms, until_ms, source)
 
     def fields(self, from_ms: int, until_ms: int, source: str = "") -> Found:
         """What the events had that came in the days of the span; of one source or all.

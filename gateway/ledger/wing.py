@@ -91,6 +91,7 @@ class OpenedLedger:
             Teller(reader, log, now),
             Accountant(reader, log),
             reader,
+            plans=self._shared.plans,
             rebuild=self.rebuild,
             token=console_token(self._shared.config).text,
         )

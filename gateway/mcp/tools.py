@@ -138,6 +138,12 @@ def _search(given: Given) -> str:
     return f"/v1/events?{urlencode({'limit': COUNT, **asked})}"
 
 
+def _catalogue(given: Given) -> str:
+    asked = {name: value for name, value in given.items() if name != "fields"}
+    fields = "true" if given.get("fields") else "false"
+    return f"/v1/catalogue?{urlencode({**asked, 'fields': fields})}"
+
+
 def _of(path: str) -> Callable[[Given], str]:
     def asked(given: Given) -> str:
         span = {name: given[name] for name in ("from", "until") if name in given}
@@ -205,9 +211,18 @@ TOOLS = (
         name="catalogue",
         title="Catalogue of events",
         doc="What each source sends: types and names of events, how many, first and "
-        "last; by default of the last day, in whole hours.",
-        parameters=SPAN,
-        path=_of("/v1/catalogue"),
+        "last, and whether the source's tracking plan has them (null: it says nothing "
+        "of them). With `fields` also traits and properties: in how many of the events "
+        "that were `looked` at, of which types, what they look like; ask for one "
+        "source or name then, for an answer is bounded. By default of all that is "
+        "kept; in whole hours, fields in whole days.",
+        parameters=(
+            Parameter(name="source", doc="Who sends it, by its configured name"),
+            Parameter(name="name", doc="The name of an event, whole"),
+            Parameter(name="fields", kind="flag", doc="Traits and properties, too"),
+            *SPAN,
+        ),
+        path=_catalogue,
     ),
     Tool(
         name="dead_letters",
