@@ -1,64 +1,98 @@
-"""What events are called and made of, without what they say."""
+"""What events are called and made of, and which of it no plan has, on a page."""
 
-import orjson
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from gateway.console.catalogue import FIELDS_MAX, NAMES_MAX, catalogue_of, masked
-from gateway.log.contract import Record
+from gateway.config import parse
+from gateway.console import catalogue
+from tests.console.test_guard import CONFIG, visiting
+from tests.whole import PATIENCE_S, running
+
+PLAN = {"events": {"Order": {"properties": {"total": {"type": "number"}}}}}
+PLANNED = CONFIG.replace("[destinations", 'schema = "plan.json"\n[destinations')
+OUTSIDE = "not in the plan"
 
 
-def record(number: int, **event: object) -> Record:
-    body = {"source": "web", "messageId": f"m{number}", **event}
-    return Record("events", 0, number, b"", orjson.dumps(body), (), 1_000 + number)
+def track(number: int, name: str = "Order", **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "userId": "u1",
+        "messageId": f"m{number}",
+        "event": name,
+        "properties": properties,
+    }
 
 
-def test_names_are_counted_with_the_types_of_their_fields():
-    records = [
-        record(1, type="track", event="Paid", properties={"total": 5}),
-        record(2, type="track", event="Paid", properties={"total": "5", "new": True}),
-        record(3, type="identify", traits={"email": "a@b.c"}),
-    ]
-    paid, identify = catalogue_of(records)
-    assert (paid.name, paid.count, paid.first_ms, paid.last_ms) == (
-        "Paid",
-        2,
-        1001,
-        1002,
-    )
-    assert paid.fields["properties.total"].count == 2
-    assert len(paid.fields["properties.total"].types) == 2
-    assert paid.fields["properties.new"].count == 1
-    assert identify.fields["traits.email"].example == "x@x.x"
+async def page(
+    folder: Path, config: str, *messages: Any, range_: str = "all", words: str = "Order"
+) -> str:
+    """The page, once it has these words."""
+    (folder / "plan.json").write_text(json.dumps(PLAN))
+    whole = parse(config, folder=folder, environment={})
+    async with running(whole) as gateway, visiting(gateway) as visitor:
+        await visitor.enter()
+        if messages:
+            assert await gateway.post({"batch": [*messages]}, "/v1/batch") == 200
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                _, text = await visitor.get(f"/catalogue?range={range_}")
+                if words in text:
+                    return text
+                await asyncio.sleep(0.05)
 
 
-def test_senders_cannot_make_it_long():
-    many = {f"field{n}": n for n in range(FIELDS_MAX * 2)}
-    records = [
-        record(n, type="track", event=f"Event {n}") for n in range(NAMES_MAX * 2)
-    ]
-    records.append(record(0, type="track", event="Event 0", properties=many))
-    found = catalogue_of(records)
-    assert len(found) == NAMES_MAX
-    assert max(len(each.fields) for each in found) == FIELDS_MAX
+def summaries(text: str) -> list[str]:
+    """What is said of each kind while it is closed."""
+    found = re.findall(r"<summary>(.*?)</summary>", text, re.DOTALL)
+    return [re.sub(r"<[^>]*>|\s+", " ", each) for each in found]
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b'{"properties": 1}', b'{"event": {}}'])
-def test_strange_records_break_nothing(value):
-    catalogue_of([Record("events", 0, 1, b"", value, (), 1)])
+async def test_events_and_fields_outside_the_plan_are_marked(tmp_path: Path) -> None:
+    sent = [track(1, total=5, note="Ann"), track(2, total=6), track(3, "Ordr", x=1)]
+    text = await page(tmp_path, PLANNED, *sent)
+    typo, order = summaries(text)
+    assert "Ordr" in typo
+    assert OUTSIDE in typo
+    assert f"1 {OUTSIDE}" in order
+    assert "1 of these is not in the tracking plan" in text
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", text, re.DOTALL)
+    told = {re.findall(r"<code>(.*?)</code>", row)[0]: row for row in rows}
+    assert OUTSIDE in told["properties.note"]
+    assert OUTSIDE not in told["properties.total"]
+    assert "xxx" in told["properties.note"]
+    assert "50" in told["properties.note"]
+    assert "Ann" not in text
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("cool.person@example.com", "xxxx.xxxxxx@xxxxxxx.xxx"),
-        ("Ünï-42", "xxx-99"),
-        (42.5, "99.9"),
-        (True, "true"),
-        (None, "null"),
-        ({"a": 1}, "{…}"),
-        ([1], "[…]"),
-        ("x" * 100, "x" * 28 + "…"),
-    ],
-)
-def test_an_example_keeps_its_form_alone(value, shown):
-    assert masked(value) == shown
+async def test_without_a_plan_it_says_how_to_get_one(tmp_path: Path) -> None:
+    text = await page(tmp_path, CONFIG, track(1, total=5), range_="24+h")
+    assert "gateway plan detect --source web" in text
+    assert OUTSIDE not in text
+
+
+async def test_it_is_bounded_and_says_what_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "NAMES_MAX", 1)
+    monkeypatch.setattr(catalogue, "FIELDS_MAX", 2)
+    sent = [track(1, a=1, b=2, c=3), track(2, a=1), track(3, "Other")]
+    text = await page(tmp_path, CONFIG, *sent)
+    assert len(summaries(text)) == 1
+    assert "1 rarer fields are not shown" in text
+    assert "And 1 rarer ones" in text
+
+
+async def test_before_anything_is_sent_it_says_what_to_do(tmp_path: Path) -> None:
+    empty = "Nothing was sent in this time"
+    assert empty in await page(tmp_path, CONFIG, words="Catalogue")
+
+
+async def test_without_a_ledger_it_says_how_to_switch_it_on(tmp_path: Path) -> None:
+    off = f"{CONFIG}\n[ledger]\nenabled = false\n"
+    text = await page(tmp_path, off, words="There is no ledger")
+    assert "enabled = true" in text

@@ -55,12 +55,12 @@ class Agent:
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         return (await self.line(json.dumps(message).encode()))["result"]
 
-    async def call(self, name: str, **arguments: Any) -> tuple[str, bool]:
+    async def call(self, name: str, /, **arguments: Any) -> tuple[str, bool]:
         said = await self.ask("tools/call", name=name, arguments=arguments)
         (content,) = said["content"]
         return content["text"], said["isError"]
 
-    async def until(self, name: str, words: str, **arguments: Any) -> Any:
+    async def until(self, name: str, words: str, /, **arguments: Any) -> Any:
         """Ask until the ledger has read up to what was sent."""
         async with asyncio.timeout(PATIENCE_S):
             while words not in (told := await self.call(name, **arguments))[0]:
@@ -127,6 +127,17 @@ async def test_the_six_questions_of_an_agent(file: Path) -> None:
             ("identify", 1),
             ("track", 1),
         }
+        assert "fields" not in kinds[0]
+        asked = {"fields": True, "source": "web"}
+        (person,) = [
+            each
+            for each in (await asks.until("catalogue", "Order", **asked))["kinds"]
+            if each["type"] == "identify"
+        ]
+        (email,) = person["fields"]
+        assert (email["path"], email["example"]) == ("traits.email", "xxx@xxxx.xxxxxxx")
+        (order,) = (await asks.until("catalogue", "Order", name="Order"))["kinds"]
+        assert order["name"] == "Order"
         dead, failed = await asks.call("dead_letters")
         assert (json.loads(dead), failed) == ({"groups": []}, False)
 
