@@ -89,7 +89,7 @@ async def test_it_is_bounded_and_says_what_is_not_shown(
 
 async def test_before_anything_is_sent_it_says_what_to_do(tmp_path: Path) -> None:
     empty = "Nothing was sent in this time"
-    assert empty in await page(tmp_path, CONFIG, words="Catalogue")
+    assert empty in await page(tmp_path, CONFIG, words=empty)
 
 
 async def test_without_a_ledger_it_says_how_to_switch_it_on(tmp_path: Path) -> None:
