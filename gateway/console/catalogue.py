@@ -21,6 +21,7 @@ SPANS: Mapping[str, float | None] = {"24 h": 86_400, "7 d": 604_800, "all": None
 FIRST = "all"
 NAMES_MAX = 200  # on a page, of one source
 FIELDS_MAX = 60  # of one name
+ROWS_MAX = 2_000  # of fields, of all names: a page is made where messages are taken
 
 
 class Catalogue:
@@ -38,12 +39,14 @@ class Catalogue:
     async def _show(self, request: web.Request) -> web.Response:
         if self._book is None:
             return self._pages.trouble(request, 404, "There is no ledger", OFF)
-        name = request.query.get("range", FIRST)
-        name = name if name in SPANS else FIRST
+        query = request.query
+        over = query.get("range", FIRST)
+        over = over if over in SPANS else FIRST
         now_ms = time.time_ns() // 1_000_000
-        back_s, plans = SPANS[name], self._plans
+        back_s, plans = SPANS[over], self._plans
         from_ms = 0 if back_s is None else now_ms - int(back_s * 1_000)
-        asked = Asked(from_ms, now_ms + 1)
+        source, name = query.get("source", ""), query.get("name", "")
+        asked = Asked(from_ms, now_ms + 1, source, name)
         told = await self._book.store.ask(lambda c: catalogue(Queries(c), asked, plans))
         return self._pages.render(
             "catalogue.html",
@@ -51,24 +54,33 @@ class Catalogue:
             sources=of_source(told["kinds"]),
             planned=self._plans.keys(),
             all_ranges=list(SPANS),
-            over=name,
+            over=over,
+            narrowed=bool(source or name),
             names_max=NAMES_MAX,
-            fields_max=FIELDS_MAX,
         )
 
 
 def of_source(kinds: Sequence[Json]) -> dict[str, list[Json]]:
     """The kinds as the page shows them, source by source, those outside a plan first.
 
-    With ``unplanned``, how many of a kind's fields the plan does not have.
+    With ``unplanned``, how many of a kind's fields the plan does not have, and
+    ``shown``, those that the page has room for.
     """
     sources: dict[str, list[Json]] = {}
+    room = ROWS_MAX
     for each in sorted(kinds, key=lambda each: each["known"] is not False):
-        sources.setdefault(each["source"], []).append(_shown(each))
+        shown = each["fields"][: min(room, FIELDS_MAX)]
+        room -= len(shown)
+        sources.setdefault(each["source"], []).append(_told(each, shown))
     return dict(sorted(sources.items()))
 
 
-def _shown(kind: Mapping[str, Json]) -> dict[str, Json]:
+def _told(kind: Mapping[str, Json], shown: Sequence[Json]) -> dict[str, Json]:
     unplanned = sum(each["known"] is False for each in kind["fields"])
-    times = {"first_ms": ms_of(kind["first"]), "last_ms": ms_of(kind["last"])}
-    return {**kind, **times, "unplanned": unplanned if kind["known"] else 0}
+    return {
+        **kind,
+        "first_ms": ms_of(kind["first"]),
+        "last_ms": ms_of(kind["last"]),
+        "unplanned": unplanned if kind["known"] else 0,
+        "shown": shown,
+    }

@@ -1,6 +1,7 @@
 """What events are called and made of, and which of it no plan has, on a page."""
 
 import asyncio
+import html
 import json
 import re
 from pathlib import Path
@@ -29,7 +30,11 @@ def track(number: int, name: str = "Order", **properties: Any) -> dict[str, Any]
 
 
 async def page(
-    folder: Path, config: str, *messages: Any, range_: str = "all", words: str = "Order"
+    folder: Path,
+    config: str,
+    *messages: Any,
+    query: str = "range=all",
+    words: str = "Order",
 ) -> str:
     """The page, once it has these words."""
     (folder / "plan.json").write_text(json.dumps(PLAN))
@@ -40,7 +45,7 @@ async def page(
             assert await gateway.post({"batch": [*messages]}, "/v1/batch") == 200
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                _, text = await visitor.get(f"/catalogue?range={range_}")
+                _, text = await visitor.get(f"/catalogue?{query}")
                 if words in text:
                     return text
                 await asyncio.sleep(0.05)
@@ -70,7 +75,7 @@ async def test_events_and_fields_outside_the_plan_are_marked(tmp_path: Path) -> 
 
 
 async def test_without_a_plan_it_says_how_to_get_one(tmp_path: Path) -> None:
-    text = await page(tmp_path, CONFIG, track(1, total=5), range_="24+h")
+    text = await page(tmp_path, CONFIG, track(1, total=5), query="range=24+h")
     assert "gateway plan detect --source web" in text
     assert OUTSIDE not in text
 
@@ -83,8 +88,24 @@ async def test_it_is_bounded_and_says_what_is_not_shown(
     sent = [track(1, a=1, b=2, c=3), track(2, a=1), track(3, "Other")]
     text = await page(tmp_path, CONFIG, *sent)
     assert len(summaries(text)) == 1
-    assert "1 rarer fields are not shown" in text
+    assert "1 fields are not shown here" in text
     assert "And 1 rarer ones" in text
+
+
+async def test_what_a_page_has_no_room_for_has_a_page_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "ROWS_MAX", 2)
+    sent = [*(track(n, a=1, b=2) for n in range(3)), track(9, "A & B", c=3)]
+    text = await page(tmp_path, CONFIG, *sent)
+    assert "properties.b" in text
+    assert "properties.c" not in text
+    (link,) = re.findall(r'href="([^"]*)">they alone', text)
+    assert html.unescape(link) == "/catalogue?range=all&source=web&name=A%20%26%20B"
+    query = html.unescape(link).partition("?")[2]
+    alone = await page(tmp_path, CONFIG, query=query, words="properties.c")
+    assert len(summaries(alone)) == 1
+    assert 'href="/catalogue">All of it' in alone
 
 
 async def test_before_anything_is_sent_it_says_what_to_do(tmp_path: Path) -> None:
