@@ -81,6 +81,22 @@ async def test_without_a_script_every_page_says_the_same(shop, browser):
     await context.close()
 
 
+async def test_the_catalogue_opened_on_a_phone_hangs_nothing_over(shop, browser):
+    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    page = await shop.enter(context)
+    async with asyncio.timeout(30):
+        while not await page.get_by_text("Order Completed").count():
+            await opened(shop, page, "/catalogue")
+    await page.evaluate(
+        "document.querySelectorAll('details').forEach((each) => each.open = true)"
+    )
+    await expect(page.get_by_text("properties.total").first).to_be_visible()
+    wide = "document.documentElement.scrollWidth - innerWidth"
+    assert await page.evaluate(wide) <= 0
+    assert await faults(page) == []
+    await context.close()
+
+
 async def test_the_overview_says_first_what_needs_somebody(shop, page):
     await opened(shop, page, "/")
     first = page.locator(".concerns li").first
