@@ -15,7 +15,7 @@ from gateway.ledger.store import VERSION
 from tests.ledger.kit import CONFIG, asked
 from tests.whole import PATIENCE_S, Whole, running
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "traits": {"properties": {"plan": {"type": "string"}}},
     "events": {"Order": {"properties": {"total": {"type": "number"}}}},
 }
