@@ -1,9 +1,10 @@
 """Which traits and properties each kind of event has, by the day: their types, a form.
 
 Of each kind the first 500 events of a day are looked at, then one in sixteen. A dice of
-the message's id says which, so that a ledger that is made anew looks at the same, and
-so that whatever goes on being sent is met. How many were looked at is kept beside what
-was found: a share is one of these. An example keeps its form and loses its content.
+the message's id says which, so that whatever goes on being sent is met, and a ledger
+that is made anew looks at the same; on Kafka, where partitions come in any order, at
+nearly the same. How many were looked at is kept beside what was found: a share is one
+of these. An example keeps its form and loses its content.
 
 Senders choose the names: beyond 100 fields of a kind, or 5,000 of a source in a day,
 they count as one.
@@ -305,7 +306,7 @@ def found(
         here = kinds.setdefault(Kind(sent, of_type, name), Looked()).fields
         if (seen := here.get(path)) is None:
             seen = here[path] = Field(0, first, last, example)
-        seen.events += events
+        seen.events += int(events)
         seen.first, seen.last = min(seen.first, first), max(seen.last, last)
-        seen.types[json_type] = events
+        seen.types[json_type] = int(events)
     return Found(kinds, whole=len(rows) <= ROWS_MAX)
