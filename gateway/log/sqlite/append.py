@@ -20,6 +20,7 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry
 from gateway.log.sqlite import wal
 from gateway.log.sqlite.files import Files
+from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.lock import Lock
 from gateway.log.sqlite.retention import Upkeep
 from gateway.log.sqlite.tables import Tables
@@ -47,11 +48,14 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Written:
-    """What became of a group of requests; ``errors`` has those that failed."""
+    """What became of a group of requests; ``errors`` has those that failed.
+
+    ``grown``: what each transaction added.
+    """
 
     requests: Sequence[Request]
     errors: dict[Request, str]
-    grown: set[str]
+    grown: Sequence[Grown] = ()
 
 
 class Writer:
@@ -209,7 +213,7 @@ class Writer:
             self._look()  # what is opened again must be what was open
         if self.lost:  # the connection stays: what it holds is nowhere else
             self.last_error = self.lost
-            return Written(group, dict.fromkeys(group, self.lost), set())
+            return Written(group, dict.fromkeys(group, self.lost))
         try:
             if not self._tables.is_open:
                 self._tables.open()
@@ -221,9 +225,9 @@ class Writer:
                 return _joined([self._write([request]) for request in group])
             # Text alone: a failure kept in this frame, whose error's traceback holds
             # this frame, would keep the whole group until cycles are collected.
-            return Written(group, dict.fromkeys(group, self._recover(error)), set())
+            return Written(group, dict.fromkeys(group, self._recover(error)))
         self.last_error = ""
-        return Written(group, {}, grown)
+        return Written(group, {}, [grown])
 
     def _recover(self, error: Exception) -> str:
         """Start the next transaction with a new connection; what went wrong."""
@@ -267,7 +271,7 @@ def _joined(parts: Sequence[Written]) -> Written:
     return Written(
         [request for part in parts for request in part.requests],
         {request: error for part in parts for request, error in part.errors.items()},
-        {topic for part in parts for topic in part.grown},
+        [grown for part in parts for grown in part.grown],
     )
 
 

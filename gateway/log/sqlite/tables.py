@@ -17,8 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway.log.contract import Entry
+from gateway.log.contract import Entry, Record
 from gateway.log.marks import Marks
+from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.read import offset_at
 from gateway.log.sqlite.rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
 from gateway.topics import Declare
@@ -61,6 +62,8 @@ class Topic:
     records: int = 0
     bytes: int = 0
     groups: dict[str, Marks] = field(default_factory=dict)
+    fresh: Sequence[Record] = ()
+    """What the last transaction added, if that was little; the event loop's."""
 
     def row(self) -> list[Any]:
         """As it stands in the table."""
@@ -127,8 +130,8 @@ class Tables:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.abandon()
 
-    def write(self, changes: Sequence[Change], now_ms: int) -> set[str]:
-        """Insert all entries and marks in one transaction; the topics that grew."""
+    def write(self, changes: Sequence[Change], now_ms: int) -> Grown:
+        """Insert all entries and marks in one transaction."""
         rows = Rows(self._next_body, max(now_ms, self._last_ms))
         for change in changes:
             names = {entry.topic for entry in change.entries}.union(change.topics)
@@ -344,17 +347,17 @@ class Tables:
                 carried[name] = marks if kept else None
         return carried
 
-    def _publish(self, rows: Rows, marks: dict[tuple[str, str], Marks]) -> set[str]:
+    def _publish(self, rows: Rows, marks: dict[tuple[str, str], Marks]) -> Grown:
         """After the commit: make the new state known."""
         self._next_body, self._last_ms = rows.next_body, rows.now_ms
-        grown = {name for name, place in rows.topics.items() if place.records}
+        first = {n: place.start for n, place in rows.topics.items() if place.records}
         for name, place in rows.topics.items():
             _, _, _, following, records, size = self._grown(place)
             topic = self.topics.setdefault(name, Topic(place.id, name))
             topic.next, topic.records, topic.bytes = following, records, size
         for (topic_name, name), group_marks in marks.items():
             self.topics[topic_name].groups[name] = group_marks
-        return grown
+        return Grown(rows.now_ms, first)
 
 
 def _insert(
