@@ -6,7 +6,6 @@ writer thread calls it; the event loop reads ``topics`` (whole numbers and whole
 replaced after the commit and never changed in place).
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 
 from gateway.log.contract import Entry, Record
 from gateway.log.marks import Marks
+from gateway.log.sqlite.files import sync_folder
 from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.read import offset_at
 from gateway.log.sqlite.rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
@@ -31,10 +31,15 @@ CACHE_KIB = 16_384
 AHEAD_MS = 86_400_000  # a day: no clock is wrong by so much that is not badly wrong
 ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 
-INSERT_BODY = "INSERT INTO bodies VALUES "
-INSERT_RECORD = "INSERT INTO records VALUES "
-SAVE_TOPIC = "INSERT OR REPLACE INTO topics VALUES "
-SAVE_GROUP = "INSERT OR REPLACE INTO groups VALUES "
+INSERT_BODY = "INSERT INTO bodies VALUES {}"
+INSERT_RECORD = "INSERT INTO records VALUES {}"
+# Not replaced: the index of names would be written each time, a page more.
+SAVE_TOPIC = (
+    "INSERT INTO topics VALUES {} ON CONFLICT (id) DO UPDATE"
+    " SET first = excluded.first, next = excluded.next,"
+    " records = excluded.records, bytes = excluded.bytes"
+)
+SAVE_GROUP = "INSERT OR REPLACE INTO groups VALUES {}"
 TOPIC_COLUMNS = 6
 GROUP_COLUMNS = 4
 IN_RANGE = "FROM records WHERE topic = ?1 AND offset BETWEEN ?2 AND ?3"
@@ -282,7 +287,7 @@ class Tables:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Read the state; known topics stay the same objects: subscribers have them."""
@@ -376,7 +381,7 @@ def _insert(
 @cache
 def _statement(sql: str, columns: int, count: int) -> str:
     row = f"({', '.join('?' * columns)})"
-    return sql + ", ".join([row] * count)
+    return sql.format(", ".join([row] * count))
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -388,12 +393,3 @@ def _create(connection: sqlite3.Connection) -> None:
         resources.files("gateway.log.sqlite").joinpath("schema.sql").read_text("utf-8")
     )
     connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable too: SQLite syncs only what is in it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
