@@ -8,15 +8,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import delivery, growth, intake, ledger, light, load, report, scale
+from bench import (
+    bridge,
+    delivery,
+    growth,
+    intake,
+    ledger,
+    light,
+    load,
+    report,
+    scale,
+)
 from bench.load import BATCH, BODY, GENERATOR, SINGLE
 
 YARDSTICKS = Path(__file__).parents[2] / "shared" / "bench"
 STOPPED = 143
-KINDS = ("intake", "delivery", "growth", "light", "scale")
+KINDS = ("intake", "delivery", "bridge", "growth", "light", "scale")
 PROVEN = {
     "intake": "All that was accepted is in its log.",
     "delivery": "All of the backlog arrived, once.",
+    "bridge": "All that was handed over was delivered.",
     "growth": "All that was taken in arrived.",
     "light": "All that was posted arrived, once.",
     "scale": "All that was accepted was counted, and all of it delivered.",
@@ -30,6 +41,7 @@ def main() -> int:
     measures = {
         "intake": _intake,
         "delivery": _delivery,
+        "bridge": _bridge,
         "growth": _growth,
         "light": _light,
         "scale": _scale,
@@ -72,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     add("--seconds", type=float, default=8, help="a round")
     add("--rounds", type=int, default=3)
     add("--backlog-seconds", type=float, default=4, help="how long a log is filled")
+    add("--handed", type=int, default=20_000, help="events a destination of bridge")
     add("--per-second", type=int, default=200, help="posts: the load of light")
     add("--events", type=_numbers, default=growth.EVENTS, help="sizes of growth's log")
     add("--keys", type=_numbers, default=growth.KEYS, help="people in growth's logs")
@@ -84,6 +97,8 @@ def _arguments() -> argparse.Namespace:
     for word in chosen.what:
         if word not in KINDS:
             parser.error(f"{word!r} is none of {', '.join(KINDS)}")
+    if "bridge" in chosen.what and chosen.actions is None:
+        parser.error("bridge needs --actions DIR")
     chosen.log = chosen.log or ["sqlite", *(["kafka"] if chosen.bootstrap else [])]
     return chosen
 
@@ -138,6 +153,15 @@ def _delivery(chosen: argparse.Namespace, folder: Path) -> Sequence[delivery.Del
         found += _those_that_can(f"delivery on {kind}", measured)
     if found:
         print(report.delivery(found), end="\n\n")
+    return found
+
+
+def _bridge(chosen: argparse.Namespace, folder: Path) -> Sequence[bridge.Bridged]:
+    handed = bridge.measure(
+        folder, chosen.actions, chosen.body, chosen.rounds, chosen.handed
+    )
+    found = list(handed)
+    print(report.bridge(found), end="\n\n")
     return found
 
 

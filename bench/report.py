@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.bridge import Bridged
 from bench.delivery import Delivered
 from bench.growth import Grown
 from bench.intake import Sample
@@ -76,6 +77,23 @@ def delivery(found: Sequence[Delivered]) -> str:
         )
     head = ["", "CPU us/event", "Node us", "store us", "events/s", "requests", "events"]
     return f"Delivery of a backlog\n{_table(head, rows)}"
+
+
+def bridge(found: Sequence[Bridged]) -> str:
+    """A row a destination."""
+    rows = []
+    for name in dict.fromkeys(each.destination for each in found):
+        mine = [each for each in found if each.destination == name]
+        rows.append(
+            [
+                name,
+                _middle(each.python_us for each in mine),
+                _middle(each.node_us for each in mine),
+                _middle((each.events_per_s for each in mine), ",.0f"),
+            ]
+        )
+    head = ["", "Python us/event", "Node us", "events/s"]
+    return f"The way to a vendor alone, 32 at once\n{_table(head, rows)}"
 
 
 def growth(found: Sequence[Grown]) -> str:

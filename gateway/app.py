@@ -82,12 +82,13 @@ class Role:
 def serve(config: Config, parts: Parts, role: Role) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     role.check(config)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(config, parts, role))
     return 0
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is to be had; None: the standard library's."""
     try:
         import uvloop  # noqa: PLC0415 -- not on every platform
     except ImportError:

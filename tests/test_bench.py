@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from bench import load, report, targets
+from bench.bridge import MEASURED
 from bench.delivery import Run
 from bench.growth import Grown
 from bench.light import Light
@@ -16,6 +17,7 @@ from bench.scale import Scaled
 from bench.sink import Sink
 from bench.stores import Kafka, Sqlite
 from gateway.parts import examine
+from tests.actions.kit import package
 from tests.log.broker.kafka import Node
 from tests.path.running import PATIENCE_S
 
@@ -158,3 +160,26 @@ def test_light_and_growth_measure_a_gateway_and_prove_that_all_arrived(
     assert all(
         each["delivery_us"] > 0 and not each["problem"] for each in (first, second)
     )
+
+
+@pytest.mark.service
+def test_bridge_hands_over_every_event_and_counts_both_processes(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept.json"
+    words = ["bridge", "--rounds", "1", "--handed", "200", "--json", str(kept)]
+    words += ["--actions", str(package().folder), "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10 * PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(kept.read_text())["bridge"]
+    assert [each["problem"] for each in found] == [""] * len(MEASURED)
+    in_node = [each for each in found if each["destination"].startswith("actions:")]
+    assert len(in_node) == 3
+    assert all(each["node_us"] > 0 for each in in_node)

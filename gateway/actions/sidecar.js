@@ -33,16 +33,19 @@ const gateway = new net.Socket({ fd: Number(FD) });
 const underWay = new AsyncLocalStorage(); // whose call a request belongs to
 const calls = new Map(); // id -> {id, controller, open: its fetches}
 const fetches = new Map(); // id -> what waits for its answer
+let unsaid = ""; // frames of this turn of the loop
 let lastFetch = 0;
 let noise = 0; // rejections that nobody awaited
 let destination, settings, actions, aliases, core, nodeFetch;
 
 function say(frame) {
-  if (gateway.writableCorked === 0) {
-    gateway.cork(); // frames of one turn of the loop leave together
-    setImmediate(() => gateway.uncork());
-  }
-  gateway.write(JSON.stringify(frame) + "\n");
+  if (unsaid === "") setImmediate(write); // frames of one turn of the loop leave as one text
+  unsaid += JSON.stringify(frame) + "\n";
+}
+
+function write() {
+  gateway.write(unsaid);
+  unsaid = "";
 }
 
 /* Everything that could reach out, but for the gateway's socket, throws. */

@@ -23,6 +23,7 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry, EventLog, Past, Record, Span
 from gateway.log.kafka.lanes import At
 from gateway.log.kafka.log import KafkaLog, open_kafka
+from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.log import SqliteLog, open_sqlite
 from gateway.log.sqlite.retention import Keeping
 from gateway.notices import NoticeCode
@@ -88,7 +89,7 @@ class SqliteBackend:
         tables, gate, begun = log._tables, threading.Event(), threading.Event()
         write = tables.write
 
-        def wait(changes: Any, now_ms: int) -> set[str]:
+        def wait(changes: Any, now_ms: int) -> Grown:
             begun.set()
             gate.wait()
             return write(changes, now_ms)

@@ -17,6 +17,7 @@ from gateway.config import Limits, LogConfig
 from gateway.errors import LogError
 from gateway.log import announce, open_log, read_owner
 from gateway.log.contract import Entry
+from gateway.log.sqlite import append
 from gateway.log.sqlite.rows import decode, encode, picker, shared
 from gateway.log.sqlite.tables import Tables
 from gateway.notices import Notices
@@ -208,6 +209,24 @@ def test_what_is_picked_of_headers_is_what_decodes(
 
 
 # Time
+
+
+async def test_where_many_came_more_are_waited_for_and_who_is_alone_waits_for_nobody(
+    sqlite: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction has its price, whatever is in it."""
+    slept: list[float] = []
+    monkeypatch.setattr("gateway.log.sqlite.append.time.sleep", slept.append)
+    async with sqlite.opened() as log:
+        for _ in range(3):
+            await log.append(numbered(1))
+        assert slept == []
+        await asyncio.gather(*(log.append(numbered(1)) for _ in range(50)))
+        await log.append(numbered(1))
+        assert set(slept) == {append.GATHER_S}
+        slept.clear()
+        await log.append(numbered(1))
+        assert slept == []
 
 
 async def test_time_never_falls(sqlite: SqliteBackend) -> None:

@@ -1,8 +1,9 @@
 """The writer: a thread that commits everything that waits in one transaction.
 
 What comes in: requests (appends, settled offsets, pings), each with one future. What
-goes out: the futures' results, one call into the event loop per transaction. There is
-no delay to gather more: while one transaction is synced, the next one's requests wait.
+goes out: the futures' results, one call into the event loop per transaction. While one
+transaction is synced, the next one's requests wait; where many do, a moment more makes
+of two transactions one. Who comes alone waits for nobody.
 """
 
 import asyncio
@@ -19,12 +20,15 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry
 from gateway.log.sqlite import wal
 from gateway.log.sqlite.files import Files
+from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.lock import Lock
 from gateway.log.sqlite.retention import Upkeep
 from gateway.log.sqlite.tables import Tables
 
 # What a request's own values can make SQLite raise; everything else is the store's.
 CALLER_ERRORS = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+MANY = 8  # requests of one transaction
+GATHER_S = 0.001  # so long it waits for more, where many came the last time
 IDLE_S = 1.0  # how often an idle writer looks whether something may be deleted
 
 
@@ -44,11 +48,14 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Written:
-    """What became of a group of requests; ``errors`` has those that failed."""
+    """What became of a group of requests; ``errors`` has those that failed.
+
+    ``grown``: what each transaction added.
+    """
 
     requests: Sequence[Request]
     errors: dict[Request, str]
-    grown: set[str]
+    grown: Sequence[Grown] = ()
 
 
 class Writer:
@@ -82,6 +89,7 @@ class Writer:
         self._free = threading.Condition()
         self._queue: OrderedDict[Request, None] = OrderedDict()
         self._taken: OrderedDict[Request, None] = OrderedDict()
+        self._many_came = False
         self._closing = False
         # A daemon, so that a disk that hangs for ever cannot keep the process alive.
         self._thread = threading.Thread(
@@ -192,6 +200,10 @@ class Writer:
         with self._free:
             if not self._queue and not self._closing:
                 self._free.wait(timeout_s)
+        if self._many_came and not self._closing:
+            time.sleep(GATHER_S)
+        with self._free:
+            self._many_came = len(self._queue) >= MANY
             self._taken, self._queue = self._queue, OrderedDict()
             return list(self._taken)
 
@@ -201,7 +213,7 @@ class Writer:
             self._look()  # what is opened again must be what was open
         if self.lost:  # the connection stays: what it holds is nowhere else
             self.last_error = self.lost
-            return Written(group, dict.fromkeys(group, self.lost), set())
+            return Written(group, dict.fromkeys(group, self.lost))
         try:
             if not self._tables.is_open:
                 self._tables.open()
@@ -213,9 +225,9 @@ class Writer:
                 return _joined([self._write([request]) for request in group])
             # Text alone: a failure kept in this frame, whose error's traceback holds
             # this frame, would keep the whole group until cycles are collected.
-            return Written(group, dict.fromkeys(group, self._recover(error)), set())
+            return Written(group, dict.fromkeys(group, self._recover(error)))
         self.last_error = ""
-        return Written(group, {}, grown)
+        return Written(group, {}, [grown])
 
     def _recover(self, error: Exception) -> str:
         """Start the next transaction with a new connection; what went wrong."""
@@ -259,7 +271,7 @@ def _joined(parts: Sequence[Written]) -> Written:
     return Written(
         [request for part in parts for request in part.requests],
         {request: error for part in parts for request, error in part.errors.items()},
-        {topic for part in parts for topic in part.grown},
+        [grown for part in parts for grown in part.grown],
     )
 
 

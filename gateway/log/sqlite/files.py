@@ -4,6 +4,7 @@ A file that is removed or replaced stays what it is for who has it open: the gat
 would go on writing, and all of it would be gone at its end.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,3 +50,12 @@ def _place(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the file's name durable too: SQLite syncs only what is in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -13,6 +13,7 @@ from typing import Protocol
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Past, Record, Span
 from gateway.log.marks import Marks
+from gateway.log.sqlite.fresh import taken
 from gateway.log.sqlite.read import (
     CHUNK_RECORDS,
     Chunk,
@@ -86,7 +87,7 @@ class SqliteSubscription:
         self._paused = False
 
     async def poll(self, *, limit: int, timeout_s: float) -> Sequence[Record]:
-        """The next unsettled records; SQLite is asked only when there are some."""
+        """The next unsettled records; SQLite is asked only for what is not new."""
         if limit < 1:
             return []
         try:
@@ -96,6 +97,9 @@ class SqliteSubscription:
             return []
         end = self._topic.next
         ranges = list(self._marks.unsettled(self._place, end))
+        if len(ranges) == 1 and (found := taken(self._topic.fresh, ranges[0], limit)):
+            self._place = found[-1].offset + 1
+            return found
         chunk = await self._read(ranges, limit)
         self._place = chunk.next
         self._gaps += chunk.gaps

@@ -7,9 +7,17 @@ questions to the reader thread. Nothing here blocks, and all of it runs on one l
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +25,7 @@ from gateway.errors import LogError
 from gateway.log.contract import Entry, GroupState, Record, Span, TopicState
 from gateway.log.sqlite.append import Request, Writer, Written
 from gateway.log.sqlite.follow import Bell, SqliteSubscription, scan
+from gateway.log.sqlite.fresh import fresh_of
 from gateway.log.sqlite.read import Ranges, Reader
 from gateway.log.sqlite.retention import Keeping, Upkeep
 from gateway.log.sqlite.rows import weigh
@@ -24,6 +33,7 @@ from gateway.log.sqlite.tables import Tables, Topic
 from gateway.log.trouble import Trouble
 from gateway.notices import NoticeCode, Say, untold
 
+ENTRIES = attrgetter("entries")
 OFFSET_BYTES = 32  # what a settled offset holds while it waits: an estimate
 
 
@@ -230,15 +240,26 @@ class SqliteLog:
 
     def _written(self, written: Written) -> None:
         """On the loop, once per transaction: bytes, followers, then who waits."""
-        for topic in written.grown:
-            for bell in self._bells.get(topic, ()):
-                bell.ring()
+        self._tell_followers(written)
         for request in written.requests:
             self._waiting_bytes -= request.size
             if request.future.done():
                 continue
             request.future.set_result(written.errors.get(request))
         self._tell_of(written)
+
+    def _tell_followers(self, written: Written) -> None:
+        """What is new, if it is little; of several transactions they read it."""
+        names = {name for grown in written.grown for name in grown.first}
+        wanted = names & self._bells.keys()
+        fresh: Mapping[str, Sequence[Record]] = {}
+        if wanted and len(written.grown) == 1:
+            (grown,) = written.grown
+            fresh = fresh_of(map(ENTRIES, written.requests), grown, wanted)
+        for name in names:
+            self._tables.topics[name].fresh = fresh.get(name, ())
+        for bell in [bell for name in wanted for bell in self._bells[name]]:
+            bell.ring()
 
     def _tell_of(self, written: Written) -> None:
         failing = len(written.errors) == len(written.requests)

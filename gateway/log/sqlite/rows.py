@@ -25,12 +25,12 @@ Getter = Callable[[bytes], Cells]
 class TopicRows:
     """The new records of one topic."""
 
-    __slots__ = ("bytes", "id", "name", "next", "records")
+    __slots__ = ("bytes", "id", "name", "next", "records", "start")
 
     def __init__(self, topic_id: int, name: str, next_offset: int) -> None:
         self.id = topic_id
         self.name = name
-        self.next = next_offset
+        self.start = self.next = next_offset
         self.bytes = 0
         self.records: list[Any] = []
 

@@ -6,7 +6,6 @@ writer thread calls it; the event loop reads ``topics`` (whole numbers and whole
 replaced after the commit and never changed in place).
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway.log.contract import Entry
+from gateway.log.contract import Entry, Record
 from gateway.log.marks import Marks
+from gateway.log.sqlite.files import sync_folder
+from gateway.log.sqlite.fresh import Grown
 from gateway.log.sqlite.read import offset_at
 from gateway.log.sqlite.rows import BODY_COLUMNS, RECORD_COLUMNS, Rows, TopicRows
 from gateway.topics import Declare
@@ -30,10 +31,15 @@ CACHE_KIB = 16_384
 AHEAD_MS = 86_400_000  # a day: no clock is wrong by so much that is not badly wrong
 ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 
-INSERT_BODY = "INSERT INTO bodies VALUES "
-INSERT_RECORD = "INSERT INTO records VALUES "
-SAVE_TOPIC = "INSERT OR REPLACE INTO topics VALUES "
-SAVE_GROUP = "INSERT OR REPLACE INTO groups VALUES "
+INSERT_BODY = "INSERT INTO bodies VALUES {}"
+INSERT_RECORD = "INSERT INTO records VALUES {}"
+# Not replaced: the index of names would be written each time, a page more.
+SAVE_TOPIC = (
+    "INSERT INTO topics VALUES {} ON CONFLICT (id) DO UPDATE"
+    " SET first = excluded.first, next = excluded.next,"
+    " records = excluded.records, bytes = excluded.bytes"
+)
+SAVE_GROUP = "INSERT OR REPLACE INTO groups VALUES {}"
 TOPIC_COLUMNS = 6
 GROUP_COLUMNS = 4
 IN_RANGE = "FROM records WHERE topic = ?1 AND offset BETWEEN ?2 AND ?3"
@@ -61,6 +67,8 @@ class Topic:
     records: int = 0
     bytes: int = 0
     groups: dict[str, Marks] = field(default_factory=dict)
+    fresh: Sequence[Record] = ()
+    """What the last transaction added, if that was little; the event loop's."""
 
     def row(self) -> list[Any]:
         """As it stands in the table."""
@@ -127,8 +135,8 @@ class Tables:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.abandon()
 
-    def write(self, changes: Sequence[Change], now_ms: int) -> set[str]:
-        """Insert all entries and marks in one transaction; the topics that grew."""
+    def write(self, changes: Sequence[Change], now_ms: int) -> Grown:
+        """Insert all entries and marks in one transaction."""
         rows = Rows(self._next_body, max(now_ms, self._last_ms))
         for change in changes:
             names = {entry.topic for entry in change.entries}.union(change.topics)
@@ -279,7 +287,7 @@ class Tables:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Read the state; known topics stay the same objects: subscribers have them."""
@@ -344,17 +352,17 @@ class Tables:
                 carried[name] = marks if kept else None
         return carried
 
-    def _publish(self, rows: Rows, marks: dict[tuple[str, str], Marks]) -> set[str]:
+    def _publish(self, rows: Rows, marks: dict[tuple[str, str], Marks]) -> Grown:
         """After the commit: make the new state known."""
         self._next_body, self._last_ms = rows.next_body, rows.now_ms
-        grown = {name for name, place in rows.topics.items() if place.records}
+        first = {n: place.start for n, place in rows.topics.items() if place.records}
         for name, place in rows.topics.items():
             _, _, _, following, records, size = self._grown(place)
             topic = self.topics.setdefault(name, Topic(place.id, name))
             topic.next, topic.records, topic.bytes = following, records, size
         for (topic_name, name), group_marks in marks.items():
             self.topics[topic_name].groups[name] = group_marks
-        return grown
+        return Grown(rows.now_ms, first)
 
 
 def _insert(
@@ -373,7 +381,7 @@ def _insert(
 @cache
 def _statement(sql: str, columns: int, count: int) -> str:
     row = f"({', '.join('?' * columns)})"
-    return sql + ", ".join([row] * count)
+    return sql.format(", ".join([row] * count))
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -385,12 +393,3 @@ def _create(connection: sqlite3.Connection) -> None:
         resources.files("gateway.log.sqlite").joinpath("schema.sql").read_text("utf-8")
     )
     connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable too: SQLite syncs only what is in it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
