@@ -191,7 +191,7 @@ async def test_tls_is_spoken_and_its_connections_are_kept(
 class Tunnel:
     """A proxy that leads to a port of this machine, or says no."""
 
-    def __init__(self, port: int, status: bytes = b"200 Go ahead") -> None:
+    def __init__(self, port: int, status: bytes) -> None:
         self._port, self._status = port, status
         self.asked: list[bytes] = []
 
@@ -209,13 +209,14 @@ async def _pipe(reader: asyncio.StreamReader, writer: Any) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("status", [b"200 Go ahead", b"200", b"299 Of course"])
 async def test_tls_goes_through_a_proxy_in_a_tunnel(
-    certified: Path, monkeypatch: pytest.MonkeyPatch
+    certified: Path, monkeypatch: pytest.MonkeyPatch, status: bytes
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certified / "ca.pem"))
     server = Server(OK, tls=serving(certified))
     async with server.at() as port:
-        tunnel = Tunnel(port)
+        tunnel = Tunnel(port, status)
         proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
         async with proxy, open_pool(LOCAL) as pool:
             at = proxy.sockets[0].getsockname()[1]
@@ -230,10 +231,16 @@ async def test_tls_goes_through_a_proxy_in_a_tunnel(
     assert b"Authorization" not in server.heard[0]
 
 
-async def test_a_proxy_that_gives_no_tunnel_is_named_with_its_status() -> None:
+@pytest.mark.parametrize(
+    ("answered", "named"),
+    [(b"HTTP/1.1 407 Who are you", "407"), (b"SSH-2.0 200 200 OpenSSH", "0")],
+)
+async def test_a_proxy_that_gives_no_tunnel_is_named_with_its_status(
+    answered: bytes, named: str
+) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: Any) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+        writer.write(answered + b"\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
     proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
@@ -241,4 +248,4 @@ async def test_a_proxy_that_gives_no_tunnel_is_named_with_its_status() -> None:
         origins = Origins(proxy=f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         send = HttpSend(pool, timeout_s=2.0, origins=origins)
         answer = await send(Request(url="https://crm.example/"))
-    assert answer == NoResponse("ProxyError 407")
+    assert answer == NoResponse(f"ProxyError {named}")

@@ -5,6 +5,7 @@ Addresses of both families are tried beside each other (RFC 8305), each judged b
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections import defaultdict
@@ -21,6 +22,9 @@ from gateway.outbound.reach import EVERYWHERE, Reach
 KEPT_S = 15.0  # an idle connection: servers close theirs after 5 s to some minutes
 SECOND_FAMILY_S = 0.25
 TUNNEL_BYTES = 8_192
+
+STATUS = re.compile(rb"HTTP/1\.\d (\d{3})\b")
+TUNNEL_OPEN = 2  # any 2xx (RFC 9110, 9.3.6)
 
 
 class ProxyError(OSError):
@@ -158,7 +162,7 @@ async def _granted(made: socket.socket) -> None:
         if not piece:
             raise ConnectionResetError("the proxy closed the connection")
         seen += piece
-    status = seen.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        said = status[0] if status and status[0].isdigit() else b"0"
-        raise ProxyError(int(said))
+    found = STATUS.match(seen)
+    status = int(found[1]) if found else 0
+    if status // 100 != TUNNEL_OPEN:
+        raise ProxyError(status)
