@@ -11,7 +11,7 @@ import pytest
 from gateway import cli
 from gateway.config import Config, load
 from gateway.ledger import catalogue as catalogues
-from gateway.ledger.store import VERSION
+from gateway.ledger.contract import VERSION
 from tests.ledger.kit import CONFIG, asked
 from tests.whole import PATIENCE_S, Whole, running
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.ledger import search
 from gateway.ledger.search import Search
-from tests.ledger.conftest import Desk
+from tests.ledger.conftest import SQLITE_ONLY, Desk
 from tests.ledger.records import AT_MS, Made
 
 NAMES = ("Bought", "Looked", "50% off_er")
@@ -143,6 +143,7 @@ def test_what_cannot_be_asked_is_named(desk, made, asked, said):
         desk.ask.search(asked)
 
 
+@SQLITE_ONLY
 def test_an_index_leads_to_what_was_not_delivered(desk, made):
     """One dead letter among many events is found without passing over them."""
     fill(desk, made, 60)

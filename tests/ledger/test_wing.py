@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
+from gateway.ledger.file import File
 from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.parts import check
@@ -77,7 +78,7 @@ async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
 async def test_a_ledger_that_cannot_be_written_stops_nobody_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.ledger.store.BUSY_S", 0.01)
+    monkeypatch.setattr("gateway.ledger.file.BUSY_S", 0.01)
     monkeypatch.setattr(follow, "pause_s", lambda *_, **__: 0.02)
     async with gateway_in(tmp_path) as gateway:
         assert await gateway.post(person("m0")) == 200
@@ -250,7 +251,7 @@ async def test_a_process_that_finds_it_kept_stands_by(
 ):
     """On Kafka several work: the first keeps the ledger, the next one takes over."""
     monkeypatch.setattr(wing, "TIDY_S", 0.05)
-    first = Store(tmp_path / "data" / "ledger.db", writes=True)
+    first = Store(File(tmp_path / "data" / "ledger.db"), writes=True)
     first.answer(lambda _: None)
     async with gateway_in(tmp_path) as gateway:
         assert await gateway.post(person("m1")) == 200

@@ -30,7 +30,7 @@ def binaries() -> Path:
         found = _installed()
     if not found:
         raise RuntimeError(
-            "the workspace tests need PostgreSQL: apt install postgresql"
+            "these tests need PostgreSQL: apt install postgresql"
         )
     return found[-1]
 
