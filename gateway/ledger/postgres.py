@@ -98,14 +98,21 @@ def schema() -> str:
     return translated(text)
 
 
-def storable(text: str) -> bytes:
-    """A text in UTF-8, without what PostgreSQL has no place for: U+0000, surrogates."""
-    if "\0" in text:
-        text = text.replace("\0", "\ufffd")
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="surrogatepass").decode(errors="replace").encode()
+def storable(text: str) -> str:
+    """The text without what PostgreSQL has no place for: U+0000, lone surrogates."""
+    text = text.replace("\0", "\ufffd")
+    if text.isascii():
+        return text
+    return text.encode(errors="surrogatepass").decode(errors="replace")
+
+
+def _encoded(text: str) -> bytes:
+    return storable(text).encode()
+
+
+def _storable(column: Sequence[str | None]) -> list[str | None]:
+    """An array's own encoder is the driver's: its texts are looked at before."""
+    return [None if each is None else storable(each) for each in column]
 
 
 def number(text: str) -> int | float:
@@ -167,7 +174,7 @@ class DatabaseConnection:
         await self._session.set_type_codec(
             "text",
             schema="pg_catalog",
-            encoder=storable,
+            encoder=_encoded,
             decoder=bytes.decode,
             format="binary",
         )
@@ -196,8 +203,11 @@ class DatabaseConnection:
         types = self._statement(translated(asked)).get_parameters()
         columns = [f"${n}::{each.name}[]" for n, each in enumerate(types, start=1)]
         at_once = f"{many[1]} SELECT * FROM unnest({','.join(columns)}){many[2]}"  # noqa: S608 -- our own names
-        statement = self._statement(translated(at_once))
-        self._wait(statement.fetch(*zip(*given, strict=True)))
+        values: list[Sequence[Any]] = list(zip(*given, strict=True))
+        for place, each in enumerate(types):
+            if each.name == "text":
+                values[place] = _storable(values[place])
+        self._wait(self._statement(at_once).fetch(*values))
 
     def each(self, asked: str, rows: Iterable[Sequence[Any]], /) -> Collection[Any]:
         """What the statement gives for every row."""
