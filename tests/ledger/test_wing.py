@@ -55,8 +55,8 @@ def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
     assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
 
 
-async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
-    async with gateway_in(tmp_path) as gateway:
+async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path, ledger: str):
+    async with gateway_in(tmp_path, ledger) as gateway:
         for number in range(5):
             assert await gateway.post(person(f"m{number}")) == 200
         before = await balanced(gateway, 5)
@@ -142,14 +142,14 @@ async def test_what_follows_rests_in_proportion_to_its_work(
 
 
 async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(measure, "EVERY_S", 0.05)
     paused = (
         '[destinations.later]\ntype = "file"\npaused = true\n'
         'settings = { path = "data/later.ndjson" }\n'
     )
-    async with gateway_in(tmp_path, paused) as gateway:
+    async with gateway_in(tmp_path, paused + ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
         wanted = [
@@ -170,11 +170,11 @@ async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(
 
 
 async def test_what_is_too_old_goes_while_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(wing, "TIDY_S", 0.05)
     now_ns = time.time_ns
-    async with gateway_in(tmp_path) as gateway:
+    async with gateway_in(tmp_path, ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
         later = 31 * 86_400 * 10**9
@@ -221,8 +221,8 @@ async def test_every_path_wants_the_token(tmp_path, path):
         assert (await asked(gateway, path, token=""))[0] == 401
 
 
-async def test_lists_over_http(tmp_path):
-    async with gateway_in(tmp_path) as gateway:
+async def test_lists_over_http(tmp_path, ledger):
+    async with gateway_in(tmp_path, ledger) as gateway:
         for number in range(3):
             assert await gateway.post(person(f"m{number}")) == 200
         wrong = {"userId": "u1", "traits": {"email": 7}, "messageId": "w"}
