@@ -162,11 +162,13 @@ class DatabaseConnection:
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
 
+    @property
+    def encoding(self) -> str:
+        """Of the database's texts."""
+        return str(self._session.get_settings().server_encoding)
+
     def prepare(self) -> None:
-        """Make the session ours; LedgerError for a database that cannot hold texts."""
-        encoding = self._session.get_settings().server_encoding
-        if encoding != "UTF8":
-            raise LedgerError(f"the database's encoding is {encoding}, not UTF8")
+        """Make the session ours."""
         self.script(SESSION)
         self._wait(self._codecs())
 
@@ -320,6 +322,9 @@ class Database:
         return connection
 
     def _begin(self, connection: DatabaseConnection, *, writes: bool) -> None:
+        if connection.encoding != "UTF8":
+            text = f"the database's encoding is {connection.encoding}, not UTF8"
+            raise LedgerError(f"{self.where}: {text}")
         if writes and not connection.take():
             raise ElsewhereError(f"{self.where}: another process keeps this ledger")
         version = connection.version()
@@ -337,7 +342,8 @@ class Database:
     def said(self, error: Exception) -> str:
         """What the server said, without the values it may have said it of."""
         if isinstance(error, asyncpg.InsufficientPrivilegeError):
-            return f"{error.args[0]}: its user needs CREATE on this database"
+            needs = f"CREATE on this database, or to own its schema {NAME}"
+            return f"{error.args[0]}: the user needs {needs}"
         if isinstance(error, asyncpg.PostgresError | OSError) and error.args:
             return str(error) if isinstance(error, OSError) else str(error.args[0])
         return type(error).__name__

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from gateway.errors import GatewayError
 from gateway.ledger.contract import Backend, Connection, LedgerError
 from gateway.ledger.file import File
 from gateway.ledger.settings import Ledger
@@ -63,6 +64,8 @@ class Store:
         except backend.errors as error:
             self._let_go()
             raise LedgerError(f"{backend.where}: {backend.said(error)}") from error
+        except GatewayError:
+            raise  # of what was asked, not of who was asked
         except BaseException:
             self._let_go()
             raise

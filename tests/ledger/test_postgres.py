@@ -24,7 +24,6 @@ from tests.ledger.kit import gateway_in, read, told
 from tests.ledger.records import AT_MS, Made
 from tests.ledger.test_wing import balanced, person
 from tests.path.running import Gateway, Webhook, config
-from tests.whole import until
 from tests.workspace.postgres.server import Server
 
 MINUTE = 60_000
@@ -309,11 +308,11 @@ async def test_a_session_that_is_lost_again_and_again_loses_and_doubles_nothing(
             if number % 3 == 0:
                 await other.ask(lambda c: c.execute(LOST))
         account = await balanced(gateway, 31)
-        await until(lambda: gateway.notices("ledger_failed"))
         (line,) = account["account"]
         assert (line["admitted"], line["difference"]) == (31, 0)
         rows = await other.ask(lambda c: c.execute("SELECT count(*) FROM ends"))
         assert rows.fetchone()[0] == 31
+    assert gateway.notices("ledger_failed")
     assert not gateway.notices("wing_failed")
 
 

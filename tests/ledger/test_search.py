@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import search
+from gateway.ledger.queries import Queries
 from gateway.ledger.search import Search
 from tests.ledger.conftest import SQLITE_ONLY, Desk
 from tests.ledger.records import AT_MS, Made
@@ -141,6 +142,13 @@ def test_what_cannot_be_asked_is_named(desk, made, asked, said):
     desk.take(made.event("m1"))
     with pytest.raises(ConfigError, match=said):
         desk.ask.search(asked)
+
+
+def test_what_cannot_be_asked_costs_no_connection(desk):
+    before = desk.store.answer(lambda connection: connection)
+    with pytest.raises(ConfigError):
+        desk.store.answer(lambda c: Queries(c).search(Search(limit=0)))
+    assert desk.store.answer(lambda connection: connection) is before
 
 
 @SQLITE_ONLY
