@@ -1,15 +1,20 @@
 """What the ledger asks of a database: SQL with ``?``, and few things beside.
 
 The statements are such as SQLite and PostgreSQL understand alike; where one of them
-lacks a word, its backend teaches it.
+lacks a word, its backend teaches it. So: TRUE and FALSE for 1 and 0, no empty list
+behind IN, no negative LIMIT; ON CONFLICT names its columns, unless it does nothing; a
+column on the right of its SET names its table; ``max`` and ``min`` of two or three
+whole numbers only; keywords in capitals, because ``offset`` is a column of ours.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.errors import GatewayError
 
+SCHEMA = Path(__file__).with_name("schema.sql")
 VERSION = 3
 """Of the tables. Older ones are made anew: the log has what was in them."""
 NEWER = "it is of a newer gateway: use that one, or rebuild it"

@@ -14,9 +14,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.ledger.contract import NEWER, VERSION, ElsewhereError, LedgerError
+from gateway.ledger.contract import NEWER, SCHEMA, VERSION, ElsewhereError, LedgerError
 
-SCHEMA = Path(__file__).with_name("schema.sql")
 BUSY_S = 5.0
 CACHE_KB = 32_768
 CHECKPOINT_PAGES = 4_000

@@ -127,7 +127,7 @@ class Follower:
 
         ElsewhereError: there is nothing to follow into now.
         """
-        self._group = group
+        self._group, self._taken_ms = group, 0
         while True:
             try:
                 async with self._log.subscribe(

@@ -12,17 +12,16 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from gateway.ledger.contract import NEWER, VERSION, ElsewhereError, LedgerError
+from gateway.ledger.contract import NEWER, SCHEMA, VERSION, ElsewhereError, LedgerError
+from gateway.ledger.dialect import number, storable, tables, translated
 from gateway.ledger.settings import shown
 
-SCHEMA = Path(__file__).with_name("schema.sql")
 BESIDE = Path(__file__).with_name("postgres.sql")
 NAME = "gateway_ledger"
 LOCK = int.from_bytes(b"ledger", "big")  # of the database: the schema's name is fixed
@@ -41,7 +40,7 @@ SET idle_in_transaction_session_timeout = '60s';
 READS = (
     "SET default_transaction_read_only = on; SET plan_cache_mode = force_custom_plan"
 )
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = $1"
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = ?"
 MEASURE = """
 UPDATE sizes SET share = now.share FROM (
   SELECT relation, pg_total_relation_size(relation::regclass) / bytes::float8 AS share
@@ -54,56 +53,10 @@ SELECT (SELECT coalesce(sum(bytes * share), 0) FROM sizes)
   + (SELECT sum(pg_total_relation_size(tablename::regclass)) FROM pg_tables
      WHERE schemaname = ? AND tablename NOT IN (SELECT relation FROM sizes))
 """
-TOKENS = re.compile(r"(--[^\n]*|'(?:[^']|'')*')|(\?)|\b(offset)\b")
 MANY = re.compile(
     r"(INSERT INTO \w+(?: \([^)]*\))?) VALUES \([?, ]+\)( ON CONFLICT DO NOTHING)"
 )
-DIALECT = (  # of the tables: SQLite takes any name of a type
-    (r"\bINTEGER\b", "bigint"),
-    (r"\bBLOB\b", "bytea"),
-    (r"\bTEXT\b", 'text COLLATE "C"'),
-    (r"\) WITHOUT ROWID", ")"),
-    # A routing decision may be longer than a B-tree takes; one process writes.
-    (
-        r"CREATE UNIQUE INDEX (\w+) ON words \(text\)",
-        r"CREATE INDEX \1 ON words USING hash (text)",
-    ),
-)
 T = TypeVar("T")
-
-
-@lru_cache(maxsize=500)
-def translated(asked: str) -> str:
-    """A statement as PostgreSQL has it: ``$1`` for ``?``, a reserved word quoted."""
-    count = 0
-
-    def token(match: re.Match[str]) -> str:
-        nonlocal count
-        kept, mark, _ = match.groups()
-        if kept:
-            return kept
-        if mark:
-            count += 1
-            return f"${count}"
-        return '"offset"'
-
-    return TOKENS.sub(token, asked)
-
-
-def schema() -> str:
-    """The tables, as PostgreSQL has them."""
-    text = SCHEMA.read_text(encoding="utf-8")
-    for pattern, instead in DIALECT:
-        text = re.sub(pattern, instead, text)
-    return translated(text)
-
-
-def storable(text: str) -> str:
-    """The text without what PostgreSQL has no place for: U+0000, lone surrogates."""
-    text = text.replace("\0", "\ufffd")
-    if text.isascii():
-        return text
-    return text.encode(errors="surrogatepass").decode(errors="replace")
 
 
 def _encoded(text: str) -> bytes:
@@ -113,11 +66,6 @@ def _encoded(text: str) -> bytes:
 def _storable(column: Sequence[str | None]) -> list[str | None]:
     """An array's own encoder is the driver's: its texts are looked at before."""
     return [None if each is None else storable(each) for each in column]
-
-
-def number(text: str) -> int | float:
-    """A ``numeric``: what a sum of whole numbers is."""
-    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 class Answer:
@@ -265,7 +213,7 @@ class DatabaseConnection:
         asked = "SELECT 1 FROM pg_namespace WHERE nspname = ?"
         if self.execute(asked, (NAME,)).fetchone() is None:
             self.script(f"CREATE SCHEMA {NAME}")
-        self.script(schema())
+        self.script(tables(SCHEMA.read_text(encoding="utf-8")))
         self.script(BESIDE.read_text(encoding="utf-8"))
         facts = [("life", secrets.token_hex(4)), ("version", str(VERSION))]
         for fact in facts:

@@ -11,9 +11,10 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, search, wing
-from gateway.ledger.contract import ElsewhereError, LedgerError
+from gateway.ledger.contract import SCHEMA, ElsewhereError, LedgerError
+from gateway.ledger.dialect import storable, tables, translated
 from gateway.ledger.keep import tidy
-from gateway.ledger.postgres import Database, schema, storable, translated
+from gateway.ledger.postgres import Database
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import Search
 from gateway.ledger.settings import shown
@@ -60,7 +61,7 @@ def test_statements_are_said_its_way():
 
 
 def test_its_tables_have_no_word_that_only_sqlite_knows():
-    text = schema()
+    text = tables(SCHEMA.read_text())
     for word in ("WITHOUT ROWID", "BLOB", "INTEGER", " TEXT"):
         assert word not in text
 

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
-from gateway.ledger.file import File
 from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store
 from gateway.parts import check
@@ -247,13 +246,13 @@ async def test_lists_over_http(tmp_path, ledger):
 
 
 async def test_a_process_that_finds_it_kept_stands_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     """On Kafka several work: the first keeps the ledger, the next one takes over."""
     monkeypatch.setattr(wing, "TIDY_S", 0.05)
-    first = Store(File(tmp_path / "data" / "ledger.db"), writes=True)
+    first = Store.of(ledger_of(read(tmp_path, ledger)), writes=True)
     first.answer(lambda _: None)
-    async with gateway_in(tmp_path) as gateway:
+    async with gateway_in(tmp_path, ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         inbox = tmp_path / "data" / "inbox.ndjson"
         await until(lambda: inbox.exists() and inbox.read_text())
