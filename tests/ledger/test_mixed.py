@@ -334,7 +334,8 @@ async def test_the_commands_tell_the_same_with_and_without_a_gateway(
     async with (
         Webhook() as hook,
         Gateway(
-            tmp_path, config(hook, f'[console]\ntoken = "{TOKEN}"\n{ledger}')
+            tmp_path,
+            config(hook, f'[console]\nenabled = false\ntoken = "{TOKEN}"\n{ledger}'),
         ) as gateway,
     ):
         await gateway.post("/v1/identify", identify("one"))
