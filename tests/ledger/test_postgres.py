@@ -378,3 +378,27 @@ async def test_who_lost_it_to_another_stands_by_and_goes_on_under_its_new_life(
         assert account["account"][0]["difference"] == 0
         assert await told(gateway, "m1")
     assert not gateway.notices("wing_failed")
+
+
+@pytest.mark.service
+async def test_a_ledger_that_was_made_anew_meanwhile_is_followed_from_the_start(
+    tmp_path: Path, url: str, other: Store
+):
+    """Its session was lost, another process came and went before it asked again."""
+    async with gateway_in(tmp_path, f'[ledger]\nurl = "{url}"\n') as gateway:
+        assert await gateway.post(person("m1")) == 200
+        await told(gateway, "m1")
+        thief = Store(Database(url), writes=True)
+        async with asyncio.timeout(60):
+            while True:
+                await other.ask(lambda c: c.execute(LOST))
+                try:
+                    await thief.ask(lambda c: c.remake())
+                    break
+                except ElsewhereError:
+                    await asyncio.sleep(0)
+        await thief.close()
+        assert await gateway.post(person("m2")) == 200
+        account = await balanced(gateway, 2)
+        assert account["account"][0]["difference"] == 0
+    assert not gateway.notices("wing_failed")
