@@ -60,6 +60,8 @@ $$;
 -- Rows that are counted up again and again find room on their page.
 ALTER TABLE counts SET (fillfactor = 70);
 ALTER TABLE names SET (fillfactor = 70);
+ALTER TABLE looks SET (fillfactor = 70);
+ALTER TABLE fields SET (fillfactor = 70);
 -- A row weighs the same when it comes and when it goes.
 ALTER TABLE events ALTER COLUMN message SET STORAGE EXTERNAL;
 ALTER TABLE events ALTER COLUMN person SET STORAGE EXTERNAL;

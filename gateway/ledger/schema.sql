@@ -99,8 +99,8 @@ CREATE TABLE names (         -- by the hour; type 0 and no name: all of the sour
 
 CREATE TABLE looks (         -- by the day; of a kind how many came, how many were seen
     day    INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    type   INTEGER NOT NULL,
+    source INT NOT NULL,
+    type   INT NOT NULL,
     name   TEXT NOT NULL,
     events INTEGER NOT NULL,
     looked INTEGER NOT NULL, -- at so many of them
@@ -109,8 +109,8 @@ CREATE TABLE looks (         -- by the day; of a kind how many came, how many we
 
 CREATE TABLE fields (        -- what these had, by the day
     day       INTEGER NOT NULL,
-    source    INTEGER NOT NULL,
-    type      INTEGER NOT NULL,
+    source    INT NOT NULL,
+    type      INT NOT NULL,
     name      TEXT NOT NULL,
     path      TEXT NOT NULL,    -- traits.plan, properties.total
     json_type TEXT NOT NULL,

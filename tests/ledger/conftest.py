@@ -120,10 +120,10 @@ def databases(postgres: Server) -> Sequence[str]:
 
 @pytest.fixture(params=KINDS)
 def new(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Backend]:
-    """Where an empty ledger may be: of each kind, two at most."""
+    """Where an empty ledger may be: of each kind, two at once at most."""
     if request.param == "sqlite":
         return lambda: File(tmp_path / f"ledger{next(numbers)}.db")
-    left = iter(request.getfixturevalue("databases"))
+    left = itertools.cycle(request.getfixturevalue("databases"))
 
     def emptied() -> Backend:
         backend = Database(next(left))
