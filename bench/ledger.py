@@ -6,7 +6,6 @@ destinations, 5 % left out, 1 % dead after three attempts, 1 % refused.
 
 import argparse
 import random
-import sqlite3
 import sys
 import tempfile
 import time
@@ -19,7 +18,10 @@ from typing import Any
 import orjson
 
 from gateway.event import iso
-from gateway.ledger.keep import tidy, used_bytes
+from gateway.ledger.contract import Backend, Connection
+from gateway.ledger.file import File
+from gateway.ledger.keep import tidy
+from gateway.ledger.postgres import Database
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import Search
 from gateway.ledger.store import Store
@@ -40,9 +42,11 @@ def main() -> int:
     chosen = _arguments()
     chance = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.folder) as folder:
-        path = chosen.keep or Path(folder) / "ledger.db"
-        ids = fill(path, chosen.events, chance)
-        report(path, ids, chosen.events, chosen.asked, chance)
+        backend: Backend = File(chosen.keep or Path(folder) / "ledger.db")
+        if chosen.url:
+            backend = Database(chosen.url)
+        ids = fill(backend, chosen.events, chance)
+        report(backend, ids, chosen.events, chosen.asked, chance)
     return 0
 
 
@@ -55,12 +59,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, metavar="FILE", help="leave the ledger here"
     )
+    parser.add_argument(
+        "--url", help="a PostgreSQL database instead; a ledger that is there is dropped"
+    )
     return parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["ledger"] else None)
 
 
-def fill(path: Path, events: int, chance: random.Random) -> list[str]:
+def fill(backend: Backend, events: int, chance: random.Random) -> list[str]:
     """Write them as a running gateway would; some of their ids."""
-    store, writer = Store(path, writes=True), Writer(repeats=False)
+    store, writer = Store(backend, writes=True), Writer(repeats=False)
+    if isinstance(backend, Database):
+        store.answer(lambda c: c.remake())
     known: list[str] = []
     began_s, cpu_s, told_s = time.monotonic(), time.process_time(), time.monotonic()
     offsets = {EVENTS: 0, OUTCOMES: 0, REFUSED: 0}
@@ -76,12 +85,14 @@ def fill(path: Path, events: int, chance: random.Random) -> list[str]:
             told_s = time.monotonic()
             print(f"  {first:,} events", file=sys.stderr)
     wall_s = time.monotonic() - began_s
-    used = store.answer(used_bytes)
+    used = store.answer(lambda c: c.used_bytes())
     ours_s = time.process_time() - cpu_s - making_s
     print(f"{events:,} events, {3 * events:,} outcomes in {wall_s:.0f} s")
     print(f"CPU {ours_s / events * 1e6:.0f} us an event (with its outcomes)")
     print(f"size {used / events:.0f} bytes an event, {used / 1e9:.2f} GB")
-    store._let_go()  # noqa: SLF001 -- nobody else has it
+    if isinstance(backend, Database):  # as the server does within minutes
+        store.answer(lambda c: c.execute("VACUUM ANALYZE"))
+    store.end()
     return known
 
 
@@ -170,10 +181,10 @@ def _refused() -> bytes:
 
 
 def report(
-    path: Path, ids: Sequence[str], events: int, asked: int, chance: random.Random
+    backend: Backend, ids: Sequence[str], events: int, asked: int, chance: random.Random
 ) -> None:
     """Each question many times on a new connection, its times in milliseconds."""
-    store = Store(path, writes=False)
+    store = Store(backend, writes=False)
     end_ms = START_MS + events * 1000 // RATE
     rare = max(3, asked // 100)
 
@@ -212,8 +223,8 @@ def report(
         took = sorted(_times(store, ask, times))
         cuts = quantiles(took, n=100) if len(took) > 1 else took * 99
         print(f"{name:<30}{cuts[49]:>10.2f}{cuts[98]:>10.2f}{took[-1]:>10.2f}")
-    store._let_go()  # noqa: SLF001 -- nobody else has it
-    _tidying(path, end_ms)
+    store.end()
+    _tidying(backend, end_ms)
 
 
 def _times(store: Store, ask: Callable[[Queries], Any], times: int) -> Iterator[float]:
@@ -223,12 +234,12 @@ def _times(store: Store, ask: Callable[[Queries], Any], times: int) -> Iterator[
         yield (time.perf_counter() - began_s) * 1000
 
 
-def _tidying(path: Path, end_ms: int) -> None:
+def _tidying(backend: Backend, end_ms: int) -> None:
     """The longest a writer waits while a tenth is forgotten, piece by piece."""
-    store = Store(path, writes=True)
+    store = Store(backend, writes=True)
     took: list[float] = []
 
-    def piece(connection: sqlite3.Connection) -> bool:
+    def piece(connection: Connection) -> bool:
         kept = tidy(connection, end_ms, (end_ms - START_MS) * 9 // 10, 2**62)
         return kept.more
 
@@ -239,7 +250,7 @@ def _tidying(path: Path, end_ms: int) -> None:
         if not more:
             break
     print(f"tidy: {len(took)} pieces, the longest {max(took):.0f} ms")
-    store._let_go()  # noqa: SLF001 -- nobody else has it
+    store.end()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """``gateway explain ID``, ``account``, ``plan detect``, ``ledger rebuild``.
 
 Asked of whoever can tell: a running gateway through its admin port, with the console's
-token. Where none runs the ledger's file is read here, with the log beside it.
+token. Where none runs the ledger is read here, with the log beside it.
 """
 
 import argparse
@@ -23,11 +23,12 @@ from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
 from gateway.ledger.catalogue import Asked
 from gateway.ledger.catalogue import catalogue as catalogue_of
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.detect import detect
 from gateway.ledger.follow import Catching
 from gateway.ledger.queries import Queries
 from gateway.ledger.settings import Ledger, ledger_of
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import Store
 from gateway.ledger.story import Now, Teller
 from gateway.ledger.tallies import FOR_EVER_MS
 from gateway.log import EventLog
@@ -176,7 +177,7 @@ def _rebuild_here(config: Config) -> Iterator[int]:
     settings = _settings(config)
     with asyncio.Runner() as runner:
         log = runner.run(open_own(config))
-        store = Store(settings.file, writes=True)
+        store = Store.of(settings, writes=True)
         catching = Catching(store, log)
         try:
             runner.run(catching.begin())
@@ -204,12 +205,10 @@ def _running(config: Config) -> Client | None:
 async def _here(
     config: Config, tell: Callable[[Store, EventLog, Shows], Awaitable[T]]
 ) -> T:
-    """Without a gateway: the ledger's file, and the log if it is there."""
+    """Without a gateway: the ledger itself, and the log if it is there."""
     settings = _settings(config)
-    if not settings.file.exists():
-        raise LedgerError(f"{settings.file}: no ledger here; start the gateway first")
     parts = check(config)
-    log, store = await open_own(config), Store(settings.file, writes=False)
+    log, store = await open_own(config), Store.of(settings, writes=False)
     try:
         async with all_previews(config, parts) as shows:
             return await tell(store, log, shows)

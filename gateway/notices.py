@@ -188,7 +188,7 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "bug": "The gateway, or a `transform` of yours, failed on one message or "
         "event, which was set aside; the place says where. Please report what is ours.",
         "ledger_failed": "The ledger cannot be written (a full disk, a damaged file, "
-        "another process that has it): events are delivered all the same, and it goes "
+        "a database that is away): events are delivered all the same, and it goes "
         "on where it stopped. `error` says why.",
         "wing_failed": "The gateway failed in a part beside the road (the workspace), "
         "which starts again after a second; the place says where. Please report it.",

@@ -1,8 +1,10 @@
-"""What holds for every test, and the one broker of those that run the whole program."""
+"""What holds for every test, and the one broker and the one database they share."""
 
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import uvloop
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.chance import SEED, USUAL
 from tests.log.broker.kafka import Node
+from tests.workspace.postgres.server import Server
 
 # A busy machine is no reason to fail: examples assert causes, never how long they took.
 settings.register_profile(
@@ -83,3 +86,15 @@ def node(broker: Node) -> Node:
     else:
         broker.thaw()
     return broker
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Not in pytest's own folder: an unprivileged user has to get there."""
+    with TemporaryDirectory(prefix="gateway-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = Server(Path(folder) / "cluster")
+        server.create()
+        server.start()
+        yield server
+        server.stop()

@@ -48,6 +48,8 @@ PLANTED = [
     ("outbound/breaker.py", "time", OUTBOUND),
     ("outbound/mapping/trigger.py", "time", OUTBOUND),
     ("outbound/mapping/trigger.py", "gateway.config", "Triggers and mappings know"),
+    ("ledger/rows.py", "sqlite3", SQLITE),
+    ("workspace/store.py", "asyncpg", "asyncpg only in the ledger's PostgreSQL"),
     ("alerts/judge.py", "time", ALERTS),
     ("alerts/rules.py", "gateway.alerts.tell", "Alerts: edges that look and tell"),
     ("telemetry/settings.py", "gateway.telemetry.export", "Telemetry: its section"),

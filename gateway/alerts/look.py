@@ -25,10 +25,11 @@ from gateway.alerts.settings import Alerts
 from gateway.alerts.silence import LEARNT_MS, known_until, silences
 from gateway.config import Config, DestinationConfig
 from gateway.errors import LogError
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.facts import ADMITTED, REFUSED
 from gateway.ledger.names import HOUR_MS, Kind, Steady
 from gateway.ledger.queries import Queries
-from gateway.ledger.store import LedgerError, Store, life_of
+from gateway.ledger.store import Store, life_of
 from gateway.ledger.waiting import group_of, lag_of
 from gateway.log.contract import TopicState
 from gateway.topics import EVENTS, TO, dead, to

@@ -63,7 +63,7 @@ class OpenedAlerts:
 
     def __init__(self, shared: Shared, settings: Alerts, ledger: Ledger) -> None:
         self._shared, self._settings = shared, settings
-        self._store = Store(ledger.file, writes=False) if ledger.enabled else None
+        self._store = Store.of(ledger, writes=False) if ledger.enabled else None
         self._looker = Looker(shared, settings, self._store)
         send = shared.send(settings.timeout_s)
         self._channels = channels(settings, send, shared.config.folder)

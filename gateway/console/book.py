@@ -1,4 +1,4 @@
-"""The ledger as the pages read it: a reader of its file, and who tells out of it.
+"""The ledger as the pages read it: a reader of it, and who tells out of it.
 
 None where the ledger is switched off: the pages then say how to switch it on.
 """
@@ -27,7 +27,7 @@ class Book:
         return await self.store.ask(lambda c: Queries(c).search(wanted))
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the connection."""
         await self.store.close()
 
 
@@ -37,6 +37,6 @@ def book_of(eyes: Eyes) -> Book | None:
     settings = ledger_of(shared.config)
     if not settings.enabled:
         return None
-    store = Store(settings.file, writes=False)
+    store = Store.of(settings, writes=False)
     now = Now.of(shared.config, shared.shows)
     return Book(store, Teller(store, shared.log, now), Accountant(store, shared.log))

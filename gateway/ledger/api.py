@@ -13,9 +13,10 @@ from gateway.errors import ConfigError, LogError
 from gateway.event import Json
 from gateway.ledger.account import Accountant
 from gateway.ledger.catalogue import Asked, Plans, catalogue
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import PAGE, Search
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import Store
 from gateway.ledger.story import Teller, brief
 
 DAY_MS = 86_400_000

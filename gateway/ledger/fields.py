@@ -11,7 +11,6 @@ they count as one.
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.event import Json
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import Admitted
 from gateway.ledger.names import OTHERS, Kind
 from gateway.traits import canonical
@@ -81,7 +81,7 @@ FOUND = (
     " WHERE f.day >= ? AND f.day < ? AND (? = '' OR s.text = ?)"
     " GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 6 DESC, 4, 5 LIMIT ?"
 )
-NameOf = Callable[[sqlite3.Connection, Admitted], str]
+NameOf = Callable[[Connection, Admitted], str]
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ class Fields:
 
     def put(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         events: Iterable[Admitted],
         word: Callable[[str], int],
         name_of: NameOf,
@@ -202,7 +202,7 @@ class Fields:
         ]
         _put(connection, word, PUT_FIELD, rows)
 
-    def _day(self, connection: sqlite3.Connection, day: int, source: str) -> _Day:
+    def _day(self, connection: Connection, day: int, source: str) -> _Day:
         known = self._days.get((day, source))
         if known is None:
             if len(self._days) >= DAYS_MAX:
@@ -226,7 +226,7 @@ def _add(
 
 
 def _put(
-    connection: sqlite3.Connection,
+    connection: Connection,
     word: Callable[[str], int],
     put: str,
     rows: Iterable[tuple[object, ...]],
@@ -238,7 +238,7 @@ def _put(
     connection.executemany(put, worded)
 
 
-def _kept(connection: sqlite3.Connection, day: int, source: str) -> _Day:
+def _kept(connection: Connection, day: int, source: str) -> _Day:
     known = _Day()
     for kind, name, events in connection.execute(LOOKS_OF_A_DAY, (day, source)):
         known.kind((kind, name)).events = events
@@ -285,7 +285,7 @@ def masked(value: Json) -> str:
     return shown if len(shown) <= EXAMPLE_CHARS else f"{shown[:EXAMPLE_CHARS]}…"
 
 
-def tidied(connection: sqlite3.Connection, before_ms: int) -> None:
+def tidied(connection: Connection, before_ms: int) -> None:
     """Forget the days that ended before; within a transaction of the caller's."""
     before = (before_ms // DAY_MS,)
     connection.execute("DELETE FROM looks WHERE day < ?", before)
@@ -293,7 +293,7 @@ def tidied(connection: sqlite3.Connection, before_ms: int) -> None:
 
 
 def found(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int, source: str = ""
+    connection: Connection, from_ms: int, until_ms: int, source: str = ""
 ) -> Found:
     """What was found in the days of [from, until): the most frequent fields first."""
     span = from_ms // DAY_MS, -(-until_ms // DAY_MS), source, source

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from gateway.errors import GatewayError, LogError
-from gateway.ledger.store import LedgerError, Store, remade
+from gateway.ledger.contract import ElsewhereError, LedgerError
+from gateway.ledger.store import Store, remade
 from gateway.ledger.waiting import TOPICS, group_of, lag_of
 from gateway.ledger.write import Writer
 from gateway.log.contract import EventLog, Record, Subscription
@@ -122,8 +123,11 @@ class Follower:
         return lag_of(states, self._topic, self._group) == 0
 
     async def run(self, group: str) -> None:
-        """Follow; a log or a ledger that is away is waited for, and told of."""
-        self._group = group
+        """Follow; a log or a ledger that is away is waited for, and told of.
+
+        ElsewhereError: there is nothing to follow into now.
+        """
+        self._group, self._taken_ms = group, 0
         while True:
             try:
                 async with self._log.subscribe(
@@ -131,6 +135,8 @@ class Follower:
                 ) as subscription:
                     while True:
                         await self._next(subscription)
+            except ElsewhereError:
+                raise
             except (LogError, LedgerError) as error:
                 self._failures += 1
                 self._tell(error)

@@ -4,18 +4,17 @@ A piece is one short transaction, so that what is written waits for none of them
 Counts go before the rows that they count: an account never shows less than there is.
 """
 
-import sqlite3
 from typing import NamedTuple
 
 from gateway.ledger import fields, names
-from gateway.ledger.store import transaction
+from gateway.ledger.contract import Connection
 from gateway.ledger.write import MINUTE_MS, floor_of
 
 PIECE_ROWS = 1_000
 TABLES = ("events", "refused", "ends")
 PUT_FLOOR = (
     "INSERT INTO facts VALUES ('floor', ?)"
-    " ON CONFLICT DO UPDATE SET value = excluded.value"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
 
 
@@ -26,18 +25,16 @@ class Kept(NamedTuple):
     more: bool
 
 
-def tidy(
-    connection: sqlite3.Connection, now_ms: int, retention_ms: int, size: int
-) -> Kept:
+def tidy(connection: Connection, now_ms: int, retention_ms: int, size: int) -> Kept:
     """Delete one piece at most; call it again soon while there is ``more``."""
     floor = floor_of(connection)
     wanted = max(floor, _minute(now_ms - retention_ms))
-    used = used_bytes(connection)
+    used = connection.used_bytes()
     if used > size:
         wanted = max(wanted, _piece_end(connection))
-    with transaction(connection):
+    with connection.transaction():
         if wanted > floor:
-            connection.execute(PUT_FLOOR, (wanted,))
+            connection.execute(PUT_FLOOR, (str(wanted),))
             connection.execute(
                 "DELETE FROM counts WHERE minute < ?", (wanted // MINUTE_MS,)
             )
@@ -47,20 +44,11 @@ def tidy(
     return Kept(used, more=gone > 0)
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes in use; what was deleted is used again before the file grows."""
-
-    def pragma(name: str) -> int:
-        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-    return (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
-
-
 def _minute(at_ms: int) -> int:
     return at_ms // MINUTE_MS * MINUTE_MS
 
 
-def _piece_end(connection: sqlite3.Connection) -> int:
+def _piece_end(connection: Connection) -> int:
     """The minute after the oldest piece's last event: minutes go whole."""
     found = [
         connection.execute(
@@ -74,7 +62,7 @@ def _piece_end(connection: sqlite3.Connection) -> int:
     return _minute(min(times)) + MINUTE_MS if times else 0
 
 
-def _delete(connection: sqlite3.Connection, table: str, before_ms: int) -> int:
+def _delete(connection: Connection, table: str, before_ms: int) -> int:
     """The oldest rows of a table, a piece of them; how many went."""
     row = connection.execute(
         f"SELECT at, digest, partition, offset FROM {table} WHERE at < ?"  # noqa: S608 -- our own names

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable
 
 from gateway.errors import LogError
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.facts import ADMITTED
 from gateway.ledger.queries import Queries
-from gateway.ledger.store import LedgerError, Store, life_of
+from gateway.ledger.store import Store, life_of
 from gateway.ledger.waiting import TOPICS, group_of, lag_of
 from gateway.log.contract import EventLog
 from gateway.metrics import Metrics

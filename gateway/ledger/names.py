@@ -6,11 +6,11 @@ and ``last`` every silence is known. Names are chosen by who sends: beyond 1,000
 source they count as one.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import Admitted
 
 HOUR_MS = 3_600_000
@@ -18,10 +18,11 @@ NAMES_MAX = 1_000  # of one source
 KINDS_MAX = 1_000  # told at once
 OTHERS = "(others)"
 PUT = (
-    "INSERT INTO names VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-    " events = events + excluded.events,"
-    " gap = max(gap, excluded.gap, excluded.first - last),"
-    " first = min(first, excluded.first), last = max(last, excluded.last)"
+    "INSERT INTO names AS n VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (hour, source, type, name) DO UPDATE SET"
+    " events = n.events + excluded.events,"
+    " gap = max(n.gap, excluded.gap, excluded.first - n.last),"
+    " first = min(n.first, excluded.first), last = max(n.last, excluded.last)"
 )
 CATALOGUE = (
     "SELECT s.text, coalesce(t.text, ''), n.name,"
@@ -101,7 +102,7 @@ class Names:
 
     def put(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         events: Iterable[Admitted],
         word: Callable[[str], int],
     ) -> None:
@@ -127,7 +128,7 @@ class Names:
         ]
         connection.executemany(PUT, rows)
 
-    def name_of(self, connection: sqlite3.Connection, event: Admitted) -> str:
+    def name_of(self, connection: Connection, event: Admitted) -> str:
         """The name under which an event counts."""
         source, kind, name = event.source, event.type, event.name or ""
         if not name:
@@ -142,7 +143,7 @@ class Names:
         return name
 
 
-def _kept(connection: sqlite3.Connection, source: str) -> Sequence[tuple[str, str]]:
+def _kept(connection: Connection, source: str) -> Sequence[tuple[str, str]]:
     asked = (
         "SELECT DISTINCT t.text, n.name FROM names n JOIN words s ON s.id = n.source"
         " JOIN words t ON t.id = n.type WHERE s.text = ? AND n.name NOT IN ('', ?)"
@@ -152,13 +153,13 @@ def _kept(connection: sqlite3.Connection, source: str) -> Sequence[tuple[str, st
     return [(kind, name) for kind, name in found]
 
 
-def tidied(connection: sqlite3.Connection, before_ms: int) -> None:
+def tidied(connection: Connection, before_ms: int) -> None:
     """Forget the hours that ended before; within a transaction of the caller's."""
     connection.execute("DELETE FROM names WHERE hour < ?", (before_ms // HOUR_MS,))
 
 
 def catalogue(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int, source: str = ""
+    connection: Connection, from_ms: int, until_ms: int, source: str = ""
 ) -> list[Sent]:
     """What came in the hours of [from, until): by source, the most frequent first."""
     span = from_ms // HOUR_MS, -(-until_ms // HOUR_MS), source, source
@@ -166,13 +167,13 @@ def catalogue(
     return [Sent(Kind(*row[:3]), *row[3:]) for row in found]
 
 
-def steadiness(connection: sqlite3.Connection, from_ms: int) -> list[Steady]:
+def steadiness(connection: Connection, from_ms: int) -> list[Steady]:
     """The most frequent kinds since, each with its usual longest silence."""
     found = connection.execute(STEADINESS, (from_ms // HOUR_MS, KINDS_MAX))
     return [Steady(Sent(Kind(*row[:3]), *row[3:6]), row[6]) for row in found]
 
 
-def latest(connection: sqlite3.Connection, from_ms: int) -> dict[Kind, int]:
+def latest(connection: Connection, from_ms: int) -> dict[Kind, int]:
     """When each kind that came since came last."""
     found = connection.execute(LATEST, (from_ms // HOUR_MS,))
     return {Kind(*row[:3]): row[3] for row in found}

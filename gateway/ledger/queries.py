@@ -5,10 +5,9 @@ are unix milliseconds and judged on receivedAt; a span is [from, until). Nothing
 knows the log or the configuration: ``story.py`` and ``account.py`` add what they say.
 """
 
-import sqlite3
-
 from gateway.event import Json
 from gateway.ledger import fields, names, search, tallies
+from gateway.ledger.contract import Connection
 from gateway.ledger.fields import Found
 from gateway.ledger.names import Kind, Sent, Steady
 from gateway.ledger.rows import Rows, Story
@@ -19,7 +18,7 @@ from gateway.ledger.tallies import FOR_EVER_MS, Counted, Open
 class Queries:
     """What can be asked."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def story(self, message_id: str) -> list[Story]:

@@ -1,6 +1,5 @@
 """Rows of the ledger as values: events, refused messages, ends; words as texts."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,10 +7,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.event import Json
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import AGAIN, KINDS, digest, packed, unpacked
 
 FOUND_MAX = 100  # of one messageId: what repeats it more often is cut
 ENDS_MAX = 500  # of one event
+ALL = 2**62
 EVENTS = (
     "SELECT e.at, e.digest, e.partition, e.offset, e.appended, e.message,"
     " s.text, t.text, e.person, e.name, r.text FROM events e"
@@ -68,7 +69,7 @@ class Story(NamedTuple):
 class Rows:
     """Reads them on a connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def story(self, message_id: str) -> list[Story]:
@@ -117,7 +118,7 @@ class Rows:
         return [_end(each) for each in found]
 
     def events(
-        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = -1
+        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = ALL
     ) -> Iterator[Row]:
         """Events as rows with their words; ``where`` may use the columns of events."""
         asked = f"{EVENTS} WHERE {where} {order} LIMIT ?"
@@ -141,7 +142,7 @@ class Rows:
             )
 
     def refused(
-        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = -1
+        self, where: str, values: Sequence[Any], *, order: str = "", limit: int = ALL
     ) -> Iterator[Row]:
         """Refused messages in the same way."""
         asked = f"{REFUSED} WHERE {where} {order} LIMIT ?"

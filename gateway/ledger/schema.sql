@@ -2,9 +2,10 @@
 -- that rows are written where the last ones were, and the oldest go as one range. Both
 -- stand in the headers of an event and of its outcomes: they meet without being joined.
 -- An event's value stays in the log; partition, offset and the time of its append say
--- where.
+-- where. PostgreSQL has these tables, too (postgres.py): there INTEGER has 64 bits, INT
+-- 32 and SMALLINT 16, which SQLite does not ask about.
 
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 
 CREATE TABLE places (        -- how far each topic was followed
     topic     TEXT NOT NULL,
@@ -15,8 +16,9 @@ CREATE TABLE places (        -- how far each topic was followed
 
 CREATE TABLE words (         -- texts that are few and come again and again
     id   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL UNIQUE
+    text TEXT NOT NULL
 );
+CREATE UNIQUE INDEX words_by_text ON words (text);
 
 CREATE TABLE events (
     at        INTEGER NOT NULL,  -- receivedAt, unix milliseconds
@@ -24,9 +26,9 @@ CREATE TABLE events (
     partition INTEGER NOT NULL,
     offset    INTEGER NOT NULL,
     appended  INTEGER NOT NULL,  -- milliseconds after at
-    source    INTEGER NOT NULL,
-    type      INTEGER NOT NULL,
-    route     INTEGER NOT NULL,
+    source    INT NOT NULL,
+    type      INT NOT NULL,
+    route     INT NOT NULL,
     message   BLOB NOT NULL,     -- the messageId, packed
     person    BLOB,              -- the person key, packed; NULL: it has none
     who       INTEGER,           -- its digest
@@ -43,8 +45,8 @@ CREATE TABLE refused (
     partition INTEGER NOT NULL,
     offset    INTEGER NOT NULL,
     appended  INTEGER NOT NULL,
-    source    INTEGER NOT NULL,
-    reason    INTEGER NOT NULL,  -- the first error's code and pointer
+    source    INT NOT NULL,
+    reason    INT NOT NULL,      -- the first error's code and pointer
     message   BLOB NOT NULL,
     more      TEXT NOT NULL,     -- JSON: endpoint, errors, userAgent
     PRIMARY KEY (at, digest, partition, offset)
@@ -58,16 +60,16 @@ CREATE TABLE ends (
     partition   INTEGER NOT NULL,
     offset      INTEGER NOT NULL,
     appended    INTEGER NOT NULL,
-    source      INTEGER NOT NULL,
-    destination INTEGER NOT NULL,
-    kind        INTEGER NOT NULL,
-    reason      INTEGER,
-    replay      INTEGER,
-    mark        INTEGER,         -- of the destination's configuration then
-    attempts    INTEGER NOT NULL,
+    source      INT NOT NULL,
+    destination INT NOT NULL,
+    kind        SMALLINT NOT NULL,
+    reason      INT,
+    replay      INT,
+    mark        INT,             -- of the destination's configuration then
+    attempts    INT NOT NULL,
     first       INTEGER,         -- the first attempt, milliseconds after at
     ended       INTEGER NOT NULL,-- milliseconds after at
-    status      INTEGER,
+    status      INT,
     more        TEXT,            -- JSON: detail, tries, a reason that is no word
     PRIMARY KEY (at, digest, partition, offset)
 ) WITHOUT ROWID;
@@ -75,18 +77,18 @@ CREATE INDEX ends_undelivered ON ends (destination, kind, at) WHERE kind <> 1;
 
 CREATE TABLE counts (        -- by the minute an event was received in
     minute      INTEGER NOT NULL,
-    source      INTEGER NOT NULL,
-    destination INTEGER NOT NULL, -- 0: none
-    kind        INTEGER NOT NULL,
-    replayed    INTEGER NOT NULL,
+    source      INT NOT NULL,
+    destination INT NOT NULL, -- 0: none
+    kind        SMALLINT NOT NULL,
+    replayed    SMALLINT NOT NULL,
     events      INTEGER NOT NULL,
     PRIMARY KEY (minute, source, destination, kind, replayed)
 ) WITHOUT ROWID;
 
 CREATE TABLE names (         -- by the hour; type 0 and no name: all of the source
     hour   INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    type   INTEGER NOT NULL,
+    source INT NOT NULL,
+    type   INT NOT NULL,
     name   TEXT NOT NULL,
     events INTEGER NOT NULL,
     first  INTEGER NOT NULL, -- unix milliseconds
@@ -97,8 +99,8 @@ CREATE TABLE names (         -- by the hour; type 0 and no name: all of the sour
 
 CREATE TABLE looks (         -- by the day; of a kind how many came, how many were seen
     day    INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    type   INTEGER NOT NULL,
+    source INT NOT NULL,
+    type   INT NOT NULL,
     name   TEXT NOT NULL,
     events INTEGER NOT NULL,
     looked INTEGER NOT NULL, -- at so many of them
@@ -107,8 +109,8 @@ CREATE TABLE looks (         -- by the day; of a kind how many came, how many we
 
 CREATE TABLE fields (        -- what these had, by the day
     day       INTEGER NOT NULL,
-    source    INTEGER NOT NULL,
-    type      INTEGER NOT NULL,
+    source    INT NOT NULL,
+    type      INT NOT NULL,
     name      TEXT NOT NULL,
     path      TEXT NOT NULL,    -- traits.plan, properties.total
     json_type TEXT NOT NULL,

@@ -5,12 +5,12 @@ with what it has and the place to go on from, so that no question lasts.
 """
 
 import re
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.errors import ConfigError
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import DELIVERED, ENDS, FILTERED, digest, packed, route_of
 from gateway.ledger.rows import Row, Rows, Story
 
@@ -21,6 +21,7 @@ KEY = "at, digest, partition, offset"
 DOWN = "ORDER BY e.at DESC, e.digest DESC, e.partition DESC, e.offset DESC"
 CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})\.(-?\d{1,18})\.(-?\d{1,18})")
 END = (2**62, 0, 0, 0)
+NO_WORD = -1  # a list must not be empty
 KINDS = ("admitted", "refused", "pending", *ENDS)
 Key = tuple[int, int, int, int]
 HAS_END = (
@@ -80,7 +81,7 @@ class _Part(NamedTuple):
     reached: Key | None
 
 
-def search(connection: sqlite3.Connection, wanted: Search) -> Page:
+def search(connection: Connection, wanted: Search) -> Page:
     """The newest of those that are wanted, before the place that is given."""
     before = _place(wanted.before)
     if wanted.until_ms is not None:
@@ -123,7 +124,7 @@ def _key(row: Row) -> Key:
 class _Events:
     """A search among events: the index that leads, and what else must hold."""
 
-    def __init__(self, connection: sqlite3.Connection, wanted: Search) -> None:
+    def __init__(self, connection: Connection, wanted: Search) -> None:
         self._connection, self._wanted = connection, wanted
         self._rows = Rows(connection)
         self._lead, self._lead_values = self._leading()
@@ -132,10 +133,10 @@ class _Events:
         self._add_filters()
 
     def _word(self, text: str) -> int:
-        """A word's number; -1 for one that is in no row."""
+        """A word's number; ``NO_WORD`` for one that is in no row."""
         asked = "SELECT id FROM words WHERE text = ?"
         row = self._connection.execute(asked, (text,)).fetchone()
-        return -1 if row is None else int(row[0])
+        return NO_WORD if row is None else int(row[0])
 
     def _leading(self) -> tuple[str, list[Any]]:
         wanted = self._wanted
@@ -144,7 +145,7 @@ class _Events:
             return "who = ? AND person = ?", [digest(text), packed(text)]
         if wanted.source is not None:
             return "source = ?", [self._word(wanted.source)]
-        return "1", []
+        return "TRUE", []
 
     def _must(self, condition: str, *values: Any) -> None:
         self._filters.append(condition)
@@ -158,11 +159,11 @@ class _Events:
             self._must("e.type = ?", self._word(wanted.type))
         if wanted.text is not None:
             escaped = re.sub(r"([\\%_])", r"\\\1", wanted.text)
-            self._must("e.name LIKE ? ESCAPE '\\'", f"%{escaped}%")
+            self._must("lower(e.name) LIKE lower(?) ESCAPE '\\'", f"%{escaped}%")
         if wanted.destination is not None:
             self._at_destination(wanted.destination, wanted.kind)
         elif (kind := ENDS.get(wanted.kind or "")) is not None:
-            route = self._routes(None) if kind == FILTERED else "0"
+            route = self._routes(None) if kind == FILTERED else "FALSE"
             self._must(f"({route} OR {HAS_END} AND x.kind = ?))", kind)
 
     def _at_destination(self, name: str, kind: str | None) -> None:
@@ -172,7 +173,7 @@ class _Events:
             self._must(self._routes(name, "to"))
             self._must(f"NOT {here} AND x.replay IS NULL)", word)
         elif (end := ENDS.get(kind or "")) is not None:
-            route = self._routes(name, "no") if end == FILTERED else "0"
+            route = self._routes(name, "no") if end == FILTERED else "FALSE"
             self._must(f"({route} OR {here} AND x.kind = ?))", word, end)
         else:
             self._must(f"({self._routes(name, 'to', 'no')} OR {here}))", word)
@@ -188,7 +189,7 @@ class _Events:
             for number, text in self._connection.execute(asked)
             if _has(route_of(text), name, parts)
         ]
-        return f"e.route IN ({','.join(found)})"
+        return f"e.route IN ({','.join(found) or NO_WORD})"
 
     def part(self, before: Key) -> _Part:
         """The newest before a place, and how far it looked."""
@@ -278,7 +279,7 @@ def _of_e(columns: str) -> str:
     return ", ".join(f"e.{each}" for each in columns.split(", "))
 
 
-def _refused(connection: sqlite3.Connection, wanted: Search, before: Key) -> _Part:
+def _refused(connection: Connection, wanted: Search, before: Key) -> _Part:
     """Refused messages: few, and each search has an index that serves it."""
     where, values = [f"({_of_e(KEY)}) < (?, ?, ?, ?)"], list[Any](before)
     if wanted.from_ms is not None:

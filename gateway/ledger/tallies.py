@@ -4,12 +4,12 @@ Counts are kept by the minute an event was received in, and written with the row
 they count. What of a span is less than a whole minute is counted from the rows.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.event import Json, iso
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import ADMITTED, FILTERED, KINDS, REFUSED, route_of
 from gateway.ledger.rows import Row, Rows
 from gateway.ledger.write import MINUTE_MS, NONE
@@ -51,7 +51,7 @@ HAS_NO_END = (
 )
 
 
-def counted(connection: sqlite3.Connection, from_ms: int, until_ms: int) -> Counted:
+def counted(connection: Connection, from_ms: int, until_ms: int) -> Counted:
     """What was received in [from, until), by who sent it and where it came to what."""
     first, last = -(-from_ms // MINUTE_MS), until_ms // MINUTE_MS
     if first >= last:
@@ -66,7 +66,7 @@ def counted(connection: sqlite3.Connection, from_ms: int, until_ms: int) -> Coun
     return found
 
 
-def _from_rows(connection: sqlite3.Connection, from_ms: int, until_ms: int) -> Counted:
+def _from_rows(connection: Connection, from_ms: int, until_ms: int) -> Counted:
     found: Counted = Counter()
     span = from_ms, until_ms
     if from_ms >= until_ms:
@@ -86,7 +86,7 @@ def _from_rows(connection: sqlite3.Connection, from_ms: int, until_ms: int) -> C
 
 
 def per_minute(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int
+    connection: Connection, from_ms: int, until_ms: int
 ) -> list[dict[str, Json]]:
     """Events a minute, destination and kind, oldest first; of a week at the most."""
     first = max(from_ms // MINUTE_MS, until_ms // MINUTE_MS - MINUTES_MAX)
@@ -109,7 +109,7 @@ def per_minute(
 
 
 def dead_groups(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int
+    connection: Connection, from_ms: int, until_ms: int
 ) -> list[dict[str, Json]]:
     """Dead letters by destination, reason, status and error: the largest groups first.
 
@@ -141,7 +141,7 @@ def dead_groups(
 
 
 def refused_groups(
-    connection: sqlite3.Connection, from_ms: int, until_ms: int
+    connection: Connection, from_ms: int, until_ms: int
 ) -> list[dict[str, Json]]:
     """Refused messages by source and first error: the largest groups first."""
     found = connection.execute(
@@ -175,7 +175,7 @@ class Open(NamedTuple):
 
 
 def open_events(
-    connection: sqlite3.Connection,
+    connection: Connection,
     source: str,
     destination: str,
     span: tuple[int, int],
@@ -200,7 +200,7 @@ def open_events(
 
 
 def _open_minutes(
-    connection: sqlite3.Connection,
+    connection: Connection,
     source: str,
     destination: str,
     span: tuple[int, int],
@@ -218,11 +218,11 @@ def _open_minutes(
         yield max(start, span[0]), min(stop, span[1])
 
 
-def _routes_to(connection: sqlite3.Connection, destination: str) -> str:
+def _routes_to(connection: Connection, destination: str) -> str:
     asked = "SELECT id, text FROM words WHERE text LIKE '{%'"
     found: Sequence[str] = [
         str(number)
         for number, text in connection.execute(asked)
         if destination in route_of(text)[0]
     ]
-    return ",".join(found)
+    return ",".join(found) or "-1"

@@ -1,7 +1,7 @@
-"""The ledger as a wing: it follows the log into a file, and answers what became of it.
+"""The ledger as a wing: it follows the log, and answers what became of every event.
 
 In one process of those that work: beside SQLite's log there is only one, on Kafka the
-first that has the file.
+first that has the file, or the lock in the database.
 """
 
 import asyncio
@@ -15,11 +15,12 @@ from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.ledger.account import Accountant
 from gateway.ledger.api import Api
+from gateway.ledger.contract import Connection, ElsewhereError, LedgerError
 from gateway.ledger.follow import Follower
 from gateway.ledger.keep import tidy
 from gateway.ledger.measure import Gauges
-from gateway.ledger.settings import Ledger, ledger_of
-from gateway.ledger.store import ElsewhereError, LedgerError, Store, life_of, remade
+from gateway.ledger.settings import Ledger, ledger_of, wrong_of
+from gateway.ledger.store import Store, life_of, remade
 from gateway.ledger.story import Now, Teller
 from gateway.ledger.waiting import group_of
 from gateway.ledger.write import Writer
@@ -47,10 +48,9 @@ class LedgerWing:
         self.topics: Mapping[str, Declared] = {}
 
     def check(self) -> None:
-        """Raise ConfigError for a file that another one writes."""
-        log = self._config.log
-        if log.kind == "sqlite" and log.path.resolve() == self.settings.file.resolve():
-            raise ConfigError("ledger.path: log.path writes this file, too")
+        """Raise ConfigError for a place where it cannot be."""
+        if wrong := wrong_of(self._config, self.settings):
+            raise ConfigError(*wrong)
 
     def open(self, shared: Shared) -> "OpenedLedger | None":
         """Its part in this process; None when it is switched off."""
@@ -58,16 +58,20 @@ class LedgerWing:
 
 
 class OpenedLedger:
-    """``wing.Opened``: two connections, three followers, an API."""
+    """``wing.Opened``: two connections, three followers, an API.
+
+    What it follows under is the ledger's life, as it was when it began.
+    """
 
     def __init__(self, shared: Shared, settings: Ledger) -> None:
         self._shared, self._settings = shared, settings
-        self._store = Store(settings.file, writes=True)
-        self._reader = Store(settings.file, writes=False)
+        self._store = Store.of(settings, writes=True)
+        self._reader = Store.of(settings, writes=False)
         self._writer = Writer(repeats=shared.config.log.kind != "sqlite")
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
         self._again = asyncio.Event()
+        self._life = ""
         events = self._follower(EVENTS)
         ends = self._follower(OUTCOMES, after=events)
         self._followers = [events, self._follower(REFUSED), ends]
@@ -101,33 +105,45 @@ class OpenedLedger:
         """Follow and tidy, until cancelled; no worker waits for it."""
         ready()
         while True:
-            group = group_of(await self._life())
+            await self._stand_by(life_of)
+            if self._again.is_set():
+                self._again.clear()
+                await self._stand_by(remade)
+                self._writer.forget()
+            group = group_of(self._life)
             work = [follower.run(group) for follower in self._followers]
-            await _until(self._again, [*work, self._tidy(), self._gauges.run()])
-            self._again.clear()
-            await self._store.ask(remade)
-            self._writer.forget()
+            try:
+                await _until(self._again, [*work, self._tidy(), self._gauges.run()])
+            except* ElsewhereError:
+                pass  # it was lost for a while, and another process was quicker
 
     def rebuild(self) -> None:
         """Drop it all and begin where the log begins; it goes on answering."""
         self._again.set()
 
-    async def _life(self) -> str:
-        """Under which name it follows: a new ledger begins where the log begins.
+    async def _stand_by(self, begin: Callable[[Connection], str]) -> None:
+        """Learn under which name it follows: a new one begins where the log begins.
 
         Where another process keeps it, this one stands by, in case that one ends.
         """
         while True:
             try:
-                return await self._store.ask(life_of)
+                self._life = await self._store.ask(begin)
             except LedgerError as error:
                 if not isinstance(error, ElsewhereError):
                     notice = Notice("ledger_failed", str(error))
                     self._shared.notices.post("ledger", notice)
+            else:
+                return
             await asyncio.sleep(TIDY_S)
 
     async def _take(self, topic: str, records: Sequence[Record]) -> None:
-        await self._store.ask(lambda c: self._writer.take(c, topic, records))
+        def take(connection: Connection) -> None:
+            if life_of(connection) != self._life:
+                raise ElsewhereError("another process has made this ledger anew")
+            self._writer.take(connection, topic, records)
+
+        await self._store.ask(take)
 
     async def _tidy(self) -> None:
         """Delete what is too old or too much, piece by piece."""
@@ -141,12 +157,14 @@ class OpenedLedger:
                     tidy, now_ms=now_ms, retention_ms=retention_ms, size=settings.size
                 )
                 more = (await self._store.ask(piece)).more
+            except ElsewhereError:
+                raise
             except LedgerError as error:
                 self._shared.notices.post("ledger", Notice("ledger_failed", str(error)))
             await asyncio.sleep(PIECE_S if more else TIDY_S)
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the connections."""
         await self._store.close()
         await self._reader.close()
 

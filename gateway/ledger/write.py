@@ -5,7 +5,6 @@ after a crash stands at or below it and is passed over, so that following twice,
 the start into an empty ledger, gives the same rows and the same counts.
 """
 
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +12,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 from gateway.ledger import facts
+from gateway.ledger.contract import Connection
 from gateway.ledger.facts import AGAIN, Admitted, End, Place, Refused
 from gateway.ledger.fields import Fields
 from gateway.ledger.names import Names
-from gateway.ledger.store import transaction
 from gateway.log.contract import Record
 from gateway.topics import EVENTS, OUTCOMES, REFUSED
 
@@ -26,20 +25,24 @@ WORDS_MAX = 100_000  # a text beyond is kept as OTHER: who sends chooses some of
 OTHER = "(other)"
 NONE = ""
 
-PUT_EVENT = "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
-PUT_REFUSED = "INSERT OR IGNORE INTO refused VALUES (?,?,?,?,?,?,?,?,?)"
-PUT_END = "INSERT OR IGNORE INTO ends VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+PUT_EVENT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+PUT_REFUSED = "INSERT INTO refused VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+PUT_END = (
+    "INSERT INTO ends VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+)
 PUT_COUNT = (
     "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET events = events + excluded.events"
+    " ON CONFLICT (minute, source, destination, kind, replayed)"
+    " DO UPDATE SET events = counts.events + excluded.events"
 )
 PUT_PLACE = (
     "INSERT INTO places VALUES (?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET offset = excluded.offset"
+    " ON CONFLICT (topic, partition) DO UPDATE SET offset = excluded.offset"
 )
+PUT_WORD = "INSERT INTO words (id, text) VALUES (?, ?)"
 HAS_ENDED = (
-    "SELECT 1 FROM ends WHERE at = ? AND digest = ? AND source = ? AND destination = ?"
-    " AND replay IS NULL AND kind <> 4 LIMIT 1"
+    "SELECT at, digest, source, destination FROM ends WHERE at = ? AND digest = ?"
+    " AND source = ? AND destination = ? AND replay IS NULL AND kind <> 4 LIMIT 1"
 )
 Counts = Counter[tuple[int, str, str, int, int]]
 Word = Callable[[str], int]
@@ -56,14 +59,18 @@ class Writer:
     def __init__(self, *, repeats: bool = True) -> None:
         self._words: dict[str, int] = {}
         self._names, self._fields = Names(), Fields()
+        self._seen_on: Connection | None = None
         self._repeats = repeats
 
     def take(
-        self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
+        self, connection: Connection, topic: str, records: Sequence[Record]
     ) -> None:
         """What these records say becomes durable, with the place they go up to."""
+        if connection is not self._seen_on:
+            self.forget()  # another process may have written meanwhile
+            self._seen_on = connection
         try:
-            with transaction(connection):
+            with connection.transaction():
                 self._take(connection, topic, records)
         except BaseException:
             self.forget()  # some were not written after all
@@ -76,7 +83,7 @@ class Writer:
         self._fields.forget()
 
     def _take(
-        self, connection: sqlite3.Connection, topic: str, records: Sequence[Record]
+        self, connection: Connection, topic: str, records: Sequence[Record]
     ) -> None:
         places = dict(
             connection.execute(
@@ -107,19 +114,23 @@ class Writer:
         rows = [(topic, partition, offset) for partition, offset in last.items()]
         connection.executemany(PUT_PLACE, rows)
 
-    def _word(self, connection: sqlite3.Connection, text: str) -> int:
+    def _word(self, connection: Connection, text: str) -> int:
         if (known := self._words.get(text)) is not None:
             return known
-        put = "INSERT OR IGNORE INTO words (text) VALUES (?)"
-        get = "SELECT id FROM words WHERE text = ?"
-        row = connection.execute(get, (text,)).fetchone()
-        if row is None:
-            (count,) = connection.execute("SELECT max(id) FROM words").fetchone()
-            text = text if (count or 0) < WORDS_MAX else OTHER
-            connection.execute(put, (text,))
-            row = connection.execute(get, (text,)).fetchone()
-        self._words[text] = row[0]
-        return int(row[0])
+        number = _found(connection, text)
+        if number is None:
+            (last,) = connection.execute("SELECT max(id) FROM words").fetchone()
+            number = (last or 0) + 1
+            if number > WORDS_MAX and text != OTHER:
+                return self._word(connection, OTHER)
+            connection.execute(PUT_WORD, (number, text))
+        self._words[text] = number
+        return number
+
+
+def _found(connection: Connection, text: str) -> int | None:
+    row = connection.execute("SELECT id FROM words WHERE text = ?", (text,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def gently(records: Iterable[T]) -> Iterator[T]:
@@ -134,7 +145,7 @@ def gently(records: Iterable[T]) -> Iterator[T]:
         yield record
 
 
-def floor_of(connection: sqlite3.Connection) -> int:
+def floor_of(connection: Connection) -> int:
     """Nothing received before is kept: it was deleted for its age or for room."""
     row = connection.execute("SELECT value FROM facts WHERE name = 'floor'").fetchone()
     return 0 if row is None else int(row[0])
@@ -146,7 +157,7 @@ def kept(found: "Iterable[Admitted | Refused | End | None]", floor: int) -> list
 
 
 def put_events(
-    connection: sqlite3.Connection,
+    connection: Connection,
     events: Sequence[Admitted],
     word: Word,
     counts: Counts,
@@ -170,7 +181,7 @@ def put_events(
 
 
 def put_refused(
-    connection: sqlite3.Connection,
+    connection: Connection,
     refused: Sequence[Refused],
     word: Word,
     counts: Counts,
@@ -184,24 +195,24 @@ def put_refused(
 
 
 def repeated(
-    connection: sqlite3.Connection, ends: Sequence[End], word: Word
+    connection: Connection, ends: Sequence[End], word: Word
 ) -> AbstractSet[Place]:
     """Those of an event that has ended at the destination before; no duplicates."""
+    new = [e for e in ends if e.replay is None and e.kind != facts.DUPLICATE]
+    keys = [
+        (e.place.at, e.place.digest, word(e.source), word(e.destination)) for e in new
+    ]
+    ended = set(map(tuple, connection.each(HAS_ENDED, keys)))
     found = set[Place]()
-    ended = set[tuple[int, int, int, int]]()
-    for end in ends:
-        if end.replay is not None or end.kind == facts.DUPLICATE:
-            continue
-        place = end.place
-        which = place.at, place.digest, word(end.source), word(end.destination)
-        if which in ended or connection.execute(HAS_ENDED, which).fetchone():
-            found.add(place)
+    for end, which in zip(new, keys, strict=True):
+        if which in ended:
+            found.add(end.place)
         ended.add(which)
     return found
 
 
 def put_ends(
-    connection: sqlite3.Connection,
+    connection: Connection,
     ends: Sequence[End],
     word: Word,
     counts: Counts,
@@ -222,7 +233,7 @@ def put_ends(
     connection.executemany(PUT_END, rows)
 
 
-def put_counts(connection: sqlite3.Connection, counts: Counts, word: Word) -> None:
+def put_counts(connection: Connection, counts: Counts, word: Word) -> None:
     """Add to what was counted before."""
     rows = [
         (minute, word(source), word(name) if name else 0, kind, again, times)

@@ -26,8 +26,12 @@ def log(request):
     return on(request.getfixturevalue("node")) if request.param == "kafka" else ""
 
 
-async def test_stories_and_account_are_the_same_after_a_kill(tmp_path, hook, log):
-    text = server() + config(hook, f'[console]\ntoken = "{TOKEN}"\n' + log)
+async def test_stories_and_account_are_the_same_after_a_kill(
+    tmp_path, hook, log, ledger
+):
+    text = server() + config(
+        hook, f'[console]\nenabled = false\ntoken = "{TOKEN}"\n' + log + ledger
+    )
     async with Gateway(tmp_path, text) as gateway:
         for number in range(30):
             body = identify(f"m{number}", traits={"n": number})

@@ -11,7 +11,7 @@ import pytest
 from gateway import cli
 from gateway.config import Config, load
 from gateway.ledger import catalogue as catalogues
-from gateway.ledger.store import VERSION
+from gateway.ledger.contract import VERSION
 from tests.ledger.kit import CONFIG, asked
 from tests.whole import PATIENCE_S, Whole, running
 
@@ -21,12 +21,14 @@ PLAN: dict[str, Any] = {
 }
 
 
-def written(folder: Path, of_source: str = "", plan: Any = None) -> Config:
-    """A gateway's file, with more for its source ``web``."""
+def written(
+    folder: Path, of_source: str = "", plan: Any = None, ledger: str = ""
+) -> Config:
+    """A gateway's file, with more for its source ``web``, and where its ledger is."""
     if plan is not None:
         (folder / "plan.json").write_text(json.dumps(plan))
     before, mark, after = CONFIG.partition('write_keys = ["dev"]\n')
-    (folder / "gateway.toml").write_text(before + mark + of_source + after)
+    (folder / "gateway.toml").write_text(before + mark + of_source + after + ledger)
     return load(folder / "gateway.toml")
 
 
@@ -55,8 +57,10 @@ async def kinds(gateway: Whole, events: int, **query: str) -> list[dict[str, Any
             await asyncio.sleep(0.05)
 
 
-async def test_it_tells_fields_and_what_the_plan_knows(tmp_path: Path) -> None:
-    config = written(tmp_path, 'schema = "plan.json"\n', PLAN)
+async def test_it_tells_fields_and_what_the_plan_knows(
+    tmp_path: Path, ledger: str
+) -> None:
+    config = written(tmp_path, 'schema = "plan.json"\n', PLAN, ledger)
     async with running(config) as gateway:
         person = {"type": "identify", "userId": "u1", "traits": {"plan": "pro"}}
         status = await sent(
@@ -98,8 +102,8 @@ async def test_without_a_plan_nothing_is_said_of_it(tmp_path: Path) -> None:
     assert [each["known"] for each in order["fields"]] == [None]
 
 
-async def test_it_can_be_asked_for_less(tmp_path: Path) -> None:
-    async with running(written(tmp_path)) as gateway:
+async def test_it_can_be_asked_for_less(tmp_path: Path, ledger: str) -> None:
+    async with running(written(tmp_path, ledger=ledger)) as gateway:
         await sent(gateway, track("m1", total=5), track("m2", "Paid"))
         await kinds(gateway, 2)
         (paid,) = await kinds(gateway, 1, name="Paid")

@@ -1,12 +1,13 @@
 """Which traits and properties each kind of event has, and how many were looked at."""
 
 import random
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.ledger import fields, names
+from gateway.ledger.contract import Backend
 from gateway.ledger.facts import digest
 from gateway.ledger.fields import DAY_MS, EVERY_ONE, is_looked_at, masked
 from gateway.ledger.keep import tidy
@@ -111,7 +112,7 @@ def test_an_event_is_looked_at_by_its_number_and_its_digest_alone() -> None:
 
 
 def test_following_in_other_groups_or_twice_gives_the_same(
-    tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
+    new: Callable[[], Backend], made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger that is made anew is the one that it was, bounds and sample included."""
     monkeypatch.setattr(fields, "EVERY_ONE", 20)
@@ -134,8 +135,8 @@ def test_following_in_other_groups_or_twice_gives_the_same(
         for number in range(900)
     ]
     dumps = []
-    for number, sizes in enumerate(((900,), (1, 50), (7, 300, 2))):
-        desk = Desk(tmp_path / f"{number}.db")
+    for sizes in ((900,), (1, 50), (7, 300, 2)):
+        desk = Desk(new())
         at, step = 0, 0
         while at < len(records):
             size = sizes[step % len(sizes)]
@@ -145,8 +146,7 @@ def test_following_in_other_groups_or_twice_gives_the_same(
                 desk.writer.forget()
             at, step = at + size, step + 1
         dumps.append(desk.dump())
-        desk.store._let_go()
-        desk.store._thread.shutdown()
+        desk.store.end()
     assert dumps[0]["fields"]
     assert dumps[0]["looks"]
     assert dumps[1] == dumps[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.ledger import keep
-from gateway.ledger.keep import tidy, used_bytes
+from gateway.ledger.keep import tidy
 from tests.ledger.records import AT_MS
 
 MINUTE = 60_000
@@ -60,10 +60,10 @@ def test_what_is_gone_does_not_come_back_by_halves(desk, made):
 def test_beyond_its_size_the_oldest_go_until_it_fits(desk, made, monkeypatch):
     monkeypatch.setattr(keep, "PIECE_ROWS", 50)
     fill(desk, made, 40, each=50)
-    size = used_bytes(desk.connection) * 2 // 3
+    size = desk.connection.used_bytes() * 2 // 3
     for _ in range(200):
         tidy(desk.connection, AT_MS, LARGE, size)
-    assert used_bytes(desk.connection) <= size
+    assert desk.connection.used_bytes() <= size
     assert desk.ask.story("m0-0") == []
     assert desk.ask.story("m39-0")
     counted = desk.ask.counted()

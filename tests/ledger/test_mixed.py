@@ -268,12 +268,14 @@ def expected_at(destination: str) -> Counter[str]:
     )
 
 
-async def test_every_message_is_explained_and_the_account_closes(tmp_path: Path):
+async def test_every_message_is_explained_and_the_account_closes(
+    tmp_path: Path, ledger: str
+):
     answers = Answers()
     (tmp_path / "clean.py").write_text(TRANSFORM)
     async with Webhook() as hook:
         hook.judge = answers
-        async with Gateway(tmp_path, config_of(hook)) as gateway:
+        async with Gateway(tmp_path, config_of(hook) + ledger) as gateway:
             await send(gateway)
             account = await closed(gateway)
             first = await stories(gateway)
@@ -326,10 +328,15 @@ async def replayed(
         assert now == {**before, "replayed": COPIES if here else 0}
 
 
-async def test_the_commands_tell_the_same_with_and_without_a_gateway(tmp_path: Path):
+async def test_the_commands_tell_the_same_with_and_without_a_gateway(
+    tmp_path: Path, ledger: str
+):
     async with (
         Webhook() as hook,
-        Gateway(tmp_path, config(hook, f'[console]\ntoken = "{TOKEN}"\n')) as gateway,
+        Gateway(
+            tmp_path,
+            config(hook, f'[console]\nenabled = false\ntoken = "{TOKEN}"\n{ledger}'),
+        ) as gateway,
     ):
         await gateway.post("/v1/identify", identify("one"))
         await closed(gateway)

@@ -8,8 +8,9 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import search
+from gateway.ledger.queries import Queries
 from gateway.ledger.search import Search
-from tests.ledger.conftest import Desk
+from tests.ledger.conftest import SQLITE_ONLY, Desk
 from tests.ledger.records import AT_MS, Made
 
 NAMES = ("Bought", "Looked", "50% off_er")
@@ -143,6 +144,14 @@ def test_what_cannot_be_asked_is_named(desk, made, asked, said):
         desk.ask.search(asked)
 
 
+def test_what_cannot_be_asked_costs_no_connection(desk):
+    before = desk.store.answer(lambda connection: connection)
+    with pytest.raises(ConfigError):
+        desk.store.answer(lambda c: Queries(c).search(Search(limit=0)))
+    assert desk.store.answer(lambda connection: connection) is before
+
+
+@SQLITE_ONLY
 def test_an_index_leads_to_what_was_not_delivered(desk, made):
     """One dead letter among many events is found without passing over them."""
     fill(desk, made, 60)

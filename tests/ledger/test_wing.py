@@ -54,8 +54,8 @@ def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
     assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
 
 
-async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
-    async with gateway_in(tmp_path) as gateway:
+async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path, ledger: str):
+    async with gateway_in(tmp_path, ledger) as gateway:
         for number in range(5):
             assert await gateway.post(person(f"m{number}")) == 200
         before = await balanced(gateway, 5)
@@ -77,7 +77,7 @@ async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path):
 async def test_a_ledger_that_cannot_be_written_stops_nobody_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.ledger.store.BUSY_S", 0.01)
+    monkeypatch.setattr("gateway.ledger.file.BUSY_S", 0.01)
     monkeypatch.setattr(follow, "pause_s", lambda *_, **__: 0.02)
     async with gateway_in(tmp_path) as gateway:
         assert await gateway.post(person("m0")) == 200
@@ -141,14 +141,14 @@ async def test_what_follows_rests_in_proportion_to_its_work(
 
 
 async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(measure, "EVERY_S", 0.05)
     paused = (
         '[destinations.later]\ntype = "file"\npaused = true\n'
         'settings = { path = "data/later.ndjson" }\n'
     )
-    async with gateway_in(tmp_path, paused) as gateway:
+    async with gateway_in(tmp_path, paused + ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
         wanted = [
@@ -169,11 +169,11 @@ async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(
 
 
 async def test_what_is_too_old_goes_while_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(wing, "TIDY_S", 0.05)
     now_ns = time.time_ns
-    async with gateway_in(tmp_path) as gateway:
+    async with gateway_in(tmp_path, ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
         later = 31 * 86_400 * 10**9
@@ -220,8 +220,8 @@ async def test_every_path_wants_the_token(tmp_path, path):
         assert (await asked(gateway, path, token=""))[0] == 401
 
 
-async def test_lists_over_http(tmp_path):
-    async with gateway_in(tmp_path) as gateway:
+async def test_lists_over_http(tmp_path, ledger):
+    async with gateway_in(tmp_path, ledger) as gateway:
         for number in range(3):
             assert await gateway.post(person(f"m{number}")) == 200
         wrong = {"userId": "u1", "traits": {"email": 7}, "messageId": "w"}
@@ -246,13 +246,13 @@ async def test_lists_over_http(tmp_path):
 
 
 async def test_a_process_that_finds_it_kept_stands_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
     """On Kafka several work: the first keeps the ledger, the next one takes over."""
     monkeypatch.setattr(wing, "TIDY_S", 0.05)
-    first = Store(tmp_path / "data" / "ledger.db", writes=True)
+    first = Store.of(ledger_of(read(tmp_path, ledger)), writes=True)
     first.answer(lambda _: None)
-    async with gateway_in(tmp_path) as gateway:
+    async with gateway_in(tmp_path, ledger) as gateway:
         assert await gateway.post(person("m1")) == 200
         inbox = tmp_path / "data" / "inbox.ndjson"
         await until(lambda: inbox.exists() and inbox.read_text())

@@ -4,7 +4,10 @@ import random
 
 import pytest
 
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.contract import ElsewhereError, LedgerError
+from gateway.ledger.file import File
+from gateway.ledger.queries import Queries
+from gateway.ledger.store import Store, life_of
 from gateway.topics import EVENTS, OUTCOMES
 from tests.ledger.conftest import Desk
 from tests.ledger.records import AT_MS
@@ -33,12 +36,12 @@ def test_the_same_records_twice_give_the_same_rows_and_counts(desk, made):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_of_any_size_and_topics_in_any_order_give_the_same(
-    tmp_path, desk, made, seed
+    new, desk, made, seed
 ):
     """So a ledger that is made anew is the one that was followed."""
     records = mixed(made)
     desk.take(*records)
-    other, chance = Desk(tmp_path / "other.db"), random.Random(seed)
+    other, chance = Desk(new()), random.Random(seed)
     left = {t: [r for r in records if r.topic == t] for t in {r.topic for r in records}}
     while any(left.values()):
         topic = chance.choice([each for each, some in left.items() if some])
@@ -46,8 +49,7 @@ def test_groups_of_any_size_and_topics_in_any_order_give_the_same(
         other.take_as(topic, left[topic][:count])
         left[topic] = left[topic][count if chance.random() < 0.7 else 0 :]
     assert other.dump() == desk.dump()
-    other.store._let_go()
-    other.store._thread.shutdown()
+    other.store.end()
 
 
 def test_a_group_that_fails_leaves_nothing_behind(desk, made):
@@ -59,8 +61,8 @@ def test_a_group_that_fails_leaves_nothing_behind(desk, made):
 
     with pytest.raises(LedgerError, match="counts"):
         desk.store.answer(fail)
-    assert desk.connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
-    assert desk.connection.execute("SELECT count(*) FROM words").fetchone() == (0,)
+    for table in ("events", "words"):
+        assert not desk.connection.execute(f"SELECT * FROM {table}").fetchall()
 
 
 def test_what_is_no_record_of_ours_is_passed_over(desk, made):
@@ -108,17 +110,48 @@ def test_what_was_refused_and_then_admitted_is_told_in_this_order(desk, made):
     assert [each.kind for each in admitted.ends] == ["delivered"]
 
 
-def test_a_second_writer_is_kept_out_and_told(desk, made, tmp_path):
+def test_a_second_writer_is_kept_out_and_told_until_the_first_ends(desk, made):
     desk.take(made.event("m1"))
-    second = Store(tmp_path / "ledger.db", writes=True)
-    with pytest.raises(LedgerError, match="another process keeps this ledger"):
-        second.answer(lambda _: None)
-    second._thread.shutdown()
+    second = Store(desk.store.backend, writes=True)
+    with pytest.raises(ElsewhereError, match="another process keeps this ledger"):
+        second.answer(life_of)
+    desk.store.answer(lambda _: None)
+    desk.store._thread.submit(desk.store._let_go).result()
+    assert second.answer(life_of)
+    second.end()
+
+
+def test_who_reads_needs_no_lock_and_changes_nothing(desk, made):
+    desk.take(made.event("m1"))
+    reader = Store(desk.store.backend, writes=False)
+    assert reader.answer(lambda c: Queries(c).story("m1"))
+    with pytest.raises(LedgerError, match=r"read.?only"):
+        reader.answer(lambda c: c.execute("DELETE FROM events"))
+    reader.end()
+
+
+def test_where_there_is_no_ledger_yet_a_reader_says_so(tmp_path):
+    reader = Store(File(tmp_path / "ledger.db"), writes=False)
+    with pytest.raises(LedgerError, match="no ledger here yet"):
+        reader.answer(life_of)
+    reader.end()
+
+
+def test_who_writes_after_another_has_made_it_anew_knows_its_words(desk, made):
+    desk.take(made.event("m1", source="web"))
+    desk.store._thread.submit(desk.store._let_go).result()
+    second = Desk(desk.store.backend)
+    second.connection.remake()
+    second.take(made.event("m2", source="app", kind="track"))
+    second.store.end()
+    desk.take(made.event("m3", source="web"))
+    told = [story.row.source for m in ("m2", "m3") for story in desk.ask.story(m)]
+    assert told == ["app", "web"]
 
 
 def test_a_damaged_file_is_told_with_the_remedy(tmp_path):
     (tmp_path / "ledger.db").write_bytes(b"no database" * 1_000)
-    store = Store(tmp_path / "ledger.db", writes=True)
+    store = Store(File(tmp_path / "ledger.db"), writes=True)
     with pytest.raises(LedgerError, match="gateway ledger rebuild"):
-        store.answer(lambda _: None)
-    store._thread.shutdown()
+        store.answer(life_of)
+    store.end()

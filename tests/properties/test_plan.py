@@ -16,8 +16,9 @@ from gateway.inbound.plan import Plan, load_plan
 from gateway.inbound.refusal import Refusal
 from gateway.ledger import detect
 from gateway.ledger.catalogue import Asked, catalogue
+from gateway.ledger.contract import Connection
+from gateway.ledger.file import FileConnection
 from gateway.ledger.queries import Queries
-from gateway.ledger.store import make
 from gateway.ledger.tallies import FOR_EVER_MS
 from gateway.ledger.write import Writer
 from gateway.log.contract import Record
@@ -51,9 +52,11 @@ def judged(raw: Raw, plan: Plan | None = None) -> Admitted | Refusal:
 
 
 @contextmanager
-def ledger() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    make(connection)
+def ledger() -> Iterator[Connection]:
+    connection = sqlite3.connect(
+        ":memory:", isolation_level=None, factory=FileConnection
+    )
+    connection.make()
     yield connection
     connection.close()
 

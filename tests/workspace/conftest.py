@@ -1,9 +1,8 @@
 """Stores of both kinds, empty, and what puts people into them."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,18 +14,6 @@ from gateway.workspace.store import Store, url_of
 from tests.workspace.postgres.server import Server
 
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """Not in pytest's own folder: an unprivileged user has to get there."""
-    with TemporaryDirectory(prefix="gateway-postgres-") as folder:
-        Path(folder).chmod(0o755)
-        server = Server(Path(folder) / "cluster")
-        server.create()
-        server.start()
-        yield server
-        server.stop()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])

@@ -29,9 +29,7 @@ def binaries() -> Path:
         subprocess.run(install, env=quiet, check=False, capture_output=True)
         found = _installed()
     if not found:
-        raise RuntimeError(
-            "the workspace tests need PostgreSQL: apt install postgresql"
-        )
+        raise RuntimeError("these tests need PostgreSQL: apt install postgresql")
     return found[-1]
 
 
