@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from gateway.log.contract import Record
 
+T = TypeVar("T", int, str)
+NUMBER_MAX = 2_147_483_647
 DIGEST_BYTES = 6
 NAME_CHARS = 200  # of an event's name
 REASON_CHARS = 200  # of a reason that is kept as a word
@@ -121,7 +123,10 @@ def unpacked(kept: bytes) -> str:
 def ms_of(at: str | bytes) -> int:
     """Unix milliseconds of an ISO 8601 time; ValueError for what is none."""
     text = at if isinstance(at, str) else at.decode(errors="replace")
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except OverflowError as error:  # of the first and the last day there is
+        raise ValueError(text) from error
 
 
 @lru_cache(maxsize=1_024)
@@ -224,16 +229,34 @@ def end(record: Record) -> End | None:
         return End(
             place,
             _text(headers.get("source", b"")),
-            value["destination"],
+            _is(value["destination"], str),
             kind,
-            reason,
-            value.get("replay"),
-            value.get("config"),
-            value.get("attempts", 0),
+            _maybe(reason, str),
+            _maybe(value.get("replay"), str),
+            _maybe(value.get("config"), str),
+            _number(value.get("attempts", 0)),
             None if first is None else ms_of(first) - place.at,
             ended,
-            value.get("status"),
+            None if (status := value.get("status")) is None else _number(status),
             orjson.dumps(more).decode() if more else None,
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _is(value: Any, kind: type[T]) -> T:
+    """It; TypeError: what wrote the record was no gateway."""
+    if type(value) is not kind:
+        raise TypeError(kind)
+    return value
+
+
+def _maybe(value: Any, kind: type[T]) -> T | None:
+    return None if value is None else _is(value, kind)
+
+
+def _number(value: Any) -> int:
+    """One that a column takes."""
+    if not 0 <= _is(value, int) <= NUMBER_MAX:
+        raise ValueError(value)
+    return int(value)

@@ -1,10 +1,15 @@
 """What a record says; pure."""
 
+import itertools
+
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.ledger.facts import End, admitted, end, ms_of, packed, refused, unpacked
+from gateway.log.contract import Record
+from gateway.topics import EVENTS, OUTCOMES, REFUSED
 from tests.ledger.records import AT_MS
 
 UUID = "97980cfe-a006-4c0f-9b1e-0123456789ab"
@@ -76,3 +81,46 @@ def test_a_refused_message_keeps_its_errors_in_bounds(made):
 
 def test_a_time_is_read_to_the_millisecond():
     assert ms_of("2026-01-15T10:13:20.123Z") == AT_MS + 123
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+TIMES = st.sampled_from(
+    ["2026-01-15T10:13:20Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "", "x"]
+)
+RIGHT = {
+    "kind": "delivered",
+    "destination": "crm",
+    "at": "2026-01-15T10:13:20Z",
+    "attempts": 1,
+    "errors": [{"code": "x", "pointer": "/a"}],
+}
+NAMES = (*RIGHT, "reason", "replay", "config", "firstAttemptAt", "status", "detail")
+WRONG = st.dictionaries(st.sampled_from(NAMES), TIMES | JSON, max_size=2)
+VALUES = WRONG.map(lambda wrong: RIGHT | wrong)
+HEADERS = st.fixed_dictionaries(
+    {"messageId": st.text(max_size=5), "receivedAt": TIMES},
+    optional={
+        name: st.text(max_size=5) | st.just('{"to":[1],"no":2}')
+        for name in ("source", "type", "route")
+    },
+)
+OFFSETS = itertools.count()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([EVENTS, REFUSED, OUTCOMES]), HEADERS, VALUES | JSON)
+def test_whatever_wrote_a_record_the_ledger_goes_on(desk, topic, headers, value):
+    """Others may write to Kafka's topics: one record must not stop all the rest."""
+    encoded = tuple((n, text.encode(errors="replace")) for n, text in headers.items())
+    try:
+        data = orjson.dumps(value)
+    except TypeError:  # an integer that is no JSON here
+        data = b"{"
+    offset = next(OFFSETS)
+    desk.take_as(topic, [Record(topic, 0, offset, b"k", data, encoded, 5)])
+    asked = "SELECT max(offset) FROM places WHERE topic = ?"
+    assert desk.connection.execute(asked, (topic,)).fetchone() == (offset,)
