@@ -254,7 +254,8 @@ def _end_lines(end: Mapping[str, Json]) -> Iterator[str]:
     rule = f", {end['rule']}" if end["rule"] else ""
     said = end.get("detail")
     detail = f" ({said})" if said and said not in rule else ""
-    yield f"  {end['destination']}: {end['kind']}{rule}{detail}"
+    actions = f", by {', '.join(end['actions'])}" if end.get("actions") else ""
+    yield f"  {end['destination']}: {end['kind']}{rule}{actions}{detail}"
     for attempt in end["attempts"]:
         took = "" if attempt["ms"] is None else f" {attempt['ms']} ms"
         said = [attempt["status"], attempt["error"]]

@@ -7,7 +7,6 @@ import asyncio
 from collections import ChainMap
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterator,
     Mapping,
@@ -17,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from gateway import topics
@@ -217,7 +216,14 @@ def declared_of(config: Config, parts: Parts) -> topics.Declare:
     return topics.declaring(config.log, {**queues, **own})
 
 
-Previews = Callable[[bytes], Awaitable[dict[str, Json]]]
+class Previews(Protocol):
+    """Tells what an event's bytes become at one destination."""
+
+    async def __call__(
+        self, value: bytes, only: frozenset[str] | None = None, /
+    ) -> dict[str, Json]:
+        """As ``preview`` tells it; ``only`` of its actions."""
+        ...
 
 
 @asynccontextmanager
@@ -228,8 +234,10 @@ async def previewing(
     gate = gate_of(config, parts, name)
     async with parts.configured[name].showing() as show:
 
-        async def tell(value: bytes) -> dict[str, Json]:
-            return await preview(gate, show, value)
+        async def tell(
+            value: bytes, only: frozenset[str] | None = None, /
+        ) -> dict[str, Json]:
+            return await preview(gate, show, value, only)
 
         yield tell
 
@@ -257,10 +265,14 @@ async def becoming(config: Config, parts: Parts, name: str) -> AsyncIterator[Pre
     routes = parts.rules.routes
     async with previewing(config, parts, name) as tell:
 
-        async def told(value: bytes) -> dict[str, Json]:
+        async def told(
+            value: bytes, only: frozenset[str] | None = None, /
+        ) -> dict[str, Json]:
             event = Event.from_bytes(value)
             no = route(event, routes)[0].no.get(name)
-            return await tell(value) if no is None else {"sent": False, "reason": no}
+            if no is not None:
+                return {"sent": False, "reason": no}
+            return await tell(value, only)
 
         yield told
 

@@ -87,7 +87,7 @@ class Actions:
             await self._all(passing)
         except asyncio.CancelledError:  # their time is up
             for each in passing:
-                self._remember(each)
+                self._remember(each.key, each.done, each.told)
             raise
         return [self._ended(each) for each in passing]
 
@@ -108,18 +108,64 @@ class Actions:
         event = delivery.event
         key = (event.source, event.message_id, delivery.replay)
         seen = view(delivery, self._settings.names)
-        return Passing(key, seen, self._finished.pop(key, Finished()))
+        before = self._finished.pop(key, Finished())
+        return Passing(key, seen, before, delivery.only)
 
     def _ended(self, passing: Passing) -> Verdict:
-        if passing.retry is None:
-            return combined(passing.done) if passing.done else Skipped("trigger")
-        self._remember(passing)
-        return passing.retry
+        """What becomes of it; a refusal may be doubted, and tried again, too."""
+        if passing.retry is not None:
+            self._remember(passing.key, passing.done, passing.told)
+            had = self._had(passing)
+            more = {"actions": self._left(passing), "delivered": had}
+            return replace(passing.retry, more=more if had else None)
+        verdict = combined(passing.done) if passing.done else Skipped("trigger")
+        if isinstance(verdict, Rejected):
+            fine = {k: v for k, v in passing.done.items() if not _is_refused(v)}
+            self._remember(passing.key, fine, passing.told)
+            if had := self._had(passing):
+                verdict = replace(
+                    verdict, more={**(verdict.more or {}), "delivered": had}
+                )
+        return self._without_the_gone(verdict, passing)
 
-    def _remember(self, passing: Passing) -> None:
+    def _had(self, passing: Passing) -> list[str]:
+        """Which actions have delivered it, now or before this replay."""
+        return [
+            each.name
+            for each in self._settings.actions
+            if isinstance(passing.done.get(each.name), Delivered)
+            or not passing.may_be_for(each)
+        ]
+
+    def _left(self, passing: Passing) -> list[str]:
+        """Which actions do not have it yet, and want it."""
+        return [
+            each.name
+            for each in self._settings.actions
+            if _is_refused(passing.done.get(each.name))
+            or (each.name not in passing.done and passing.wanted_by(each))
+        ]
+
+    def _without_the_gone(self, verdict: Verdict, passing: Passing) -> Verdict:
+        """Says of a replay which of its actions are not configured any more.
+
+        What stands in their place is not run: it may be one that delivered the event.
+        """
+        names = {each.name for each in self._settings.actions}
+        gone = sorted((passing.only or frozenset()) - names)
+        if not gone:
+            return verdict
+        text = f"no longer configured: {', '.join(gone)}"[:REASON_CHARS]
+        if isinstance(verdict, Delivered):
+            return replace(verdict, detail=text)
+        return verdict if passing.done else Skipped(text)
+
+    def _remember(
+        self, key: Key, done: Mapping[str, Verdict], told: Mapping[str, Json]
+    ) -> None:
         """What is done is left out when the event is tried again."""
-        if passing.done:
-            self._finished[passing.key] = Finished(passing.done, passing.told)
+        if done:
+            self._finished[key] = Finished(dict(done), told)
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
 
@@ -250,6 +296,9 @@ class Actions:
         reasons: list[str] = []
         requests: list[Mapping[str, Json]] = []
         for number, action in enumerate(self._settings.actions):
+            if delivery.only is not None and action.name not in delivery.only:
+                reasons.append(f"{action.name}: a replay does not repeat it")
+                continue
             if (why := action.wants.because(seen)) is not None:
                 reasons.append(f"{action.name}: {why}")
                 continue
@@ -292,6 +341,10 @@ def _is_locked_out(done: dict[str, Any] | Retry | Rejected, talk: Conversation) 
     if isinstance(answer, Response):
         return answer.status == UNAUTHORIZED
     return (done.get("error") or {}).get("status") == UNAUTHORIZED
+
+
+def _is_refused(verdict: Verdict | None) -> bool:
+    return isinstance(verdict, Rejected)
 
 
 def _reason(action: Chosen, verdict: Verdict) -> str:

@@ -26,11 +26,19 @@ class Finished:
 class Passing:
     """What one event is to the actions, and what became of it so far."""
 
-    __slots__ = ("done", "key", "retry", "seen", "told")
+    __slots__ = ("done", "key", "only", "retry", "seen", "told")
 
-    def __init__(self, key: Key, seen: Seen, before: Finished) -> None:
+    def __init__(
+        self,
+        key: Key,
+        seen: Seen,
+        before: Finished,
+        only: frozenset[str] | None = None,
+    ) -> None:
         self.key = key
         self.seen = seen
+        self.only = only
+        """The actions that a replay repeats; None: all."""
         self.done = before.verdicts
         """Action -> its last word."""
         self.retry: Retry | None = None
@@ -42,7 +50,15 @@ class Passing:
         """Whether the action wants it, and has not had it."""
         if self.retry is not None or action.name in self.done:
             return False
-        return action.wants(self.seen)
+        return self.wanted_by(action)
+
+    def wanted_by(self, action: Chosen) -> bool:
+        """Whether the action is to have it at all."""
+        return self.may_be_for(action) and action.wants(self.seen)
+
+    def may_be_for(self, action: Chosen) -> bool:
+        """False for an action that a replay does not repeat: it had it before."""
+        return self.only is None or action.name in self.only
 
     def note(self, action: Chosen, verdict: Verdict) -> None:
         """What became of it there."""

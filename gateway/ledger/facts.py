@@ -39,6 +39,7 @@ ENDS: Mapping[str, int] = {
     "suppressed": SUPPRESSED,
     "dead": DEAD,
 }
+BESIDE = ("detail", "tries", "actions")  # of an outcome, where it has them
 KINDS: Mapping[int, str] = {number: kind for kind, number in ENDS.items()}
 
 
@@ -221,9 +222,7 @@ def end(record: Record) -> End | None:
         place, value = _place(record, headers), orjson.loads(record.value)
         kind, ended = ENDS[value["kind"]], ms_of(value["at"]) - place.at
         first, reason = value.get("firstAttemptAt"), value.get("reason")
-        more = {}
-        if "detail" in value or "tries" in value:
-            more = {key: value[key] for key in ("detail", "tries") if key in value}
+        more = {key: value[key] for key in BESIDE if key in value}
         if reason is not None and len(reason) > REASON_CHARS:
             more["reason"], reason = reason, None
         return End(

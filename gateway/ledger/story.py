@@ -26,6 +26,7 @@ from gateway.topics import EVENTS, REFUSED, dead
 from gateway.wing import Shows
 
 SHOW_S = 2.0
+BESIDE = ("detail", "actions")  # of an end, where there is more to say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class _Occurrence:
         attempts = list(_attempts(end))
         if attempts:
             attempts[-1] |= await self._exchange(end)
-        beside = {} if detail is None else {"detail": detail}
+        beside = {key: end.more[key] for key in BESIDE if end.more.get(key)}
         return _told(end.destination, end.kind, rule, attempts) | beside
 
     async def _exchange(self, end: EndRow) -> dict[str, Json]:

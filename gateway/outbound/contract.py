@@ -53,7 +53,8 @@ class Retry:
 
     ``auth`` marks 401, 403, 407: the breaker opens when two keys get it and nobody is
     served. ``away`` is certain to fail for every event now: it opens at once.
-    ``reason`` is a status or the name of an error, never a payload.
+    ``reason`` is a status or the name of an error, never a payload. ``more`` are
+    further keys of the dead letter, if it comes to one after all.
     """
 
     reason: str
@@ -62,6 +63,7 @@ class Retry:
     auth: bool = False
     exchange: Exchange | None = None
     away: bool = False
+    more: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,8 @@ class Delivery:
     ``fields`` is what a configured mapping makes of it, laid over what the type would
     send: field by field, "" takes one out (``laid_over``); None: nothing is configured.
     ``action`` says which of the type's actions the configuration wants, where a type
-    has some.
+    has some. ``only`` names those of several that a replay of a dead letter repeats,
+    because the others were done with; None: all.
     """
 
     __slots__ = (
@@ -157,6 +160,7 @@ class Delivery:
         "_message_id",
         "action",
         "fields",
+        "only",
         "options",
         "place",
         "replay",
@@ -174,10 +178,12 @@ class Delivery:
         action: str | None = None,
         *,
         message_id: str | None = None,
+        only: frozenset[str] | None = None,
     ) -> None:
         self._event, self._message_id = event, message_id
         self.value, self.options, self.replay = value, options, replay
         self.place, self.fields, self.action = place, fields, action
+        self.only = only
 
     @property
     def event(self) -> Event:
@@ -194,19 +200,19 @@ class Delivery:
     def changed(self, event: Event, value: bytes) -> "Delivery":
         """The same with another event, whose JSON is this."""
         rest = self.options, self.replay, self.place, self.fields, self.action
-        return Delivery(event, value, *rest)
+        return Delivery(event, value, *rest, only=self.only)
 
     def with_options(self, options: Mapping[str, Json]) -> "Delivery":
         """The same with what the message says to this destination."""
         rest = self.replay, self.place, self.fields, self.action
-        return Delivery(self.event, self.value, options, *rest)
+        return Delivery(self.event, self.value, options, *rest, only=self.only)
 
     def mapped(
         self, fields: Mapping[str, Json] | None, action: str | None
     ) -> "Delivery":
         """The same for one of the configuration's actions, with its fields."""
         rest = self.options, self.replay, self.place, fields, action
-        return Delivery(self.event, self.value, *rest)
+        return Delivery(self.event, self.value, *rest, only=self.only)
 
 
 def laid_over(

@@ -31,7 +31,7 @@ from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.run import Run
-from gateway.outbound.settle import given_up, named, outcome_of
+from gateway.outbound.settle import given_up, named, outcome_of, repeated
 from gateway.outbound.traced import carried_by, ended_as, told_of
 from gateway.trace import Tracer
 
@@ -165,7 +165,8 @@ class Senders:
             record = pending.record
             at = Place(record.partition, record.offset, record.appended_at_ms)
             message_id, _, replay = named(record)
-            prepared = self._gate.prepare(record.value, replay, at, message_id)
+            only = None if replay is None else repeated(record.headers)
+            prepared = self._gate.prepare(record.value, replay, at, message_id, only)
             if isinstance(prepared, Delivery):
                 going.append(pending)
                 deliveries.append(prepared)
@@ -362,7 +363,8 @@ def _told_apart(
 def _doubted(verdict: Rejected) -> Retry:
     """A rejection as a failure: perhaps the destination rejects everybody now."""
     reason = verdict.detail or verdict.reason
-    return Retry(reason, status=verdict.status, exchange=verdict.exchange)
+    status, exchange, more = verdict.status, verdict.exchange, verdict.more
+    return Retry(reason, status=status, exchange=exchange, more=more)
 
 
 def replay_of(record: Record) -> str | None:

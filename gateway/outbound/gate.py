@@ -127,19 +127,20 @@ class Gate:
         replay: str | None = None,
         at: Place | None = None,
         message_id: str | None = None,
+        only: frozenset[str] | None = None,
     ) -> Delivery | Ended:
         """A record's bytes as the destination gets them, or why it gets nothing.
 
         ``message_id`` is what the record's headers say: with it an event of which no
-        step needs to know more goes on unread.
+        step needs to know more goes on unread. ``only`` is what a replay repeats.
         """
         name: Name | Literal["event"] = "event"
         try:
             if message_id is not None and self._surely_passes(value):
-                return Delivery(
-                    None, value, NO_OPTIONS, replay, at, message_id=message_id
-                )
-            going = Delivery(Event.from_bytes(value), value, NO_OPTIONS, replay, at)
+                rest = value, NO_OPTIONS, replay, at
+                return Delivery(None, *rest, message_id=message_id, only=only)
+            event = Event.from_bytes(value)
+            going = Delivery(event, value, NO_OPTIONS, replay, at, only=only)
             for name, ask in self._steps:
                 asked = ask(going)
                 if not isinstance(asked, Delivery):

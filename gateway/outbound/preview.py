@@ -18,14 +18,17 @@ TEXTS = ("body", "line")
 """What of a request is a text, and mostly JSON within."""
 
 
-async def preview(gate: Gate, render: Render, value: bytes) -> dict[str, Json]:
+async def preview(
+    gate: Gate, render: Render, value: bytes, only: frozenset[str] | None = None
+) -> dict[str, Json]:
     """``{"sent": true, "request"}``, or ``{"sent": false, "reason"}``.
 
     ``requests`` are all of them where there are several. ``step`` is the one of the
     gate that ended it; not when it is the destination that has no request. ``because``
-    is what a step that asks several things said no to.
+    is what a step that asks several things said no to. ``only``: of several actions
+    these alone are asked, as a replay of a dead letter does.
     """
-    prepared = gate.prepare(value)
+    prepared = gate.prepare(value, only=only)
     if isinstance(prepared, Ended):
         end = prepared.end
         told = {"sent": False, "step": prepared.step}

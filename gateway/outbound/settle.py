@@ -41,6 +41,7 @@ GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes 
 SAID_CHARS = 8_192  # of what a destination says of an event
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
+ACTIONS = "actions"  # of a dead letter, and the header of its replay that names them
 ERROR_CHARS = 300  # of an attempt's error: a status, the name of an error, a place
 # What ``Entry(...)`` does, in half the time.
 _entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
@@ -97,6 +98,7 @@ def given_up(reason: str, last: Retry | None) -> Outcome:
         status=last.status,
         detail=last.reason,
         exchange=last.exchange,
+        more=last.more,
     )
 
 
@@ -132,6 +134,8 @@ def entries_of(
     }
     if outcome.detail and outcome.kind != "dead":  # a dead letter has its own
         value["detail"] = outcome.detail[:SAID_CHARS]
+    if actions := _actions(record, outcome):
+        value["actions"] = actions
     if attempts.failed or (outcome.kind == "dead" and attempts.made):
         value["tries"] = tries_of(outcome, attempts, at_ms)
     entry = _entry((topics.OUTCOMES, record.key, orjson.dumps(value), record.headers))
@@ -174,6 +178,25 @@ def named(record: Record) -> tuple[str | None, str | None, str | None]:
         elif name == "replay":
             replay = value.decode(errors="replace")
     return message_id, source, replay
+
+
+def repeated(headers: Headers) -> frozenset[str] | None:
+    """The actions that a replay of a dead letter repeats, by its header; None: all."""
+    names = _named_in(headers)
+    return frozenset(names) if names else None
+
+
+def _named_in(headers: Headers) -> Sequence[str]:
+    for name, value in headers:
+        if name == ACTIONS:
+            return tuple(map(str, orjson.loads(value)))
+    return ()
+
+
+def _actions(record: Record, outcome: Outcome) -> list[str]:
+    """Those that did not take it, of a dead letter; else those that were repeated."""
+    refused = (outcome.more or {}).get(ACTIONS)
+    return list(refused or _named_in(record.headers))
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:

@@ -11,6 +11,7 @@ from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.route import route, route_outside
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
+from gateway.outbound.settle import repeated
 from gateway.outbound.when import Filter
 from gateway.parts import Parts, Previews, previewing
 from gateway.replay.run import Request, Rules, check, dry_run, replay, survey
@@ -29,7 +30,8 @@ def rules_of(
         headers = {name: value.decode() for name, value in entries[0].headers}
         told: dict[str, Json] = {"messageId": headers["messageId"]}
         if shown is not None:
-            return {**told, **await shown(entries[0].value)}
+            only = repeated(entries[0].headers)
+            return {**told, **await shown(entries[0].value, only)}
         routed = [entry.topic for entry in entries[1:]]
         return {**told, "event": orjson.loads(entries[0].value), "to": routed}
 

@@ -37,7 +37,7 @@ STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
 
 NUMBERS = frozenset({"from_ms", "until_ms", "rate"})
 # The decision of the first time, its trace, an earlier replay's mark.
-OURS = ("route", "replay", "traceparent")
+OURS = ("route", "replay", "traceparent", "actions")
 BUG = "bug"  # ours: the record is not settled, so that a resume tries it again
 
 Topic = Literal["events", "dead", "refused"]
@@ -341,7 +341,8 @@ def _entries_of(
         made = rules.readmission.judge(read)
     else:
         event, data = read
-        made = _routed(record, event, data, request, rules)
+        refused = _refusing(value) if request.topic == "dead" else ()
+        made = _routed(record, event, data, refused, request, rules)
     if not isinstance(made, str) and len(seen) < SEEN_MAX:
         seen.add(digest)
     return made
@@ -356,13 +357,29 @@ def _read(record: Record, value: Json, request: Request, rules: Rules) -> Any:
 
 
 def _routed(
-    record: Record, event: Event, data: bytes, request: Request, rules: Rules
+    record: Record,
+    event: Event,
+    data: bytes,
+    refused: Sequence[str],
+    request: Request,
+    rules: Rules,
 ) -> Sequence[Entry] | str:
+    """The entry for the destination; of a dead letter only what ``refused`` it again.
+
+    The actions that took it then would have it twice.
+    """
     if not rules.routed(event):
         return "route"
     kept = [(name, text) for name, text in record.headers if name not in OURS]
-    headers = (*kept, ("replay", request.id.encode()))
-    return [Entry(topics.to(str(request.to)), record.key, data, headers)]
+    headers = [*kept, ("replay", request.id.encode())]
+    if refused:
+        headers.append(("actions", orjson.dumps(refused)))
+    return [Entry(topics.to(str(request.to)), record.key, data, tuple(headers))]
+
+
+def _refusing(letter: Json) -> Sequence[str]:
+    """The actions to repeat, where others have delivered the event; else none."""
+    return tuple(letter.get("actions") or ()) if letter.get("delivered") else ()
 
 
 def _is_within(record: Record, request: Request) -> bool:

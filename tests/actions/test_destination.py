@@ -113,6 +113,7 @@ async def test_a_refusal_stops_no_other_action_and_is_named() -> None:
     verdict = await vendor.deliver()
     assert vendor.run == ["a", "b", "c"]
     more = {"error": "of Ada", "payload": {"x": 1}, "actions": ["a"]}
+    more["delivered"] = ["b", "c"]
     detail = "a: PayloadValidationError"
     assert verdict == Rejected("rejected", detail, unsent=True, more=more)
 
@@ -166,3 +167,65 @@ async def test_what_would_be_sent_names_its_action_and_why_others_send_nothing()
     assert shown.reason == (
         "b: PayloadValidationError: of Ada; c: the action made no request"
     )
+
+
+async def test_a_refusal_names_those_that_have_it_already() -> None:
+    vendor = Vendor()
+    vendor.answers["b"] = lambda: 400
+    more = (await vendor.deliver()).more
+    assert (more["actions"], more["delivered"]) == (["b"], ["a", "c"])
+    for name in vendor.names:
+        vendor.answers[name] = lambda: 400
+    more = (await vendor.deliver(delivery(2))).more
+    assert more["actions"] == ["a", "b", "c"]
+    assert "delivered" not in more
+
+
+async def test_what_is_given_up_after_retries_names_those_that_lack_it() -> None:
+    vendor = Vendor()
+    vendor.answers["a"] = lambda: 400
+    vendor.answers["c"] = lambda: 500
+    more = (await vendor.deliver()).more
+    assert more == {"actions": ["a", "c"], "delivered": ["b"]}
+    vendor.answers["a"] = lambda: 500
+    assert (await vendor.deliver(delivery(2))).more is None
+
+
+async def test_a_refusal_that_is_doubted_repeats_no_action_that_delivered() -> None:
+    vendor = Vendor()
+    vendor.answers["b"] = lambda: 400
+    assert isinstance(await vendor.deliver(), Rejected)
+    vendor.answers.clear()
+    assert await vendor.deliver() == Delivered(200)
+    assert vendor.run == ["a", "b", "c", "b"]
+
+
+async def test_a_replay_repeats_the_actions_that_it_is_for_and_no_other() -> None:
+    vendor = Vendor()
+    event = but(delivery(), replay="r1", only=frozenset({"b"}))
+    vendor.answers["b"] = lambda: 500
+    assert (await vendor.deliver(event)).more["actions"] == ["b"]
+    vendor.answers["b"] = lambda: 400
+    more = (await vendor.deliver(event)).more
+    assert (more["actions"], more["delivered"]) == (["b"], ["a", "c"])
+    vendor.answers.clear()
+    assert await vendor.deliver(event) == Delivered(200)
+    assert vendor.run == ["b", "b", "b"]
+
+
+async def test_a_replay_for_an_action_that_is_gone_says_so() -> None:
+    vendor = Vendor()
+    gone = but(delivery(), replay="r1", only=frozenset({"x", "d"}))
+    assert await vendor.deliver(gone) == Skipped("no longer configured: d, x")
+    assert vendor.run == []
+    some = but(delivery(), replay="r2", only=frozenset({"c", "x"}))
+    assert await vendor.deliver(some) == Delivered(200, "no longer configured: x")
+    assert vendor.run == ["c"]
+
+
+async def test_what_a_replay_would_send_is_of_its_actions_alone() -> None:
+    vendor = Vendor()
+    shown = await vendor.made.show(but(delivery(), only=frozenset({"b"})))
+    assert [each["action"] for each in shown.requests] == ["b"]
+    repeats = "a replay does not repeat it"
+    assert shown.reason == f"a: {repeats}; c: {repeats}"

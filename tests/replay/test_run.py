@@ -20,7 +20,7 @@ async def log(tmp_path):
     log = await open_log(
         LogConfig(path=tmp_path / "log.db"),
         Limits(),
-        topics=["events", "refused", "to.crm"],
+        topics=["events", "refused", "to.crm", "dead.crm"],
         notices=Notices(io.StringIO()),
     )
     yield log
@@ -162,7 +162,7 @@ async def test_a_survey_counts_what_would_be_sent_and_sends_nothing(log):
     ]
     assert [value["name"] for _, value in told.examples] == [*"abc"]
     assert [each async for each in log.scan("events", Span())] == []
-    assert [state.groups for state in await log.topics()] == [()] * 3
+    assert {state.groups for state in await log.topics()} == {()}
 
 
 async def test_a_survey_says_what_the_destination_would_stop(log):
@@ -177,3 +177,30 @@ async def test_a_survey_says_what_the_destination_would_stop(log):
     told = await last(survey(log, request, asked, Notices(io.StringIO())))
     assert (told.sent, told.shown) == (4, 4)
     assert told.becoming == {"when": 2, "plan": 1}
+
+
+def dead(name: str, **more: object) -> Entry:
+    event = {"type": "track", "messageId": name, "userId": "u1", "event": "Did"}
+    event |= {"source": "web", "receivedAt": "2026-01-01T00:00:00.000Z"}
+    value = {"event": event, "reason": "rejected", **more}
+    old = (("replay", b"before"), ("actions", b'["old"]'))
+    headers = (("messageId", name.encode()), ("source", b"web"), *old)
+    return Entry("dead.crm", b"u1", orjson.dumps(value), headers)
+
+
+async def test_of_a_dead_letter_what_has_not_delivered_it_is_fed_again(log):
+    await log.append(
+        [
+            dead("some", actions=["a", "b"], delivered=["c"]),
+            dead("all", actions=["a"]),
+            dead("none"),
+        ]
+    )
+    request = Request(id=new_id(), topic="dead", to="crm")
+    await last(replay(log, request, rules(Readmission()), Notices(io.StringIO())))
+    fed = {
+        headers["messageId"]: headers.get("actions")
+        async for record in log.scan("to.crm", Span())
+        if (headers := dict(record.headers))["replay"] == request.id.encode()
+    }
+    assert fed == {b"some": b'["a","b"]', b"all": None, b"none": None}
