@@ -13,8 +13,9 @@ from typing import Any
 from gateway.actions import definitions, node, read
 from gateway.actions.definitions import Definition, Installed
 from gateway.actions.destination import Actions
+from gateway.actions.isolate import Isolate, prefix_of
 from gateway.actions.known import cannot
-from gateway.actions.launch import Launching
+from gateway.actions.launch import launched
 from gateway.actions.node import Node
 from gateway.actions.runner import Runner
 from gateway.actions.settings import Settings
@@ -33,9 +34,12 @@ PREFIX = "actions:"
 class Kinds(Mapping[str, Kind[Settings]]):
     """Every ``actions:`` type, made when it is asked for; they are listed elsewhere."""
 
-    def __init__(self, root: Path, tokens: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, tokens: Path | None = None, isolate: Isolate = "auto"
+    ) -> None:
         self._root = root
         self._tokens = tokens
+        self._isolate: Isolate = isolate
         self._node: Node | None = None
         self._made: dict[str, Kind[Settings]] = {}
 
@@ -65,7 +69,8 @@ class Kinds(Mapping[str, Kind[Settings]]):
         why = cannot(definition.directory) or definition.fails
         if why is not None:
             raise ConfigError(f"type: actions:{name} does not run here: {why}")
-        return kind(definition, installed, program, self._tokens)
+        tokens, prefix = self._tokens, prefix_of(self._isolate)
+        return kind(definition, installed, program, tokens, prefix)
 
     def _installed(self, name: str) -> Installed:
         installed = definitions.find(self._root)
@@ -86,15 +91,16 @@ def kind(
     installed: Installed,
     program: Node,
     tokens: Path | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Kind[Settings]:
-    """The type of one destination of the package."""
+    """The type of one destination of the package; ``prefix`` goes before its Node."""
 
     def settings(
         raw: Mapping[str, Any], place: str, folder: Path, mistakes: Mistakes
     ) -> Settings | None:
         del folder
         made = read.settings_of(definition, installed, raw, place, mistakes)
-        return None if made is None else replace(made, tokens=tokens)
+        return None if made is None else replace(made, tokens=tokens, prefix=prefix)
 
     return Kind(
         doc=f"{definition.name}, of Segment's action destinations.",
@@ -160,8 +166,8 @@ async def _invented(request: Request) -> Response:
 
 def opened(program: Node, settings: Settings, context: Context) -> Actions:
     """Opens nothing: the process is started by the first event."""
-    launching = Launching(program, settings)
-    runner = Runner(launching.launch, init_of(settings), context.tell)
+    launch = launched(program, settings)
+    runner = Runner(launch, init_of(settings), context.tell)
     folder = settings.tokens or context.folder / definitions.ROOT
     file = folder / f"{context.name}.json"
     tokens = Tokens(settings.oauth, refreshes=settings.refreshes, file=file)

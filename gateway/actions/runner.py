@@ -40,7 +40,7 @@ class Runner:
 
     def __init__(
         self,
-        launch: Callable[[], Awaitable[Launch]],
+        launch: Launch,
         init: Mapping[str, Json],
         tell: Callable[[Notice], None],
     ) -> None:
@@ -121,7 +121,7 @@ class Runner:
             if now_s < self._not_before_s:
                 return Unable(self._why)
             sidecar = Sidecar(self._lost)
-            refused = await sidecar.start(await self._launch(), self._init)
+            refused = await sidecar.start(self._launch, self._init)
             if refused is not None:
                 return self._failed(refused, now_s)
             self._failures = 0

@@ -56,6 +56,8 @@ class Settings:
     installation: Path
     tokens: Path | None = None
     """Where a refreshed access token is kept; None: beside the configuration."""
+    prefix: tuple[str, ...] = ()
+    """The command that takes the network from its process; nothing: it keeps it."""
     names: tuple[str, ...]
     """What ``integrations`` may call it, as mappings spell it."""
     settings: Mapping[str, Json] = field(repr=False)

@@ -1,12 +1,13 @@
 """Segment's action destinations as a wing: it brings types, and no store of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.actions import definitions
-from gateway.actions.kind import Kinds
+from gateway.actions.isolate import Isolate, refused
+from gateway.actions.kind import PREFIX, Kinds
 from gateway.config import Config, draft
 from gateway.errors import ConfigError
 from gateway.mistakes import Mistakes
@@ -22,6 +23,13 @@ class Table:
 
     path: Path = definitions.ROOT
     tokens: Path = definitions.ROOT
+    isolate: Isolate = "auto"
+
+
+SHARED = (
+    "actions.share: there is no such key: each destination has a process of its own, so"
+    " that an event that ends one harms no other destination; an idle one is stopped"
+)
 
 
 class ActionsWing:
@@ -29,12 +37,20 @@ class ActionsWing:
 
     def __init__(self, config: Config, mistakes: Mistakes) -> None:
         self.settings = table_of(config, mistakes)
-        self._kinds = Kinds(self.settings.path, self.settings.tokens)
+        self._wanted = any(
+            each.enabled and each.type.startswith(PREFIX)
+            for each in config.destinations.values()
+        )
+        path, tokens, isolate = astuple(self.settings)
+        self._kinds = Kinds(path, tokens, isolate)
         self.kinds: Mapping[str, Kind[Any]] = self._kinds
         self.topics: Mapping[str, Declared] = {}
 
     def check(self) -> None:
-        """Nothing of it can be wrong by itself."""
+        """Raise ConfigError where processes are to have no network, and cannot."""
+        why = refused(self.settings.isolate) if self._wanted else None
+        if why is not None:
+            raise ConfigError(why)
 
     def open(self, shared: Shared) -> Opened | None:
         """It has no part of its own: workers open its destinations."""
@@ -44,8 +60,14 @@ class ActionsWing:
 
 def table_of(config: Config, mistakes: Mistakes) -> Table:
     """The section, its paths absolute."""
+    given = config.sections.get("actions")
+    if isinstance(given, dict) and "share" in given:
+        mistakes.add(ConfigError(SHARED))
+        rest = {key: each for key, each in given.items() if key != "share"}
+        config = replace(config, sections={**config.sections, "actions": rest})
     table = config.section(Table, "actions", mistakes)
-    return Table(path=config.folder / table.path, tokens=config.folder / table.tokens)
+    path, tokens = config.folder / table.path, config.folder / table.tokens
+    return replace(table, path=path, tokens=tokens)
 
 
 def root_of(file: Path) -> Path:

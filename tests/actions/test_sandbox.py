@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.actions import launch
+from gateway.actions import isolate
 from gateway.notices import Notice
 from gateway.outbound.contract import Delivered, Retry
 from tests.actions.fakes import Fake
@@ -56,16 +56,10 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture(params=["without a network", "with one"])
-async def fake(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Fake]:
-    if request.param == "with one":
-
-        async def none() -> tuple[str, ...]:
-            return ()
-
-        monkeypatch.setattr(launch, "_without_network", none)
-    async with Fake(tmp_path, environment={"VENDOR_TOKEN": "x"}) as made:
+async def fake(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fake]:
+    prefix = () if request.param == "with one" else isolate.found().prefix
+    environment = {"VENDOR_TOKEN": "x"}
+    async with Fake(tmp_path, environment=environment, prefix=prefix) as made:
         yield made
 
 
