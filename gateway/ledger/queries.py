@@ -5,8 +5,11 @@ are unix milliseconds and judged on receivedAt; a span is [from, until). Nothing
 knows the log or the configuration: ``story.py`` and ``account.py`` add what they say.
 """
 
+from collections.abc import Sequence
+
 from gateway.event import Json
-from gateway.ledger import fields, names, search, tallies
+from gateway.ledger import again, fields, names, search, tallies
+from gateway.ledger.again import Letter, Since, Standing
 from gateway.ledger.contract import Connection
 from gateway.ledger.fields import Found
 from gateway.ledger.names import Kind, Sent, Steady
@@ -49,11 +52,20 @@ class Queries:
         return tallies.per_minute(self._connection, from_ms, until_ms)
 
     def dead(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
-        """``{"destination", "reason", "status", "error", "events", "first", "last"}``.
+        """``{"destination", "reason", "status", "error", "events", "open", ...}``.
 
-        ``error`` is what the last attempt was answered; the largest groups come first.
+        ``error`` is what the last attempt was answered. ``since`` says what replays
+        of them came to, ``open`` how many are left; the most open come first.
         """
         return tallies.dead_groups(self._connection, from_ms, until_ms)
+
+    def letters(self, since_ms: int, now_ms: int) -> dict[str, Standing]:
+        """Dead letters of each destination that were given up since; the open ones."""
+        return again.standings(self._connection, since_ms, now_ms)
+
+    def since(self, destination: str, letters: Sequence[Letter]) -> list[Since | None]:
+        """What the last replay of each of these dead letters came to."""
+        return again.since_of(self._connection, destination, letters)
 
     def refused(self, from_ms: int, until_ms: int) -> list[dict[str, Json]]:
         """``{"source", "code", "pointer", "events", "first", "last"}``."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.event import Json, iso
+from gateway.ledger import again
 from gateway.ledger.contract import Connection
 from gateway.ledger.facts import ADMITTED, FILTERED, KINDS, REFUSED, route_of
 from gateway.ledger.rows import Row, Rows
@@ -111,33 +112,23 @@ def per_minute(
 def dead_groups(
     connection: Connection, from_ms: int, until_ms: int
 ) -> list[dict[str, Json]]:
-    """Dead letters by destination, reason, status and error: the largest groups first.
+    """Dead letters by destination, reason, status and error: the most open first.
 
-    ``error`` is what the last attempt was answered.
+    ``error`` is what the last attempt was answered; ``since`` counts what replays of
+    them came to, ``open`` the others.
     """
     found = connection.execute(
-        "SELECT d.text, r.text, e.status,"
+        "SELECT d.text, r.text, e.status,"  # noqa: S608 -- our own names
         " json_extract(e.more, '$.tries[#-1].error') AS error,"
-        " count(*), min(e.at), max(e.at)"
+        " count(*), min(e.at), max(e.at), x.kind, p.text"
         " FROM ends e JOIN words d ON d.id = e.destination"
         " LEFT JOIN words r ON r.id = e.reason"
-        " WHERE e.destination IN (SELECT destination FROM counts WHERE kind = 6)"
-        " AND e.kind = 6 AND e.kind <> 1 AND e.at >= ? AND e.at < ?"
-        " GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT ?",
-        (from_ms, until_ms, GROUPS_MAX),
+        f"{again.SINCE} LEFT JOIN words p ON p.id = x.replay WHERE{again.LETTERS}"
+        " AND e.at >= ? AND e.at < ?"
+        " GROUP BY 1, 2, 3, 4, 8, 9 ORDER BY 5 DESC LIMIT ?",
+        (from_ms, until_ms, again.ROWS_MAX),
     )
-    return [
-        {
-            "destination": name,
-            "reason": reason,
-            "status": status,
-            "error": error,
-            "events": events,
-            "first": iso(first),
-            "last": iso(last),
-        }
-        for name, reason, status, error, events, first, last in found
-    ]
+    return again.folded(found.fetchall())
 
 
 def refused_groups(
