@@ -13,7 +13,7 @@ from gateway.errors import ConfigError, LogError
 from gateway.event import Json
 from gateway.ledger.account import Accountant
 from gateway.ledger.catalogue import Asked, Plans, catalogue
-from gateway.ledger.contract import LedgerError
+from gateway.ledger.contract import ElsewhereError, LedgerError
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import PAGE, Search
 from gateway.ledger.store import Store
@@ -21,6 +21,7 @@ from gateway.ledger.story import Teller, brief
 
 DAY_MS = 86_400_000
 DIGITS_MAX = 9
+REMEDY = "ask the admin port of that one, the other that answers 202; or stop it first"
 
 Answer = Awaitable[web.Response]
 Handler = Callable[["Api", web.Request], Answer]
@@ -51,7 +52,7 @@ class Api:
         store: Store,
         *,
         plans: Plans,
-        rebuild: Callable[[], None],
+        rebuild: Callable[[], Awaitable[None]],
         token: str,
     ) -> None:
         self._teller, self._accountant, self._store = teller, accountant, store
@@ -117,9 +118,15 @@ class Api:
 
     @_answering
     async def _rebuild(self, request: web.Request) -> web.Response:
-        """Begin to make it anew; ``GET /v1/ledger`` tells how much is left."""
+        """Begin to make it anew; ``GET /v1/ledger`` tells how much is left.
+
+        409 where that is for another process to do.
+        """
         del request
-        self._begin_anew()
+        try:
+            await self._begin_anew()
+        except ElsewhereError as error:
+            return problem(409, f"{error}: {REMEDY}")
         return web.Response(status=202)
 
     @_answering

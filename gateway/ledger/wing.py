@@ -117,8 +117,19 @@ class OpenedLedger:
             except* ElsewhereError:
                 pass  # it was lost for a while, and another process was quicker
 
-    def rebuild(self) -> None:
-        """Drop it all and begin where the log begins; it goes on answering."""
+    async def rebuild(self) -> None:
+        """Drop it all and begin where the log begins; it goes on answering.
+
+        ElsewhereError where another process keeps it: nothing would be done here.
+        LedgerError where it cannot be used, and is not followed into.
+        """
+        try:
+            await self._store.ask(life_of)
+        except ElsewhereError:
+            raise
+        except LedgerError:
+            if not self._life:  # it has never been followed into
+                raise
         self._again.set()
 
     async def _stand_by(self, begin: Callable[[Connection], str]) -> None:

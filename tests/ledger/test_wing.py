@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
 from gateway.ledger.settings import ledger_of
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, life_of
 from gateway.parts import check
 from tests.ledger.kit import asked, gateway_in, read, told
 from tests.ledger.records import AT_MS, Made
@@ -260,3 +260,27 @@ async def test_a_process_that_finds_it_kept_stands_by(
         assert not gateway.notices("ledger_failed")
         await first.close()
         await told(gateway, "m1")
+
+
+async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
+    tmp_path: Path,
+):
+    """Another one has the file's lock: on Kafka the first of several has it."""
+    keeper = Store(tmp_path / "data" / "ledger.db", writes=True)
+    kept = await keeper.ask(life_of)
+    async with gateway_in(tmp_path) as gateway:
+        url = f"{gateway.admin}/v1/ledger/rebuild"
+        headers = {"Authorization": "Bearer console-token"}
+        async with gateway.session.post(url, headers=headers) as response:
+            assert response.status == 409
+            said = (await response.json())["message"]
+        assert "another process keeps this ledger: ask the admin port" in said
+        assert await keeper.ask(life_of) == kept
+        await keeper.close()  # it ends: this one stands by, and takes it over
+        async with gateway.session.post(url, headers=headers) as response:
+            assert response.status == 202
+        assert await gateway.post(person("m1")) == 200
+        await told(gateway, "m1")
+    after = Store(tmp_path / "data" / "ledger.db", writes=False)
+    assert await after.ask(life_of) != kept
+    await after.close()
