@@ -45,6 +45,7 @@ class _Told(NamedTuple):
     life: str
     refused: dict[str, Refusals]
     dead_why: dict[str, str]
+    mended: dict[str, int]
     latest: dict[Kind, int]
 
 
@@ -55,6 +56,8 @@ class _Wanted(NamedTuple):
     refused: int
     """Reasons are wanted from so many refused messages on."""
     dead_why: bool
+    dead_ms: int
+    """Dead letters of so long are looked at."""
 
 
 class Looker:
@@ -84,7 +87,7 @@ class Looker:
         told = await self._ask_ledger(now_ms, dead_why=any(dead.values()))
         return Reading(
             destinations=dict(self._destinations(states)),
-            dead=dead,
+            dead=_left(dead, told.mended if told else {}),
             dead_why=told.dead_why if told else {},
             refused=told.refused if told else None,
             silences=self._silences(told, states, now_ms) if told else None,
@@ -116,7 +119,9 @@ class Looker:
             if time.monotonic() - self._learnt_s >= KINDS_EVERY_S:
                 await self._learn(now_ms)
             rule = self._settings.refused_rate
-            wanted = _Wanted(int(rule.within_s * 1000), rule.messages, dead_why)
+            within_ms = int(rule.within_s * 1000)
+            dead_ms = int(self._settings.dead_letters.within_s * 1000)
+            wanted = _Wanted(within_ms, rule.messages, dead_why, dead_ms)
             return await self._store.ask(
                 lambda c: _told(Queries(c), wanted, life_of(c), now_ms)
             )
@@ -186,6 +191,11 @@ def _dead(states: Sequence[TopicState], config: Config) -> dict[str, int]:
     return {names[each.name]: each.records for each in states if each.name in names}
 
 
+def _left(dead: Mapping[str, int], mended: Mapping[str, int]) -> dict[str, int]:
+    """Dead letters without those that were sent again since."""
+    return {name: max(0, n - mended.get(name, 0)) for name, n in dead.items()}
+
+
 def _told(asked: Queries, wanted: _Wanted, life: str, now_ms: int) -> _Told:
     """One look into the ledger: counts, and reasons only where they may be told.
 
@@ -202,11 +212,14 @@ def _told(asked: Queries, wanted: _Wanted, life: str, now_ms: int) -> _Told:
         for group in reversed(asked.refused(*span)):
             source, why = group["source"], _said(group["code"], group["pointer"])
             refused[source] = refused[source]._replace(why=why)
-    dead_why = {}
+    dead_why, mended = {}, {}
     if wanted.dead_why:
+        letters = asked.letters(now_ms - wanted.dead_ms, now_ms + 1)
+        mended = {name: each.events - each.open for name, each in letters.items()}
         for group in reversed(asked.dead(now_ms - DAY_MS, now_ms + 1)):
             dead_why[group["destination"]] = _said(group["reason"], group["status"])
-    return _Told(life, refused, dead_why, asked.latest(now_ms - HOUR_MS))
+    latest = asked.latest(now_ms - HOUR_MS)
+    return _Told(life, refused, dead_why, mended, latest)
 
 
 def _said(*words: Any) -> str:

@@ -39,7 +39,8 @@ RULES: Mapping[Rule, Rules] = {
         ends="It has served somebody, and its breaker stayed closed for `for`.",
     ),
     "dead_letters": Rules(
-        begins="A destination had `events` dead letters within `within`.",
+        begins="A destination had `events` dead letters within `within` that were not "
+        "sent again.",
         ends="It had less than half of that within `within`, for as long.",
     ),
     "event_stopped": Rules(

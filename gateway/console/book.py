@@ -3,14 +3,17 @@
 None where the ledger is switched off: the pages then say how to switch it on.
 """
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.console.eyes import Eyes
 from gateway.ledger.account import Accountant
+from gateway.ledger.again import Standing as Letters
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import Page, Search
 from gateway.ledger.settings import ledger_of
-from gateway.ledger.store import Store
+from gateway.ledger.store import LedgerError, Store
 from gateway.ledger.story import Now, Teller
 
 
@@ -25,6 +28,14 @@ class Book:
     async def search(self, wanted: Search) -> Page:
         """A page of events; ConfigError for what cannot be asked."""
         return await self.store.ask(lambda c: Queries(c).search(wanted))
+
+    async def letters(self, since_ms: int) -> Mapping[str, Letters]:
+        """Dead letters given up since, by destination; none while it cannot tell."""
+        now_ms = time.time_ns() // 1_000_000 + 1
+        try:
+            return await self.store.ask(lambda c: Queries(c).letters(since_ms, now_ms))
+        except LedgerError:
+            return {}
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from gateway import topics
 from gateway.console import words
+from gateway.console.book import Book
 from gateway.console.eyes import RANGES, Eyes
-from gateway.console.letters import letter_of
-from gateway.console.newest import count_of, newest
+from gateway.console.letter import read_letters
+from gateway.console.newest import count_of
 from gateway.console.page import Pages
 from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
@@ -39,9 +40,10 @@ REASONS = 5
 class Destinations:
     """``/destinations`` and ``/destinations/{name}``."""
 
-    def __init__(self, eyes: Eyes, pages: Pages) -> None:
+    def __init__(self, eyes: Eyes, pages: Pages, book: Book | None) -> None:
         self._eyes = eyes
         self._pages = pages
+        self._book = book
 
     def routes(self) -> list[web.RouteDef]:
         """The pages."""
@@ -69,12 +71,10 @@ class Destinations:
         span = eyes.span(last, chosen)
         (stands,) = [each for each in eyes.standings(last) if each.name == name]
         log, topic = eyes.shared.log, topics.dead(name)
-        letters = await newest(log, topic, LETTERS_READ)
-        why = Counter(
-            (letter.reason, letter.status)
-            for letter in map(letter_of, letters)
-            if letter is not None
-        )
+        letters = await read_letters(log, self._book, name, LETTERS_READ)
+        why = Counter((each.reason, each.status) for each in letters if each.is_open)
+        mended = sum(not each.is_open for each in letters)
+        dead = (await count_of(log, [topic]))[topic]
         made = eyes.shared.configured[name]
         return self._pages.render(
             "destination.html",
@@ -85,7 +85,8 @@ class Destinations:
             plots=_plots(name, span, times(last, chosen)),
             all_ranges=[each.name for each in RANGES],
             over=chosen.name,
-            dead=(await count_of(log, [topic]))[topic],
+            dead=dead - mended,
+            mended=mended,
             why=[
                 (reason, status, count, urlencode({"reason": reason, "status": status}))
                 for (reason, status), count in why.most_common(REASONS)

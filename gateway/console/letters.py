@@ -7,23 +7,24 @@ was chosen: today's filters, mapping and suppression apply to it.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 from aiohttp import web
 
 from gateway import topics
+from gateway.console.book import Book
 from gateway.console.eyes import Eyes
-from gateway.console.newest import count_of, header, newest
+from gateway.console.letter import Letter, read_letters
+from gateway.console.newest import count_of
 from gateway.console.page import Pages
 from gateway.console.runs import Runs
 from gateway.errors import ConfigError
 from gateway.event import Json
-from gateway.log.contract import Record
 
 READ = 2_000
 SHOWN = 50
+REPLAYS = 3  # named beside what they mended
 REASONS: Mapping[str, str] = {
     "rejected": "The destination refused it for good.",
     "max_age": "It was tried for as long as it may be (delivery.max_age).",
@@ -33,64 +34,30 @@ REASONS: Mapping[str, str] = {
 }
 
 
+KINDS: Mapping[str, str] = {
+    "delivered": "delivered since",
+    "dead": "given up again",
+    "under way": "under way again",
+}
+"""What became of a letter, as the page calls it; others: their end, and since."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """One dead letter, as a page shows it."""
+class Mended:
+    """Letters of one standing, which need nobody: how many, and by which replays."""
 
-    message_id: str
-    source: str
-    type: str
-    at_ms: int
-    value: Mapping[str, Any]
-
-    @property
-    def status(self) -> str:
-        """What the last response was, or which error there was instead."""
-        response = self.value.get("response")
-        if isinstance(response, dict) and response.get("status") is not None:
-            return str(response["status"])
-        return str(self.value.get("detail") or "").partition(":")[0][:60] or "-"
-
-    @property
-    def reason(self) -> str:
-        """Why it was given up."""
-        return str(self.value.get("reason"))
-
-    @property
-    def chosen(self) -> str:
-        """What a form says to name it."""
-        return orjson.dumps([self.source, self.message_id]).decode()
-
-    @property
-    def event_name(self) -> str:
-        """What it is about: the event's name, or its type."""
-        event = self.value.get("event")
-        name = event.get("event") or event.get("name") if isinstance(event, dict) else 0
-        return name if isinstance(name, str) and name else self.type
-
-
-def letter_of(record: Record) -> Letter | None:
-    """A record's letter; None for one of another make."""
-    try:
-        value = orjson.loads(record.value)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(value, dict):
-        return None
-    return Letter(
-        message_id=header(record, "messageId") or "",
-        source=header(record, "source") or "",
-        type=header(record, "type") or "",
-        at_ms=record.appended_at_ms,
-        value=value,
-    )
+    standing: str
+    words: str
+    count: int
+    replays: Sequence[str]
 
 
 class Letters:
     """``/dead/{name}``."""
 
-    def __init__(self, eyes: Eyes, pages: Pages, runs: Runs) -> None:
+    def __init__(self, eyes: Eyes, pages: Pages, runs: Runs, book: Book | None) -> None:
         self._eyes = eyes
+        self._book = book
         self._pages = pages
         self._runs = runs
 
@@ -105,29 +72,36 @@ class Letters:
         name = self._name(request)
         log, topic = self._eyes.shared.log, topics.dead(name)
         total = (await count_of(log, [topic]))[topic]
-        read = [letter_of(each) for each in await newest(log, topic, READ)]
-        letters = [each for each in read if each is not None]
-        groups = Counter((each.reason, each.status) for each in letters)
-        reason, status = request.query.get("reason"), request.query.get("status")
+        letters = await read_letters(log, self._book, name, READ)
+        open_ = [each for each in letters if each.is_open]
+        groups = Counter((each.reason, each.status) for each in open_)
+        query = request.query
+        reason, status, since = map(query.get, ("reason", "status", "since"))
         wanted = [
             each
-            for each in letters
-            if reason in (None, each.reason) and status in (None, each.status)
+            for each in (open_ if since is None else letters)
+            if reason in (None, each.reason)
+            and status in (None, each.status)
+            and since in (None, each.standing)
         ]
         return self._pages.render(
             "letters.html",
             request=request,
             name=name,
             total=total,
-            read=len(read),
+            left=total - (len(letters) - len(open_)),
+            read=len(letters),
             groups=[
                 (why, said, count, urlencode({"reason": why, "status": said}))
                 for (why, said), count in groups.most_common()
             ],
+            mended=mended(letters),
             letters=wanted[:SHOWN],
             matching=len(wanted),
             chosen=(reason, status),
+            since=since,
             reasons=REASONS,
+            kinds=KINDS,
         )
 
     async def _again(self, request: web.Request) -> web.Response:
@@ -145,6 +119,24 @@ class Letters:
         if name not in self._eyes.shared.config.destinations:
             raise web.HTTPNotFound
         return name
+
+
+def mended(letters: Sequence[Letter]) -> list[Mended]:
+    """Those that were sent again, by what became of them; the delivered ones first."""
+    found: dict[str, list[str]] = {}
+    for each in letters:
+        if (replay := each.since.replay if each.since else each.fed_by) is not None:
+            found.setdefault(each.standing, []).append(replay)
+    order = [*KINDS, *found]
+    return [
+        Mended(
+            standing=standing,
+            words=KINDS.get(standing, f"{standing} since"),
+            count=len(found[standing]),
+            replays=[id_ for id_, _ in Counter(found[standing]).most_common(REPLAYS)],
+        )
+        for standing in sorted(found, key=order.index)
+    ]
 
 
 def where_of(chosen: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """The first page: what needs somebody, then how much, how fast, how well."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.console import words
+from gateway.console.book import Book
 from gateway.console.eyes import RANGES, Eyes
 from gateway.console.page import Pages
 from gateway.console.plot import Plot, Value, plot
@@ -21,7 +23,7 @@ from gateway.console.samples import (
     per_second,
     quantile,
 )
-from gateway.console.standing import LONG_S, Standing, concerns
+from gateway.console.standing import LONG_S, Standing, concerns, with_letters
 from gateway.console.trends import lagging, over, sparkline, times
 
 SHOWN = 5  # destinations with a line of their own in a plot
@@ -41,8 +43,9 @@ class Figure:
 class Overview:
     """``/``."""
 
-    def __init__(self, eyes: Eyes, pages: Pages) -> None:
+    def __init__(self, eyes: Eyes, pages: Pages, book: Book | None) -> None:
         self._eyes = eyes
+        self._book = book
         self._pages = pages
 
     def routes(self) -> list[web.RouteDef]:
@@ -55,6 +58,7 @@ class Overview:
         standings, span = eyes.standings(last), eyes.span(last, chosen)
         hour = eyes.samples.within(last, LONG_S)
         trouble = await eyes.log_trouble()
+        standings = await self._with_letters(standings)
         return self._pages.render(
             "overview.html",
             request=request,
@@ -73,6 +77,14 @@ class Overview:
             fresh=not any(last.messages.values()),
             hint=_hint(eyes),
         )
+
+    async def _with_letters(self, standings: Sequence[Standing]) -> list[Standing]:
+        """As they stand, without the dead letters that were sent again since."""
+        if self._book is None:
+            return [*standings]
+        since_ms = time.time_ns() // 1_000_000 - int(LONG_S * 1_000)
+        found = await self._book.letters(since_ms)
+        return [with_letters(each, found.get(each.name)) for each in standings]
 
 
 def _hint(eyes: Eyes) -> dict[str, str]:

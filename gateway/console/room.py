@@ -57,12 +57,12 @@ class Room:
         self._book = book_of(self._eyes)
         self._people = People(self._eyes, self._pages, self._book)
         self._sections: list[Section] = [
-            Overview(self._eyes, self._pages),
+            Overview(self._eyes, self._pages, self._book),
             Live(self._eyes, self._pages, self._tap),
             Sources(self._eyes, self._pages),
             Catalogue(self._eyes, self._pages, self._book),
-            Destinations(self._eyes, self._pages),
-            Letters(self._eyes, self._pages, self._runs),
+            Destinations(self._eyes, self._pages, self._book),
+            Letters(self._eyes, self._pages, self._runs, self._book),
             self._people,
             Events(self._eyes, self._pages, self._book, self._people),
             Account(self._pages, self._book),

@@ -5,7 +5,7 @@ counters. The words are those of /readyz and of the notices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.config import Config, DestinationConfig
@@ -21,6 +21,7 @@ from gateway.console.samples import (
     per_second,
 )
 from gateway.event import Json
+from gateway.ledger.again import Standing as Letters
 
 Tone = Literal["good", "warn", "bad", "off"]
 BEHIND = 1_000  # events that wait: more is worth a look
@@ -62,8 +63,11 @@ class Standing:
     errors: float | None
     """The share of attempts that failed; None when there were none."""
     dead: int
+    """Dead letters of the hour that nothing became of since."""
     failure: Mapping[str, Json] | None
     paused: bool
+    mended: int = 0
+    """Those that were sent again since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,19 @@ def standing(
         failure=None if state is None else state["last_failure"],
         paused=destination.paused,
     )
+
+
+def with_letters(stands: Standing, letters: Letters | None) -> Standing:
+    """The same, with what the ledger knows of the hour's dead letters.
+
+    The counters know those that it has not read yet, the ledger those of other
+    processes and from before a restart.
+    """
+    if letters is None:
+        return stands
+    unread = max(0, stands.dead - letters.events)
+    mended = letters.events - letters.open
+    return replace(stands, dead=letters.open + unread, mended=mended)
 
 
 def _word(
@@ -172,11 +189,13 @@ def _of_destination(each: Standing) -> Iterator[Concern]:
         title = f"{each.name} fails often"
         yield Concern(tone="warn", title=title, text=text, link=link)
     if each.dead:
+        mended = words.number(each.mended)
+        others = f" {mended} more were sent again since." if each.mended else ""
         title = f"{words.number(each.dead)} dead letters at {each.name}"
         yield Concern(
             tone="bad",
             title=title if each.dead > 1 else f"A dead letter at {each.name}",
-            text="Given up in the last hour; each can be sent again.",
+            text=f"Given up in the last hour; each can be sent again.{others}",
             link=f"/dead/{each.name}",
             verb="See why",
         )

@@ -145,11 +145,12 @@ def _ends(
     keys = {_key(letter)[:2] for letter in letters}
     places = ", ".join(["(CAST(? AS BIGINT), CAST(? AS BIGINT))"] * len(keys))
     found = connection.execute(
-        "SELECT e.at, e.digest, s.text, e.appended, e.kind, p.text, e.ended"  # noqa: S608 -- our own names
-        " FROM ends e JOIN words s ON s.id = e.source"
+        f"WITH wanted (at, digest) AS (VALUES {places})"  # noqa: S608 -- our own names
+        " SELECT e.at, e.digest, s.text, e.appended, e.kind, p.text, e.ended"
+        " FROM wanted w JOIN ends e ON e.at = w.at AND e.digest = w.digest"
+        " JOIN words s ON s.id = e.source"
         " JOIN words d ON d.id = e.destination JOIN words p ON p.id = e.replay"
-        f" WHERE (e.at, e.digest) IN (VALUES {places})"
-        f" AND e.kind <> {DUPLICATE} AND e.kind < {AGAIN} AND d.text = ?",
+        f" WHERE e.kind <> {DUPLICATE} AND e.kind < {AGAIN} AND d.text = ?",
         [*(value for key in keys for value in key), destination],
     )
     for at, key, source, appended, kind, replay, ended in found:

@@ -228,7 +228,8 @@ TOOLS = (
         name="dead_letters",
         title="Dead letters by reason",
         doc="What destinations refused for good, or what outlived its retries, in "
-        "groups by destination, reason, status and error, the largest first; by "
+        "groups by destination, reason, status and error, the most open first: `open` "
+        "needs somebody, `since` counts what replays of the others came to; by "
         "default of the last day. `search_events` with kind = dead finds the events.",
         parameters=(*SPAN, VALUES),
         path=_of("/v1/dead"),

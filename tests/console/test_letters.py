@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.console.letters import letter_of, where_of
+from gateway.console.letter import letter_of
+from gateway.console.letters import where_of
 from gateway.errors import ConfigError
 from gateway.log.contract import Record
 from gateway.outbound.when import Filter

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.config import DestinationConfig, parse
 from gateway.console.samples import Sample
-from gateway.console.standing import BEHIND, concerns, standing
+from gateway.console.standing import BEHIND, concerns, standing, with_letters
+from gateway.ledger.again import Standing as Letters
 
 CONFIG = parse(
     """
@@ -106,3 +107,24 @@ def test_the_worst_comes_first_and_says_where_to_look():
 def test_a_few_refusals_are_no_concern():
     pair = sample(), sample(60, messages={("web", "refused"): 3})
     assert concerns(CONFIG, [], pair) == []
+
+
+@pytest.mark.parametrize(
+    ("letters", "dead", "mended"),
+    [
+        (None, 3, 0),  # no ledger
+        (Letters(3, 3), 3, 0),
+        (Letters(3, 1), 1, 2),
+        (Letters(2, 0), 1, 2),  # one that the ledger has not read yet
+        (Letters(9, 5), 5, 4),  # of other processes, or from before a restart
+        (Letters(3, 0), 0, 3),
+    ],
+)
+def test_dead_letters_that_were_sent_again_need_nobody(letters, dead, mended):
+    last = sample(60, outcomes={("crm", "dead"): 3})
+    stands = with_letters(standing(CRM, UP, (sample(), last), None), letters)
+    assert (stands.dead, stands.mended) == (dead, mended)
+    told = [
+        each for each in concerns(CONFIG, [stands], None) if each.link == "/dead/crm"
+    ]
+    assert len(told) == bool(dead)
