@@ -22,6 +22,7 @@ from gateway.errors import ConfigError, place_of
 from gateway.event import Event, Json
 from gateway.log.contract import Entry, EventLog, Record, Span, Subscription
 from gateway.notices import Notices
+from gateway.replay.feed import entry_of, refusing
 
 LAG_MAX = 10_000  # events of the destination that a live event may have to wait for
 CHUNK = 500  # records read at once; the lag is looked at before each
@@ -36,8 +37,6 @@ ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
 
 NUMBERS = frozenset({"from_ms", "until_ms", "rate"})
-# The decision of the first time, its trace, an earlier replay's mark.
-OURS = ("route", "replay", "traceparent", "actions")
 BUG = "bug"  # ours: the record is not settled, so that a resume tries it again
 
 Topic = Literal["events", "dead", "refused"]
@@ -326,6 +325,7 @@ def _entries_of(
     record: Record, request: Request, rules: Rules, seen: set[int]
 ) -> Sequence[Entry] | str:
     """What one record becomes, or why it is not sent."""
+    made: Sequence[Entry] | str
     if not _is_within(record, request):
         return "time"
     if (digest := _digest(record)) in seen:
@@ -341,8 +341,10 @@ def _entries_of(
         made = rules.readmission.judge(read)
     else:
         event, data = read
-        refused = _refusing(value) if request.topic == "dead" else ()
-        made = _routed(record, event, data, refused, request, rules)
+        made = "route"
+        if rules.routed(event):
+            again = refusing(value) if request.topic == "dead" else ()
+            made = [entry_of(record, data, str(request.to), request.id, again)]
     if not isinstance(made, str) and len(seen) < SEEN_MAX:
         seen.add(digest)
     return made
@@ -354,32 +356,6 @@ def _read(record: Record, value: Json, request: Request, rules: Rules) -> Any:
         return rules.readmission.read(value)
     data = orjson.dumps(value["event"]) if request.topic == "dead" else record.value
     return Event.from_bytes(data), data
-
-
-def _routed(
-    record: Record,
-    event: Event,
-    data: bytes,
-    refused: Sequence[str],
-    request: Request,
-    rules: Rules,
-) -> Sequence[Entry] | str:
-    """The entry for the destination; of a dead letter only what ``refused`` it again.
-
-    The actions that took it then would have it twice.
-    """
-    if not rules.routed(event):
-        return "route"
-    kept = [(name, text) for name, text in record.headers if name not in OURS]
-    headers = [*kept, ("replay", request.id.encode())]
-    if refused:
-        headers.append(("actions", orjson.dumps(refused)))
-    return [Entry(topics.to(str(request.to)), record.key, data, tuple(headers))]
-
-
-def _refusing(letter: Json) -> Sequence[str]:
-    """The actions to repeat, where others have delivered the event; else none."""
-    return tuple(letter.get("actions") or ()) if letter.get("delivered") else ()
 
 
 def _is_within(record: Record, request: Request) -> bool:

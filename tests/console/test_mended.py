@@ -77,7 +77,7 @@ async def test_the_number_falls_when_it_is_mended(
         await gateway.post({"userId": f"u{number}", "messageId": f"m{number}"})
 
     async def open_are(count: int) -> bool:
-        return sum(each["open"] for each in await dead(gateway)) == count
+        return sum(int(each["open"]) for each in await dead(gateway)) == count
 
     await until(lambda: open_are(4))
     async with visiting(gateway) as visitor:
