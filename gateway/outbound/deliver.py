@@ -27,11 +27,12 @@ from gateway.outbound.contract import (
     Verdict,
 )
 from gateway.outbound.gate import Gate
+from gateway.outbound.headers import named, repeated
 from gateway.outbound.lane import Pending
 from gateway.outbound.rate import Rate
 from gateway.outbound.retry import delay_s
 from gateway.outbound.run import Run
-from gateway.outbound.settle import given_up, named, outcome_of, repeated
+from gateway.outbound.settle import given_up, outcome_of
 from gateway.outbound.traced import carried_by, ended_as, told_of
 from gateway.trace import Tracer
 

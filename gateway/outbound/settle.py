@@ -31,6 +31,7 @@ from gateway.outbound.contract import (
     Skipped,
     Try,
 )
+from gateway.outbound.headers import ACTIONS, named, names_in
 from gateway.outbound.retry import pause_s
 
 GATHER_S = 0.05  # ends are gathered for so long, unless they are many
@@ -41,7 +42,6 @@ GROUP_BYTES = 8_388_608  # bytes of outcomes and dead letters one settle writes 
 SAID_CHARS = 8_192  # of what a destination says of an event
 DETAIL_CHARS = 1_000  # of a text that could not be written as it was
 STATUS_MAX = 999
-ACTIONS = "actions"  # of a dead letter, and the header of its replay that names them
 ERROR_CHARS = 300  # of an attempt's error: a status, the name of an error, a place
 # What ``Entry(...)`` does, in half the time.
 _entry: Callable[[tuple[str, bytes, bytes, Headers]], Entry] = partial(
@@ -167,36 +167,11 @@ def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
     ]
 
 
-def named(record: Record) -> tuple[str | None, str | None, str | None]:
-    """The message id, the source and the replay's id that a record's headers say."""
-    message_id = source = replay = None
-    for name, value in record.headers:
-        if name == "messageId":
-            message_id = value.decode(errors="replace")
-        elif name == "source":
-            source = value.decode(errors="replace")
-        elif name == "replay":
-            replay = value.decode(errors="replace")
-    return message_id, source, replay
-
-
-def repeated(headers: Headers) -> frozenset[str] | None:
-    """The actions that a replay of a dead letter repeats, by its header; None: all."""
-    names = _named_in(headers)
-    return frozenset(names) if names else None
-
-
-def _named_in(headers: Headers) -> Sequence[str]:
-    for name, value in headers:
-        if name == ACTIONS:
-            return tuple(map(str, orjson.loads(value)))
-    return ()
-
-
 def _actions(record: Record, outcome: Outcome) -> list[str]:
     """Those that did not take it, of a dead letter; else those that were repeated."""
     refused = (outcome.more or {}).get(ACTIONS)
-    return list(refused or _named_in(record.headers))
+    named = refused if isinstance(refused, list) else names_in(record.headers)
+    return [str(each) for each in named]
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:

@@ -11,7 +11,7 @@ from gateway.inbound.doors.readmit import Readmission
 from gateway.inbound.route import route, route_outside
 from gateway.log.contract import Entry, EventLog
 from gateway.notices import Notices
-from gateway.outbound.settle import repeated
+from gateway.outbound.headers import repeated
 from gateway.outbound.when import Filter
 from gateway.parts import Parts, Previews, previewing
 from gateway.replay.run import Request, Rules, check, dry_run, replay, survey
