@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, get_args
 
@@ -22,7 +22,15 @@ from gateway.errors import ConfigError, place_of
 from gateway.event import Event, Json
 from gateway.log.contract import Entry, EventLog, Record, Span, Subscription
 from gateway.notices import Notices
-from gateway.replay.feed import entry_of, refusing
+from gateway.replay.feed import (
+    IDENTITY,
+    SEEN_MAX,
+    Pace,
+    digest_of,
+    entry_of,
+    left_of,
+    refusing,
+)
 
 LAG_MAX = 10_000  # events of the destination that a live event may have to wait for
 CHUNK = 500  # records read at once; the lag is looked at before each
@@ -30,8 +38,6 @@ WAIT_S = 0.5  # while the destination catches up
 POLL_S = 1.0  # the end is reached when nothing comes for so long
 SHOWN_MAX = 1_000  # events that a survey takes as far as their requests
 EXAMPLES = 3  # of them it shows
-IDENTITY = ("source", "messageId")  # the headers that tell messages apart
-SEEN_MAX = 500_000  # message ids remembered: each is sent once
 STAMP = "%Y%m%dT%H%M%S"
 ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 STAMPED = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{6}")
@@ -143,6 +149,8 @@ class Rules:
     routed: Callable[[Event], bool]  # today's `integrations` and types
     readmission: Readmission
     show: Callable[[Sequence[Entry]], Awaitable[Mapping[str, Json]]]  # for --dry-run
+    left: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Of messages that died again, by their digests: which actions are left."""
 
 
 def new_id() -> str:
@@ -198,7 +206,8 @@ async def replay(
         progress.done = True
         yield progress
         return
-    pace, late = _Pace(request.rate), 0
+    rules = await _with_left(log, request, rules)
+    pace, late = Pace(request.rate), 0
     async with log.subscribe(topic, group=f"replay.{request.id}") as subscription:
         seen = await _seen(subscription)
         while True:
@@ -229,6 +238,7 @@ async def dry_run(
     """What would be sent, and as what: moves no group, appends nothing."""
     seen: set[int] = set()
     span = Span(until_ms=end_ms(request))
+    rules = await _with_left(log, request, rules)
     async for record in log.scan(source_topic(request), span):
         made = _made(record, request, rules, seen, notices)
         if not isinstance(made, str):
@@ -243,6 +253,7 @@ async def survey(
     Yields the same survey again and again while it reads, the last time ``done``.
     """
     topic, seen = source_topic(request), set[int]()
+    rules = await _with_left(log, request, rules)
     states = {state.name: state for state in await log.topics()}
     told = Survey(total=states[topic].records if topic in states else 0)
     async for record in log.scan(topic, Span(until_ms=end_ms(request))):
@@ -258,6 +269,14 @@ async def survey(
             yield told
     told.done = True
     yield told
+
+
+async def _with_left(log: EventLog, request: Request, rules: Rules) -> Rules:
+    """With what the newest dead letters say: only of them others can be repeated."""
+    if request.topic != "dead":
+        return rules
+    left = await left_of(log, source_topic(request), end_ms(request))
+    return replace(rules, left=left)
 
 
 async def _lag(log: EventLog, topic: str, group: str) -> float:
@@ -328,7 +347,7 @@ def _entries_of(
     made: Sequence[Entry] | str
     if not _is_within(record, request):
         return "time"
-    if (digest := _digest(record)) in seen:
+    if (digest := digest_of(record)) in seen:
         return "duplicate"
     try:
         value = orjson.loads(record.value)
@@ -344,6 +363,7 @@ def _entries_of(
         made = "route"
         if rules.routed(event):
             again = refusing(value) if request.topic == "dead" else ()
+            again = rules.left.get(digest, again)
             made = [entry_of(record, data, str(request.to), request.id, again)]
     if not isinstance(made, str) and len(seen) < SEEN_MAX:
         seen.add(digest)
@@ -368,22 +388,3 @@ def _is_within(record: Record, request: Request) -> bool:
         return False
     after = request.from_ms is None or at_ms >= request.from_ms
     return after and (request.until_ms is None or at_ms < request.until_ms)
-
-
-def _digest(record: Record) -> int:
-    headers = dict(record.headers)
-    return hash(tuple([headers.get(name, b"") for name in IDENTITY]))
-
-
-class _Pace:
-    """``--rate``: so many events a second, at most."""
-
-    def __init__(self, rate: int | None) -> None:
-        self._rate = rate
-        self._free_s = time.monotonic()
-
-    async def spend(self, events: int) -> None:
-        if self._rate is None or not events:
-            return
-        self._free_s = max(self._free_s, time.monotonic()) + events / self._rate
-        await asyncio.sleep(self._free_s - time.monotonic())

@@ -204,3 +204,16 @@ async def test_of_a_dead_letter_what_has_not_delivered_it_is_fed_again(log):
         if (headers := dict(record.headers))["replay"] == request.id.encode()
     }
     assert fed == {b"some": b'["a","b"]', b"all": None, b"none": None}
+
+
+async def test_of_a_message_that_died_again_the_last_letter_is_believed(log):
+    first = dead("m", actions=["a", "b"], delivered=["c"])
+    first = first._replace(headers=first.headers[:2])  # it was no replay
+    odd = Entry("dead.crm", b"u1", b"no JSON", (*first.headers, ("replay", b"r")))
+    again = dead("m", actions=["b"], delivered=["a", "c"])
+    await log.append([first, odd, again])
+    request = Request(id=new_id(), topic="dead", to="crm")
+    steps = replay(log, request, rules(Readmission()), Notices(io.StringIO()))
+    assert (await last(steps)).sent == 1
+    (fed,) = [dict(each.headers) async for each in log.scan("to.crm", Span())]
+    assert fed["actions"] == b'["b"]'
