@@ -50,8 +50,9 @@ async def dead(gateway: Whole) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     url = f"{gateway.admin}/v1/dead"
     async with gateway.session.get(url, headers=headers) as response:
-        groups: list[dict[str, Any]] = (await response.json())["groups"]
-        return groups
+        answer = await response.json()
+    groups: list[dict[str, Any]] = answer.get("groups", [])  # 503 until it is made
+    return groups
 
 
 async def until(holds: Callable[[], Awaitable[object]]) -> None:
