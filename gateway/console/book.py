@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from gateway.console.eyes import Eyes
 from gateway.ledger.account import Accountant
 from gateway.ledger.again import Standing as Letters
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.queries import Queries
 from gateway.ledger.search import Page, Search
 from gateway.ledger.settings import ledger_of
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import Store
 from gateway.ledger.story import Now, Teller
 
 

@@ -15,9 +15,9 @@ from gateway.console.book import Book
 from gateway.console.newest import header, newest
 from gateway.ledger import again
 from gateway.ledger.again import Since
+from gateway.ledger.contract import LedgerError
 from gateway.ledger.facts import ms_of
 from gateway.ledger.queries import Queries
-from gateway.ledger.store import LedgerError
 from gateway.log.contract import EventLog, Record
 
 FED_READ = 2_000  # of the topic that a replay feeds

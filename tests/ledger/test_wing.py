@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, measure, wing
+from gateway.ledger.file import File
 from gateway.ledger.settings import ledger_of
 from gateway.ledger.store import Store, life_of
 from gateway.parts import check
@@ -266,7 +267,7 @@ async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
     tmp_path: Path,
 ):
     """Another one has the file's lock: on Kafka the first of several has it."""
-    keeper = Store(tmp_path / "data" / "ledger.db", writes=True)
+    keeper = Store(File(tmp_path / "data" / "ledger.db"), writes=True)
     kept = await keeper.ask(life_of)
     async with gateway_in(tmp_path) as gateway:
         url = f"{gateway.admin}/v1/ledger/rebuild"
@@ -281,6 +282,6 @@ async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
             assert response.status == 202
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
-    after = Store(tmp_path / "data" / "ledger.db", writes=False)
+    after = Store(File(tmp_path / "data" / "ledger.db"), writes=False)
     assert await after.ask(life_of) != kept
     await after.close()
