@@ -151,11 +151,12 @@ class Actions:
 
         What stands in their place is not run: it may be one that delivered the event.
         """
-        names = {each.name for each in self._settings.actions}
-        gone = sorted((passing.only or frozenset()) - names)
+        if passing.only is None:
+            return verdict
+        gone = passing.only.difference(each.name for each in self._settings.actions)
         if not gone:
             return verdict
-        text = f"no longer configured: {', '.join(gone)}"[:REASON_CHARS]
+        text = f"no longer configured: {', '.join(sorted(gone))}"[:REASON_CHARS]
         if isinstance(verdict, Delivered):
             return replace(verdict, detail=text)
         return verdict if passing.done else Skipped(text)

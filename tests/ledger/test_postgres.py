@@ -11,8 +11,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.ledger import follow, search, wing
-from gateway.ledger.contract import SCHEMA, ElsewhereError, LedgerError
-from gateway.ledger.dialect import storable, tables, translated
+from gateway.ledger.contract import ElsewhereError, LedgerError
 from gateway.ledger.keep import tidy
 from gateway.ledger.postgres import Database
 from gateway.ledger.queries import Queries
@@ -48,35 +47,6 @@ def other(url: str) -> Iterator[Store]:
     store = Store(Database(url), writes=False)
     yield store
     store.end()
-
-
-def test_statements_are_said_its_way():
-    asked = (
-        "SELECT offset, '? offset' FROM t WHERE a = ? AND e.offset < ? LIMIT 1 OFFSET ?"
-    )
-    assert translated(asked) == (
-        'SELECT "offset", \'? offset\' FROM t WHERE a = $1 AND e."offset" < $2'
-        " LIMIT 1 OFFSET $3"
-    )
-
-
-def test_its_tables_have_no_word_that_only_sqlite_knows():
-    text = tables(SCHEMA.read_text())
-    for word in ("WITHOUT ROWID", "BLOB", "INTEGER", " TEXT"):
-        assert word not in text
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("plain", "plain"),
-        ("a\0b", "a\ufffdb"),
-        ("\ud800", "\ufffd" * 3),
-        ("é\0\udfff", "é\ufffd" + "\ufffd" * 3),
-    ],
-)
-def test_what_no_text_may_have_there_is_replaced(text: str, kept: str):
-    assert storable(text) == kept
 
 
 @pytest.mark.parametrize(
