@@ -1,6 +1,7 @@
 """The ledger in a running gateway: on, off, made anew, in trouble."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -275,7 +276,8 @@ async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
         async with gateway.session.post(url, headers=headers) as response:
             assert response.status == 409
             said = (await response.json())["message"]
-        assert "another process keeps this ledger: ask the admin port" in said
+        who = f"another process keeps this ledger, process {os.getpid()}"
+        assert f"{who}: ask the admin port" in said
         assert await keeper.ask(life_of) == kept
         await keeper.close()  # it ends: this one stands by, and takes it over
         async with gateway.session.post(url, headers=headers) as response:
