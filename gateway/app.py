@@ -256,6 +256,7 @@ class House:
             suppressed=self.suppressed,
             plans=self.parts.rules.plans,
             works_for=self.role.works_for,
+            accepts=self.role.name != "worker",
             configured=self.parts.configured,
             states=self.states,
             replaying=self.replaying,

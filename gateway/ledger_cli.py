@@ -23,7 +23,7 @@ from gateway.ledger.account import Accountant
 from gateway.ledger.account import as_text as as_table
 from gateway.ledger.catalogue import Asked
 from gateway.ledger.catalogue import catalogue as catalogue_of
-from gateway.ledger.contract import LedgerError
+from gateway.ledger.contract import ElsewhereError, LedgerError
 from gateway.ledger.detect import detect
 from gateway.ledger.follow import Catching
 from gateway.ledger.queries import Queries
@@ -180,13 +180,21 @@ def _rebuild_here(config: Config) -> Iterator[int]:
         store = Store.of(settings, writes=True)
         catching = Catching(store, log)
         try:
-            runner.run(catching.begin())
+            runner.run(_begun(catching))
             while (left := runner.run(catching.step())) > 0:
                 yield left
             yield 0
         finally:
             runner.run(store.close())
             runner.run(log.close())
+
+
+async def _begun(catching: Catching) -> None:
+    try:
+        await catching.begin()
+    except ElsewhereError as error:
+        text = f"{error}: use the configuration of that one, or stop it first"
+        raise LedgerError(text) from error
 
 
 def _settings(config: Config) -> Ledger:
@@ -197,9 +205,15 @@ def _settings(config: Config) -> Ledger:
 
 
 def _running(config: Config) -> Client | None:
-    """The gateway that runs with this configuration; ConfigError without a ledger."""
+    """The gateway that runs with this configuration and has the ledger, or reads it.
+
+    An intake does not: the file is read here then. ConfigError without a ledger.
+    """
     _settings(config)
-    return asking(config)
+    gateway = asking(config)
+    if gateway is None or config.log.kind == "sqlite":
+        return gateway
+    return gateway if gateway.found("/v1/ledger") is not None else None
 
 
 async def _here(

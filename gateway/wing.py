@@ -49,6 +49,8 @@ class Shared:
     """What sources promise, by name: those that have a tracking plan."""
     works_for: Callable[[str], bool]
     """Whether this process delivers to a destination."""
+    accepts: bool
+    """Whether this process takes messages; a worker does not."""
     configured: Mapping[str, Configured[Any]]
     """Every destination of the configuration, its settings read."""
     states: States

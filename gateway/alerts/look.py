@@ -37,6 +37,7 @@ from gateway.wing import Shared
 
 KINDS_EVERY_S = 600.0
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
+FAR_MS = MINUTE_MS  # a ledger that is further behind says nothing of silences
 
 
 class _Told(NamedTuple):
@@ -70,6 +71,7 @@ class Looker:
         self._steady: Sequence[Steady] = ()
         self._learnt_s = float("-inf")
         self._latest: dict[Kind, int] = {}
+        self._known_ms = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts-disk")
         self.trouble: str | None = None
         """What of the last look could not be read."""
@@ -89,10 +91,15 @@ class Looker:
             destinations=dict(self._destinations(states)),
             dead=_left(dead, told.mended if told else {}),
             dead_why=told.dead_why if told else {},
-            refused=told.refused if told else None,
+            refused=self._refused(told) if told else None,
             silences=self._silences(told, states, now_ms) if told else None,
             log=await self._filled(states),
         )
+
+    def _refused(self, told: _Told) -> dict[str, Refusals]:
+        """Of every source: one that is silent has nothing refused."""
+        none = Refusals(0, 0)
+        return {n: told.refused.get(n, none) for n in self._shared.config.sources}
 
     def _destinations(self, states: Sequence[TopicState]) -> Iterator[tuple[str, Seen]]:
         here = self._shared.states()
@@ -104,12 +111,12 @@ class Looker:
             moves = True
             if group is not None:
                 moves = self._moving.moves(name, group.committed, group.lag)
-            if name in here:
-                state = here[name]
+            state = here.get(name)
+            if state is not None and (state["pending"] or state["breaker"]):
                 is_open = state["breaker"] is not None
                 why = _why(state) if is_open else ""
                 yield name, Seen(open=is_open, why=why, lag=lag)
-            else:
+            else:  # another process may have all of it
                 yield name, Seen(lag=lag, moves=moves)
 
     async def _ask_ledger(self, now_ms: int, *, dead_why: bool) -> _Told | None:
@@ -137,17 +144,26 @@ class Looker:
 
     def _silences(
         self, told: _Told, states: Sequence[TopicState], now_ms: int
-    ) -> list[Silence]:
-        """Of what comes regularly; as of when the ledger has read the log up to."""
+    ) -> list[Silence] | None:
+        """Of what comes regularly; as of when the ledger has read the log up to.
+
+        What was known once stays known: a ledger that has a record to read is no sign
+        that what was silent has come again. None: it is far behind.
+        """
         kinds = {each.sent.kind for each in self._steady}
         self._latest |= {k: at for k, at in told.latest.items() if k in kinds}
         lag = lag_of(states, EVENTS, group_of(told.life))
+        latest = {**self._latest, **told.latest}
+        known_ms = known_until(now_ms, lag, self._steady, latest)
+        self._known_ms = max(self._known_ms, known_ms)
+        if now_ms - self._known_ms > FAR_MS:
+            return None
         return silences(
             self._steady,
             self._latest,
             self._settings.event_stopped,
             self._shared.config.sources,
-            known_until(now_ms, lag, self._steady, self._latest),
+            self._known_ms,
         )
 
     async def _filled(self, states: Sequence[TopicState]) -> Filled:

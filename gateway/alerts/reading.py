@@ -10,7 +10,7 @@ from gateway.ledger.names import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A destination. ``open``: its breaker, None if another process delivers to it.
+    """A destination. ``open``: its breaker, None if nothing of it is in hand here.
 
     ``why`` is what failed last: a status or an error, and the host. ``moves``: events
     have ended there since the last look, or none wait.

@@ -35,7 +35,7 @@ class Rules(NamedTuple):
 RULES: Mapping[Rule, Rules] = {
     "destination_down": Rules(
         begins="A destination has served nobody for `for`: its breaker is open. Of one "
-        "that another process delivers to: events wait, and none of them ends.",
+        "of which only other processes have events: some wait, and none of them ends.",
         ends="It has served somebody, and its breaker stayed closed for `for`.",
     ),
     "dead_letters": Rules(

@@ -40,11 +40,16 @@ def known_until(
 ) -> int:
     """Up to when it is known what came: ``lag`` records are not read yet.
 
+    ``latest`` may tell of kinds that are not regular, too: they were read all the same.
+
     A ledger that is behind, or stands still, is no silence of the senders.
     """
     if lag == 0:
         return now_ms
-    return min(now_ms, max((_last(each, latest) for each in steady), default=0))
+    read_ms = max(
+        [*latest.values(), *(_last(each, latest) for each in steady)], default=0
+    )
+    return min(now_ms, read_ms)
 
 
 def _last(steady: Steady, latest: Mapping[Kind, int]) -> int:

@@ -6,8 +6,8 @@ and however fast it grows.
 """
 
 import time
-from collections import deque
 from collections.abc import Sequence
+from heapq import heappush, heappushpop
 
 from gateway.log.contract import EventLog, Record, Span
 
@@ -55,15 +55,20 @@ async def _narrowed(
 async def _since(
     log: EventLog, topic: str, from_ms: int | None, limit: int, *, whole: bool = False
 ) -> tuple[list[Record], bool]:
-    """The newest of a window, newest first; and whether it was read to its end."""
-    kept: deque[Record] = deque(maxlen=limit)
+    """The newest of a window, newest first; and whether it was read to its end.
+
+    On Kafka partitions come side by side, some far ahead of others: what was read last
+    need not be the newest.
+    """
+    kept: list[tuple[int, int, Record]] = []
     read = 0
     async for record in log.scan(topic, Span(from_ms=from_ms)):
-        kept.append(record)
+        each = record.appended_at_ms, read, record
+        heappush(kept, each) if read < limit else heappushpop(kept, each)
         read += 1
         if read > limit * MANY and not whole:
-            return list(kept), False
-    return list(reversed(kept)), True
+            return [], False
+    return [record for _, _, record in sorted(kept, reverse=True)], True
 
 
 def header(record: Record, name: str) -> str | None:

@@ -74,7 +74,7 @@ class Overview:
             standings=[(each, sparkline(each.name, span)) for each in standings],
             all_ranges=[each.name for each in RANGES],
             over=chosen.name,
-            fresh=not any(last.messages.values()),
+            fresh=eyes.shared.accepts and not any(last.messages.values()),
             hint=_hint(eyes),
         )
 

@@ -140,7 +140,9 @@ def _process(shared: Shared) -> str:
     """What the pages are of, where a process does not do everything."""
     names = shared.config.destinations
     here = [name for name in names if shared.works_for(name)]
-    return "" if len(here) == len(names) else f"worker of {', '.join(here)}"
+    if len(here) < len(names):
+        return f"worker of {', '.join(here)}"
+    return "" if shared.accepts else "worker of all destinations, and takes no messages"
 
 
 async def _icon(request: web.Request) -> web.Response:

@@ -18,13 +18,16 @@ from gateway import topics
 from gateway.console.newest import header
 from gateway.errors import ConfigError, GatewayError, place_of
 from gateway.event import Json
-from gateway.log.contract import Span
+from gateway.log.contract import Record, Span
 from gateway.replay.run import new_id
 from gateway.wing import Shared
 
 RUNNING_MAX = 3
 REMEMBERED = 50
 AFTER_S = 600.0  # how long the ends of what was fed are waited for
+AGAIN_S = 1.0  # a log that is away is asked again
+CLOCKS_MS = 30_000  # the broker's clock, or another worker's, may be behind ours
+TOLD_MAX = 200_000  # ends of one replay that are told apart; beyond, a repeat counts
 STOPPED = "It was stopped."
 State = Literal["running", "done", "stopped", "failed"]
 
@@ -51,6 +54,8 @@ class Run:
     feeding: asyncio.Task[None] | None = None
     again: bool = False
     """It is to be fed on, by the task that still counts."""
+    told: set[int] = field(default_factory=set)
+    """Events that have ended: a worker that was killed leaves some to be sent twice."""
 
     @property
     def ended(self) -> int:
@@ -191,13 +196,25 @@ class Runs:
         """What became of its events, from the topic that has every end."""
         if run.asked["topic"] == "refused":
             return  # they go where they are routed: nobody can tell how many ends
-        span = Span(from_ms=time.time_ns() // 1_000_000 - 1)
+        span = Span(from_ms=time.time_ns() // 1_000_000 - CLOCKS_MS)
         log = self._shared.log
-        with contextlib.suppress(GatewayError):
-            async for record in log.scan(topics.OUTCOMES, span, follow=True):
-                if header(record, "replay") == run.id:
-                    run.outcomes[kind_of(record.value)] += 1
-                    run.news.set()
+        while True:  # a log that was away tells all of it again: each end counts once
+            with contextlib.suppress(GatewayError):
+                async for record in log.scan(topics.OUTCOMES, span, follow=True):
+                    if header(record, "replay") == run.id:
+                        self._ended(run, record)
+            await asyncio.sleep(AGAIN_S)
+
+    @staticmethod
+    def _ended(run: Run, record: Record) -> None:
+        """Count one end: a replay feeds a message once, and it may end twice."""
+        which = hash((header(record, "source"), header(record, "messageId")))
+        if which in run.told:
+            return
+        if len(run.told) < TOLD_MAX:
+            run.told.add(which)
+        run.outcomes[kind_of(record.value)] += 1
+        run.news.set()
 
 
 def kind_of(value: bytes) -> str:

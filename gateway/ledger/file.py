@@ -18,6 +18,7 @@ from gateway.ledger.contract import NEWER, SCHEMA, VERSION, ElsewhereError, Ledg
 
 BUSY_S = 5.0
 CACHE_KB = 32_768
+PID_DIGITS = 20
 CHECKPOINT_PAGES = 4_000
 
 
@@ -122,9 +123,13 @@ class File:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            owner = os.pread(lock, PID_DIGITS, 0).decode(errors="replace")
             os.close(lock)
-            text = f"{self.where}: another process keeps this ledger"
+            who = f", process {owner}" if owner else ""
+            text = f"{self.where}: another process keeps this ledger{who}"
             raise ElsewhereError(text) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d" % os.getpid(), 0)
         return lock
 
     def said(self, error: Exception) -> str:

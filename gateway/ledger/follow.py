@@ -146,10 +146,12 @@ class Follower:
         records = await subscription.poll(limit=GROUP_RECORDS, timeout_s=POLL_S)
         if not records:
             return
+        came_s = time.monotonic()
         if self._after is not None:
             await self._after.passed(records[-1].appended_at_ms)
         full = len(records) == GROUP_RECORDS
         began_s = time.monotonic()
+        gather_s = PACE_S - (began_s - came_s)  # more of them came while these waited
         await self._take(self._topic, records)
         took_s = time.monotonic() - began_s
         await subscription.settle(records)
@@ -158,7 +160,7 @@ class Follower:
         self._failures = 0
         behind_s = time.time() - self._taken_ms / 1_000
         rest_s = self._pace.rest_s(took_s, behind_s)
-        await asyncio.sleep(rest_s if full else max(PACE_S, rest_s))
+        await asyncio.sleep(rest_s if full else max(gather_s, rest_s))
 
     def _tell(self, error: GatewayError) -> None:
         if isinstance(error, LogError):

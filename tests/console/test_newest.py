@@ -53,6 +53,14 @@ async def test_they_are_the_newest_whenever_they_came(ages_s):
     assert offsets(found) == offsets(log.records)[::-1][:100]
 
 
+async def test_partitions_that_come_one_after_the_other_are_merged():
+    """On Kafka what is read last is of the partition that was read last."""
+    log = Log([float(age) for age in range(1, 500)])
+    log.records.sort(key=lambda record: (record.offset % 3, record.offset))
+    found = await newest(log, "events", 100)  # type: ignore[arg-type]  # see above
+    assert offsets(found) == list(range(498, 398, -1))
+
+
 async def test_a_long_log_costs_a_few_times_what_is_shown():
     log = Log([0.01 * n for n in range(200_000)])
     found = await newest(log, "events", 100)  # type: ignore[arg-type]  # see above

@@ -9,10 +9,16 @@ import orjson
 import pytest
 
 from gateway.config import Limits, LogConfig
-from gateway.console.runs import REMEMBERED, RUNNING_MAX, Runs, kind_of
+from gateway.console.runs import (
+    CLOCKS_MS,
+    REMEMBERED,
+    RUNNING_MAX,
+    Runs,
+    kind_of,
+)
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
-from gateway.log.contract import Entry
+from gateway.log.contract import Entry, Span
 from gateway.notices import Notices
 from tests.whole import until
 
@@ -79,9 +85,14 @@ async def runs(log, replaying, said):
     await asyncio.wait([owner])
 
 
-def outcome(replay: str, kind: str) -> Entry:
-    value = orjson.dumps({"messageId": "m", "kind": kind, "reason": None})
-    return Entry("outcomes", b"k", value, (("replay", replay.encode()),))
+def outcome(replay: str, kind: str, message_id: str = "m") -> Entry:
+    value = orjson.dumps({"messageId": message_id, "kind": kind, "reason": None})
+    headers = ("messageId", message_id.encode()), ("replay", replay.encode())
+    return Entry("outcomes", b"k", value, headers)
+
+
+def delivered(replay: str, *numbers: int) -> list[Entry]:
+    return [outcome(replay, "delivered", f"m{number}") for number in numbers]
 
 
 async def test_a_run_is_over_when_what_it_fed_has_ended(runs, replaying, log):
@@ -92,7 +103,7 @@ async def test_a_run_is_over_when_what_it_fed_has_ended(runs, replaying, log):
     assert (run.sent, run.skipped, run.part) == (2, {"where": 1}, 1.0)
     assert not run.is_settled  # fed is not delivered
     await log.append([outcome(run.id, "delivered"), outcome("another", "delivered")])
-    await log.append([outcome(run.id, "dead")])
+    await log.append([outcome(run.id, "dead", "n")])
     await until(lambda: run.ended == run.sent)
     assert run.is_settled
     assert run.outcomes == {"delivered": 1, "dead": 1}
@@ -105,16 +116,70 @@ async def test_a_stopped_run_resumes_under_its_id_and_counts_on(runs, replaying,
     await until(lambda: run.sent == 5)
     runs.stop(run)
     await until(lambda: run.state == "stopped")
-    await log.append([outcome(run.id, "delivered")] * 3)  # what was fed before
+    await log.append(delivered(run.id, 0, 1, 2))  # what was fed before
     await until(lambda: run.ended == 3)
     runs.resume(run)
     replaying.steps.put_nowait(step(read=10, sent=4))
     await until(lambda: run.sent == 9)
     assert [each["id"] for each in replaying.asked] == [run.id, run.id]
-    await log.append([outcome(run.id, "delivered")] * 6)
+    await log.append(delivered(run.id, *range(3, 9)))
     replaying.steps.put_nowait(None)
     await until(lambda: run.is_settled)
     assert run.ended == 9  # each once
+
+
+async def test_an_event_that_ends_twice_counts_once(runs, replaying, log):
+    """A worker that is killed leaves some to be delivered again."""
+    run = runs.start(ASKED)
+    replaying.steps.put_nowait(step(read=3, sent=3))
+    replaying.steps.put_nowait(None)
+    await until(lambda: run.state == "done")
+    await log.append(delivered(run.id, 0, 0, 1, 0))
+    await until(lambda: run.ended == 2)
+    assert not run.is_settled  # the third is under way
+    await log.append(delivered(run.id, 2))
+    await until(lambda: run.is_settled)
+    assert run.outcomes == {"delivered": 3}
+
+
+async def test_a_log_that_was_away_hides_no_end(runs, replaying, log, monkeypatch):
+    monkeypatch.setattr("gateway.console.runs.AGAIN_S", 0.01)
+    scan, broken = log.scan, list[Any]()
+
+    async def breaking(*given, **more):
+        async for record in scan(*given, **more):
+            yield record
+            if not broken:
+                broken.append(record)
+                raise LogError("the log is away")
+
+    monkeypatch.setattr(log, "scan", breaking)
+    run = runs.start(ASKED)
+    replaying.steps.put_nowait(step(read=2, sent=2))
+    replaying.steps.put_nowait(None)
+    await log.append(delivered(run.id, 0))
+    await until(lambda: broken)
+    await log.append(delivered(run.id, 1))
+    await until(lambda: run.is_settled)
+    assert run.outcomes == {"delivered": 2}
+
+
+async def test_an_end_by_a_clock_that_is_behind_counts(
+    runs, replaying, log, monkeypatch
+):
+    """Kafka's brokers say when it was, and their clock is not ours."""
+    spans: list[Span] = []
+    scan = log.scan
+
+    def asked(topic, span, **more):
+        spans.append(span)
+        return scan(topic, span, **more)
+
+    monkeypatch.setattr(log, "scan", asked)
+    run = runs.start(ASKED)
+    await until(lambda: spans)
+    assert spans[0].from_ms is not None
+    assert run.started_ms - spans[0].from_ms > CLOCKS_MS - 1_000
 
 
 async def test_one_that_had_ended_is_resumed_as_well(runs, replaying):

@@ -1,6 +1,7 @@
 """The ledger in a running gateway: on, off, made anew, in trouble."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -141,6 +142,39 @@ async def test_what_follows_rests_in_proportion_to_its_work(
     assert slept == [2.0, 50.0, 2.0]
 
 
+async def test_outcomes_that_waited_for_their_events_wait_no_second_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Else an end would be told two rests late, on a log that answers slowly."""
+    clock, slept, made = [0.0], list[float](), Made()
+    monkeypatch.setattr("gateway.ledger.follow.time.monotonic", lambda: clock[0])
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("gateway.ledger.follow.asyncio.sleep", sleep)
+
+    class Reading:
+        async def poll(self, *, limit: int, timeout_s: float) -> list[Any]:
+            return [made.end("a")]
+
+        async def settle(self, records: list[Any]) -> None: ...
+
+    class Events:
+        waits_s = 0.0
+
+        async def passed(self, at_ms: int) -> None:
+            clock[0] += self.waits_s
+
+    async def take(topic: str, records: Any) -> None: ...
+
+    events, reading, nothing = Events(), Reading(), object()
+    follower = follow.Follower(nothing, "outcomes", take, nothing, after=events)  # type: ignore[arg-type]  # what is used of them
+    for events.waits_s in (0.0, 0.75, 3.0):
+        await follower._next(reading)  # type: ignore[arg-type]  # see above
+    assert slept == [1.0, 0.25, 0.0]
+
+
 async def test_metrics_tell_what_is_open_and_how_far_behind_it_is(
     tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -275,7 +309,8 @@ async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
         async with gateway.session.post(url, headers=headers) as response:
             assert response.status == 409
             said = (await response.json())["message"]
-        assert "another process keeps this ledger: ask the admin port" in said
+        who = f"another process keeps this ledger, process {os.getpid()}"
+        assert f"{who}: ask the admin port" in said
         assert await keeper.ask(life_of) == kept
         await keeper.close()  # it ends: this one stands by, and takes it over
         async with gateway.session.post(url, headers=headers) as response:

@@ -49,12 +49,14 @@ def few_repeats(hook: Webhook, lost: int) -> dict[str, int]:
 
 
 class House:
-    """Intakes that share a port, and workers, each a process."""
+    """Intakes that share a port, and workers, each a process; ``text``: of them all."""
 
-    def __init__(self, folder: Path, hook: Webhook, node: Node) -> None:
+    def __init__(
+        self, folder: Path, hook: Webhook, node: Node, text: str | None = None
+    ) -> None:
         self._folder, self._stack = folder, AsyncExitStack()
         (self._port,) = free_ports(1)
-        self._text = config(hook, on(node))
+        self._text = (config(hook) if text is None else text) + on(node)
         self.workers: list[Gateway] = []
         self.kills = 0
 
@@ -64,12 +66,18 @@ class House:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def add(self, role: str) -> Gateway:
-        ports = f'listen = "127.0.0.1:{self._port}"\nadmin_listen = "127.0.0.1:0"\n'
+    async def add(self, role: str, *destinations: str, more: str = "") -> Gateway:
+        """One more; commands with its configuration find its admin port."""
+        (admin,) = free_ports(1)
+        ports = f'listen = "127.0.0.1:{self._port}"\n'
+        ports += f'admin_listen = "127.0.0.1:{admin}"\n'
         ports += 'private_destinations = ["127.0.0.0/8"]\n'
-        text = f"[server]\n{ports}{self._text}"
+        text = f"[server]\n{ports}{self._text}{more}"
         name = f"-{role}{next(NUMBERS)}"
-        gateway = Gateway(self._folder, text, serve=("--role", role), name=name)
+        serve = ["--role", role]
+        for each in destinations:
+            serve += ["--destination", each]
+        gateway = Gateway(self._folder, text, serve=serve, name=name)
         await self._stack.enter_async_context(gateway)
         if role == "worker":
             self.workers.append(gateway)

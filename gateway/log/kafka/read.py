@@ -14,7 +14,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.log.contract import Past, Record, Span
-from gateway.log.kafka.wire.borrowed import close_client, steady_consumer
+from gateway.log.kafka.wire.borrowed import (
+    close_client,
+    forget_fetched,
+    steady_consumer,
+)
 from gateway.log.kafka.wire.client import naming
 
 REQUEST_S = 30.0  # beyond the longest a join waits at the broker (follow.py)
@@ -66,6 +70,7 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
         stopping.cancel()
         await asyncio.wait([stopping])
         await close_client(consumer)
+    forget_fetched(consumer)
     if not stopping.cancelled():
         stopping.exception()
 
