@@ -88,7 +88,8 @@ LAST = NOW - 6 * HOUR_MS
 
 def silent_ms(looker: Looker, now_ms: int, *, lag: int, **latest: int) -> int | None:
     """How long the orders are silent by a ledger that has so much to read yet."""
-    told = _Told(LIFE, {}, {}, {Kind(n, "track", ""): at for n, at in latest.items()})
+    seen = {Kind(n, "track", ""): at for n, at in latest.items()}
+    told = _Told(LIFE, {}, {}, {}, seen)
     group = GroupState(name=f"ledger.{LIFE}", committed=5, lag=lag)
     events = TopicState(
         name="events", partitions=1, records=9, bytes=1, groups=(group,)
