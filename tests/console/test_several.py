@@ -133,12 +133,21 @@ async def test_each_page_says_what_it_is_and_whose_numbers_it_shows(shop, page):
 
 
 async def test_dead_letters_of_every_partition_are_listed_the_newest_first(shop, page):
-    letters = await read_dead(shop)
+    known = {each["headers"]["messageId"] for each in await read_dead(shop)}
+    coupon = {"type": "track", "event": "Coupon Applied"}
+    for number in range(9):
+        event = {**coupon, "userId": f"customer-{number:04}"}
+        await scene.send(shop.gateway, [event], "web-key")
+    letters: list[Any] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while len(letters) < 9:
+            found = await read_dead(shop)
+            letters = [e for e in found if e["headers"]["messageId"] not in known]
     assert len({each["partition"] for each in letters}) > 1
     await opened(shop, page, "/dead/crm")
     shown = await page.locator(".letters summary .mono").all_inner_texts()
     newest = sorted(letters, key=lambda each: each["appendedAt"], reverse=True)
-    assert len(shown) == len(letters)
+    assert len(shown) == len(letters)  # the others were sent again
     times = {each["headers"]["messageId"]: each["appendedAt"] for each in newest}
     assert [times[each] for each in shown] == [each["appendedAt"] for each in newest]
 
