@@ -40,9 +40,10 @@ def lag_of(states: Sequence[TopicState], topic: str, group: str) -> int | None:
 
 
 def behind(states: Sequence[TopicState], life: str) -> int:
-    """Records that the ledger has not read yet."""
-    lags = [lag_of(states, topic, group_of(life)) for topic in TOPICS]
-    return sum(each or 0 for each in lags)
+    """Records that the ledger has not read yet; of a new one all that there are."""
+    records = {each.name: each.records for each in states}
+    lags = {topic: lag_of(states, topic, group_of(life)) for topic in TOPICS}
+    return sum(records.get(t, 0) if lag is None else lag for t, lag in lags.items())
 
 
 async def unconfirmed(

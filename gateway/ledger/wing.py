@@ -27,6 +27,7 @@ from gateway.ledger.write import Writer
 from gateway.log.contract import Record
 from gateway.mistakes import Mistakes
 from gateway.notices import Notice
+from gateway.outbound.bells import happens
 from gateway.outbound.contract import Destination
 from gateway.outbound.kind import Kind
 from gateway.ports import Listening
@@ -35,6 +36,7 @@ from gateway.topics import EVENTS, OUTCOMES, REFUSED, Declared
 from gateway.wing import Shared
 
 TIDY_S = 10.0
+BEGUN_S = 10.0  # a rebuild is answered by then, begun or not
 PIECE_S = 0.1  # between two pieces
 
 
@@ -70,7 +72,8 @@ class OpenedLedger:
         self._writer = Writer(repeats=shared.config.log.kind != "sqlite")
         self._gauges = Gauges(self._reader, shared.log, shared.metrics)
         self._gauges.register(shared.config.destinations)
-        self._again = asyncio.Event()
+        self._again, self._anew = asyncio.Event(), asyncio.Event()
+        self._asked = asyncio.Event()  # whoever stands by looks at once
         self._life = ""
         events = self._follower(EVENTS)
         ends = self._follower(OUTCOMES, after=events)
@@ -110,6 +113,7 @@ class OpenedLedger:
                 self._again.clear()
                 await self._stand_by(remade)
                 self._writer.forget()
+                self._anew.set()
             group = group_of(self._life)
             work = [follower.run(group) for follower in self._followers]
             try:
@@ -120,6 +124,7 @@ class OpenedLedger:
     async def rebuild(self) -> None:
         """Drop it all and begin where the log begins; it goes on answering.
 
+        Returns when it is dropped: what is asked from then on is of the new one.
         ElsewhereError where another process keeps it: nothing would be done here.
         LedgerError where it cannot be used, and is not followed into.
         """
@@ -130,7 +135,10 @@ class OpenedLedger:
         except LedgerError:
             if not self._life:  # it has never been followed into
                 raise
+        self._anew.clear()
         self._again.set()
+        self._asked.set()
+        await happens(self._anew, BEGUN_S)
 
     async def _stand_by(self, begin: Callable[[Connection], str]) -> None:
         """Learn under which name it follows: a new one begins where the log begins.
@@ -146,7 +154,8 @@ class OpenedLedger:
                     self._shared.notices.post("ledger", notice)
             else:
                 return
-            await asyncio.sleep(TIDY_S)
+            await happens(self._asked, TIDY_S)
+            self._asked.clear()
 
     async def _take(self, topic: str, records: Sequence[Record]) -> None:
         def take(connection: Connection) -> None:

@@ -315,6 +315,9 @@ async def test_where_another_process_keeps_it_a_rebuild_is_refused_and_says_so(
         await keeper.close()  # it ends: this one stands by, and takes it over
         async with gateway.session.post(url, headers=headers) as response:
             assert response.status == 202
+        anew = Store(keeper.backend, writes=False)
+        assert await anew.ask(life_of) != kept  # by the answer, not some time later
+        await anew.close()
         assert await gateway.post(person("m1")) == 200
         await told(gateway, "m1")
     after = Store(File(tmp_path / "data" / "ledger.db"), writes=False)
