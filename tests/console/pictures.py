@@ -34,6 +34,7 @@ PICTURES: dict[str, tuple[dict[str, Any], str]] = {
     "replay-preview": (DESKTOP, "/replays/preview?topic=dead&to=crm"),
     "person": (DESKTOP, "/find?q=customer-0003"),
     "account": (DESKTOP, "/account"),
+    "catalogue": (DESKTOP, "/catalogue"),
 }
 
 
@@ -43,6 +44,8 @@ async def draw(shop: Shop, context: BrowserContext, name: str, path: str) -> Non
     await page.goto(shop.url + path)
     if path.startswith("/events?"):
         await page.locator("tbody th a").first.click()
+    if path == "/catalogue":
+        await page.locator("summary", has_text="Order Completed").click()
     if path == "/live":
         await page.wait_for_timeout(1_500)
     await page.screenshot(path=IMAGES / f"{name}.png")
