@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,17 @@ async def until(holds: Callable[[], Awaitable[object]]) -> None:
 
 
 async def send_again(visitor: Visitor, *names: str) -> None:
-    """As the button of the page does."""
+    """As the button of the page does; three replays run at once, another one waits."""
     form = await visitor.form_token("/dead/crm")
-    for name in names:
+
+    async def pressed(name: str) -> bool:
         chosen = orjson.dumps(["web", name]).decode()
-        status, _ = await visitor.post("/dead/crm", {"form": form, "letter": chosen})
-        assert status == 303
+        status, said = await visitor.post("/dead/crm", {"form": form, "letter": chosen})
+        assert status == 303 or "3 replays run already" in said
+        return status == 303
+
+    for name in names:
+        await until(partial(pressed, name))
 
 
 async def test_the_number_falls_when_it_is_mended(
