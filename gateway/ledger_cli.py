@@ -221,6 +221,8 @@ async def _here(
 ) -> T:
     """Without a gateway: the ledger itself, and the log if it is there."""
     settings = _settings(config)
+    if settings.url is None and not settings.file.exists():
+        raise LedgerError(f"{settings.file}: no ledger here; start the gateway first")
     parts = check(config)
     log, store = await open_own(config), Store.of(settings, writes=False)
     try:
