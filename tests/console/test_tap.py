@@ -7,7 +7,18 @@ import orjson
 import pytest
 
 from gateway.config import Limits, LogConfig
-from gateway.console.tap import KEPT, SHOWN, VIEWERS_MAX, Tap, Viewer, row_of
+from gateway.console.tap import (
+    FULL,
+    KEPT,
+    LOOK_S,
+    REST_S,
+    SHOWN,
+    VIEWERS_MAX,
+    Rest,
+    Tap,
+    Viewer,
+    row_of,
+)
 from gateway.log import open_log
 from gateway.log.contract import Entry, Record
 from gateway.notices import Notices
@@ -148,3 +159,26 @@ async def test_there_is_a_bound_on_viewers(log):
     for each in viewing:
         each.__exit__(None, None, None)
     assert not tap.is_crowded
+
+
+@pytest.mark.parametrize(
+    ("every_s", "records", "rests"),
+    [
+        pytest.param(0.6 * LOOK_S, 100, 50, id="a little: after every look"),
+        pytest.param(LOOK_S / FULL / 2, 5 * FULL, 0, id="much: it would fall behind"),
+    ],
+)
+async def test_it_rests_between_looks_unless_much_comes(every_s, records, rests):
+    """Of what comes one by one each would take a turn of the reader."""
+    now_s, rested = 0.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+        rested.append(seconds)
+
+    rest = Rest(lambda: now_s, sleep)
+    for _ in range(records):
+        now_s += every_s
+        await rest.after_one()
+    assert rested == [REST_S] * rests
