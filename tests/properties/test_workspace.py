@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.config import DestinationConfig
 from gateway.event import EVENT_TYPES, Event
-from gateway.inbound.admit import admit
+from gateway.inbound.admit import Admitted, admit
 from gateway.inbound.decode import NO_BATCH, prepare
 from gateway.inbound.refusal import Refusal
 from gateway.inbound.route import Routes
