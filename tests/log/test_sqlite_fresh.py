@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.errors import LogError
 from gateway.log.contract import Entry, Record, Span
 from gateway.log.sqlite.fresh import FRESH_MAX, Grown, fresh_of, taken
 from gateway.log.sqlite.log import SqliteLog
@@ -55,6 +56,20 @@ async def test_who_is_behind_reads_the_file(
         await log.append(numbered(2, start=2))
         assert values(await reading.poll(limit=10, timeout_s=10)) == list("0123")
         assert asked == [1]
+
+
+async def test_what_failed_beside_it_is_never_handed_over(
+    sqlite: SqliteBackend,
+) -> None:
+    async with sqlite.opened() as log, log.subscribe(TOPIC, group="crm") as reading:
+        poll = asyncio.create_task(reading.poll(limit=10, timeout_s=10))
+        await asyncio.sleep(0)
+        unfit = Entry(TOPIC, b"k", b"lost", (("a", 5),))  # type: ignore[arg-type]
+        failed, _ = await asyncio.gather(
+            log.append([unfit]), log.append(numbered(1)), return_exceptions=True
+        )
+        assert isinstance(failed, LogError)
+        assert list(await poll) == await in_file(log)
 
 
 async def test_much_at_once_is_read_from_the_file(

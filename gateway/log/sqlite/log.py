@@ -255,7 +255,9 @@ class SqliteLog:
         fresh: Mapping[str, Sequence[Record]] = {}
         if wanted and len(written.grown) == 1:
             (grown,) = written.grown
-            fresh = fresh_of(map(ENTRIES, written.requests), grown, wanted)
+            # Written one by one, others of them may have failed.
+            kept = [each for each in written.requests if each not in written.errors]
+            fresh = fresh_of(map(ENTRIES, kept), grown, wanted)
         for name in names:
             self._tables.topics[name].fresh = fresh.get(name, ())
         for bell in [bell for name in wanted for bell in self._bells[name]]:
