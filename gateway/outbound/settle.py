@@ -170,8 +170,8 @@ def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
 def _actions(record: Record, outcome: Outcome) -> list[str]:
     """Those that did not take it, of a dead letter; else those that were repeated."""
     refused = (outcome.more or {}).get(ACTIONS)
-    named = refused if isinstance(refused, list) else names_in(record.headers)
-    return [str(each) for each in named]
+    names = refused if isinstance(refused, list) else names_in(record.headers)
+    return [str(each) for each in names]
 
 
 def plainly(outcome: Outcome, error: Exception) -> Outcome:
