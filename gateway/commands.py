@@ -62,7 +62,7 @@ def lines(
     else:
         found = _own_lines(config, topic, span, follow=follow)
     for each in found:
-        if wanted is None or wanted.passes(orjson.loads(each)["value"]):
+        if wanted is None or wanted.chooses(orjson.loads(each)["value"]):
             yield each
 
 

@@ -10,7 +10,7 @@ from gateway import topics
 from gateway.console.eyes import Eyes
 from gateway.console.newest import newest
 from gateway.console.page import Pages
-from gateway.console.tap import TICK_S, Tap, row_of, value_of
+from gateway.console.tap import TICK_S, Tap, chosen, row_of
 from gateway.errors import ConfigError
 from gateway.outbound.when import Filter
 
@@ -42,7 +42,7 @@ class Live:
         records = await newest(log, topics.EVENTS, most)
         records += await newest(log, topics.REFUSED, most)
         if wanted is not None:
-            records = [each for each in records if wanted.passes(value_of(each))]
+            records = [each for each in records if chosen(wanted, each)]
         records.sort(key=lambda each: each.appended_at_ms, reverse=True)
         return self._pages.render(
             "live.html",

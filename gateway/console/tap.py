@@ -10,7 +10,7 @@ unless a filter has to.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +28,7 @@ SHOWN = 10  # events a tick that a viewer gets: forty a second are more than one
 KEPT = 500  # that wait for a viewer; the oldest go
 VIEWERS_MAX = 20
 AGAIN_S = 1.0
-LOOK_S = 0.01  # it hears for so long
-REST_S = 0.12  # and rests for so long: half a tick
-FULL = 500  # records of a look that is full
+LATE_S = 0.12  # the log may tell it so late: half a tick
 FOLLOWED = (topics.EVENTS, topics.REFUSED)
 
 
@@ -60,39 +58,13 @@ class Viewer:
                     continue
                 passed += 1 + len(self.waiting)
                 self.waiting.clear()
-            elif self.wanted.passes(value_of(record)):
+            elif chosen(self.wanted, record):
                 if len(shown) < SHOWN:
                     shown.append(row_of(record))
                 else:
                     passed += 1
         more, self.more = passed + self.more, 0
         return shown[::-1], more
-
-
-class Rest:
-    """Between looks at the log: a few large ones cost less than many small ones.
-
-    Where so much comes that a look is full, there is no rest: it would fall behind.
-    """
-
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._clock, self._sleep = clock, sleep
-        self._heard, self._since_s = 0, clock()
-
-    async def after_one(self) -> None:
-        """A record was heard; returns when the next may be asked for."""
-        self._heard += 1
-        now_s = self._clock()
-        if now_s - self._since_s < LOOK_S:
-            return
-        if self._heard < FULL:
-            await self._sleep(REST_S)
-            now_s = self._clock()
-        self._heard, self._since_s = 0, now_s
 
 
 class Tap:
@@ -129,11 +101,10 @@ class Tap:
         while True:
             span = Span(from_ms=self._since_ms)
             with suppress(LogError):
-                rest = Rest()
-                async for record in self._log.scan(topic, span, follow=True):
+                records = self._log.scan(topic, span, follow=True, late_s=LATE_S)
+                async for record in records:
                     for viewer in self._viewers:
                         viewer.hear(record)
-                    await rest.after_one()
             self._since_ms = time.time_ns() // 1_000_000  # the log was away
             await asyncio.sleep(AGAIN_S)
 
@@ -152,6 +123,13 @@ class Tap:
             if not self._viewers:
                 self._somebody.clear()
                 self._nobody.set()
+
+
+def chosen(wanted: Filter, record: Record) -> bool:
+    """Whether a filter means this event, or this refused message."""
+    return not wanted.surely_passes_over(record.value) and wanted.chooses(
+        value_of(record)
+    )
 
 
 def value_of(record: Record) -> Any:

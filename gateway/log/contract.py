@@ -176,9 +176,13 @@ class EventLog(Protocol):
         ...
 
     def scan(
-        self, topic: str, span: Span, *, follow: bool = False
+        self, topic: str, span: Span, *, follow: bool = False, late_s: float = 0.0
     ) -> AsyncIterator[Record]:
-        """The records of a topic, oldest first; ends at the end unless ``follow``."""
+        """The records of a topic, oldest first; ends at the end unless ``follow``.
+
+        Who follows and may be told ``late_s`` seconds late is told of more at once,
+        where each look at the log has its price.
+        """
         ...
 
     async def topics(self) -> Sequence[TopicState]:

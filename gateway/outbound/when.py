@@ -3,12 +3,15 @@
 Compiled once; a mistake is a ConfigError, unknown functions and numbers of arguments
 included, which JMESPath itself would find only with the first event. False are null,
 false, "", [] and {}; 0 is true. An error while evaluating, such as
-``contains(null, 'x')``, is left to the caller.
+``contains(null, 'x')``, is left to the caller of ``passes``; who asks which events are
+meant (``chooses``) is told that this one is not.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import jmespath
+import orjson
 from jmespath import exceptions, functions, lexer, visitor
 
 from gateway.email import is_email
@@ -22,6 +25,8 @@ AFTER = COMPARES | {"eof", "and", "or", "rparen", "comma", "rbracket"}
 OPENS = frozenset({"lparen", "lbracket", "lbrace", "filter"})
 CLOSES = frozenset({"rparen", "rbracket", "rbrace"})
 LITERALS = frozenset({"true", "false", "null"})
+WITHIN = frozenset({"starts_with", "ends_with", "contains"})
+PLACES = frozenset({"field", "current", "index", "subexpression", "index_expression"})
 
 
 class _Functions(functions.Functions):
@@ -44,6 +49,7 @@ class Filter:
         _check(self._tree, place)
         options = visitor.Options(custom_functions=_Functions())
         self._interpreter = visitor.TreeInterpreter(options)
+        self._needed = tuple(map(_written, _texts_needed(self._tree)))
 
     def value(self, event: Json) -> Json:
         """What the expression gives."""
@@ -53,12 +59,63 @@ class Filter:
         """True when the expression holds."""
         return holds(self.value(event))
 
+    def chooses(self, event: Json) -> bool:
+        """True when the expression holds; where it makes no sense it does not."""
+        try:
+            return self.passes(event)
+        except exceptions.JMESPathError:
+            return False
+
+    def surely_passes_over(self, written: bytes) -> bool:
+        """Whether an event's JSON alone makes certain that it is not chosen.
+
+        Of many events few have the texts that the expression compares with, and a
+        search costs less than to read them all. A text may be written with escapes,
+        which a search would not find.
+        """
+        for text in self._needed:
+            if text not in written:
+                return b"\\" not in written
+        return False
+
 
 def holds(value: Json) -> bool:
     """JMESPath's truth."""
     if isinstance(value, (str, list, dict)):
         return bool(value)
     return value is not None and value is not False
+
+
+def _texts_needed(node: Any) -> Iterator[str]:
+    """The texts without which it cannot hold: they stand in what it is asked about."""
+    if node["type"] == "and_expression":
+        for child in node["children"]:
+            yield from _texts_needed(child)
+    elif node["type"] == "comparator" and node["value"] == "eq":
+        one, other = node["children"]
+        yield from _text_at(one, other)
+        yield from _text_at(other, one)
+    elif node["type"] == "function_expression" and node["value"] in WITHIN:
+        yield from _text_at(*node["children"])
+
+
+def _text_at(place: Any, text: Any) -> Iterator[str]:
+    is_text = text["type"] == "literal" and isinstance(text["value"], str)
+    if is_text and _is_place(place):
+        yield text["value"]
+
+
+def _is_place(node: Any) -> bool:
+    """Whether it is a part of the event as it stands, and nothing that is computed."""
+    return node["type"] in PLACES and all(map(_is_place, node["children"]))
+
+
+def _written(text: str) -> bytes:
+    """A text inside JSON; half a character is in none, and is not looked for."""
+    try:
+        return orjson.dumps(text)[1:-1]
+    except TypeError:
+        return b""
 
 
 def _check_texts(text: str, place: str) -> None:

@@ -36,7 +36,7 @@ def rules_of(
         return {**told, "event": orjson.loads(entries[0].value), "to": routed}
 
     return Rules(
-        passes=lambda value: wanted is None or wanted.passes(value),
+        passes=lambda value: wanted is None or wanted.chooses(value),
         routed=lambda event: _is_routed(event, parts, request.to),
         readmission=Readmission(config.sources, parts.rules),
         show=show,

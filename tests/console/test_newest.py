@@ -23,7 +23,7 @@ class Log:
         ]
         self.read = 0
 
-    async def scan(self, topic, span: Span, *, follow: bool = False):
+    async def scan(self, topic, span: Span, *, follow: bool = False, late_s=0.0):
         for record in self.records:
             if span.from_ms is None or record.appended_at_ms >= span.from_ms:
                 self.read += 1

@@ -8,13 +8,9 @@ import pytest
 
 from gateway.config import Limits, LogConfig
 from gateway.console.tap import (
-    FULL,
     KEPT,
-    LOOK_S,
-    REST_S,
     SHOWN,
     VIEWERS_MAX,
-    Rest,
     Tap,
     Viewer,
     row_of,
@@ -67,6 +63,16 @@ def test_a_filter_passes_over_what_does_not_fit_without_counting_it():
     assert more == 0
 
 
+def test_a_filter_reads_only_what_has_the_texts_it_compares_with():
+    viewer = Viewer(Filter("userId == 'u' && starts_with(event, 'Pa')", place="where"))
+    for number in range(20):
+        viewer.hear(record(number, value=b"{" if number % 2 else None))
+    viewer.hear(record(20, value=b'{"userId": "u", "name": "Pa"}'))  # of no event
+    rows, more = viewer.take()
+    assert [row["id"] for row in rows] == [f"m{n}" for n in range(0, 20, 2)]
+    assert more == 0
+
+
 def test_a_line_says_what_was_decided():
     row = row_of(record(1))
     assert (row["name"], row["who"], row["to"]) == ("Paid", "u", ["crm"])
@@ -110,10 +116,10 @@ class Counting:
         self._log = log
         self.following = 0
 
-    async def scan(self, topic, span, *, follow=False):
+    async def scan(self, topic, span, *, follow=False, late_s=0.0):
         self.following += 1
         try:
-            async for each in self._log.scan(topic, span, follow=follow):
+            async for each in self._log.scan(topic, span, follow=follow, late_s=late_s):
                 yield each
         finally:
             self.following -= 1
@@ -159,26 +165,3 @@ async def test_there_is_a_bound_on_viewers(log):
     for each in viewing:
         each.__exit__(None, None, None)
     assert not tap.is_crowded
-
-
-@pytest.mark.parametrize(
-    ("every_s", "records", "rests"),
-    [
-        pytest.param(0.6 * LOOK_S, 100, 50, id="a little: after every look"),
-        pytest.param(LOOK_S / FULL / 2, 5 * FULL, 0, id="much: it would fall behind"),
-    ],
-)
-async def test_it_rests_between_looks_unless_much_comes(every_s, records, rests):
-    """Of what comes one by one each would take a turn of the reader."""
-    now_s, rested = 0.0, []
-
-    async def sleep(seconds: float) -> None:
-        nonlocal now_s
-        now_s += seconds
-        rested.append(seconds)
-
-    rest = Rest(lambda: now_s, sleep)
-    for _ in range(records):
-        now_s += every_s
-        await rest.after_one()
-    assert rested == [REST_S] * rests

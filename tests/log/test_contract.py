@@ -333,14 +333,17 @@ async def test_scan_is_by_appended_time(log: EventLog) -> None:
     assert values(middle) == [str(n) for n in range(3, 9)]
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.1])
 @pytest.mark.parametrize("known", [True, False])
-async def test_scan_that_follows_goes_on(log: EventLog, *, known: bool) -> None:
+async def test_scan_that_follows_goes_on(
+    log: EventLog, *, known: bool, late_s: float
+) -> None:
     if known:
         await log.append(numbered(2))
     seen: list[Record] = []
 
     async def follow() -> None:
-        async for record in log.scan("to.crm", Span(), follow=True):
+        async for record in log.scan("to.crm", Span(), follow=True, late_s=late_s):
             seen.append(record)  # noqa: PERF401 -- it never ends
 
     task = asyncio.create_task(follow())

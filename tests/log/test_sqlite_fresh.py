@@ -12,6 +12,7 @@ from gateway.log.sqlite.fresh import FRESH_MAX, Grown, fresh_of, taken
 from gateway.log.sqlite.log import SqliteLog
 from gateway.log.sqlite.read import Reader
 from tests.log.backends import SqliteBackend, numbered, values
+from tests.whole import until
 
 TOPIC = "to.crm"
 ROUTED = (("source", b"web"), ("route", b'{"to":["crm"]}'))
@@ -118,6 +119,61 @@ async def test_a_follower_sees_each_record_once_and_in_order_however_they_come(
                 await reading.settle(records)
         await writing
         assert found == await in_file(log)
+
+
+async def followed(log: SqliteLog, late_s: float, found: list[Record]) -> None:
+    async for record in log.scan(TOPIC, Span(), follow=True, late_s=late_s):
+        found.append(record)  # noqa: PERF401 -- it never ends
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.02])
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_scan_that_follows_sees_each_record_once_and_in_order(
+    sqlite: SqliteBackend, seed: int, late_s: float
+) -> None:
+    chance, total, found = random.Random(seed), 120, list[Record]()
+    async with sqlite.opened() as log:
+        following = asyncio.create_task(followed(log, late_s, found))
+        sent = 0
+        while sent < total:
+            count = min(chance.choice((1, 1, 2, 5, 40)), total - sent)
+            await log.append(numbered(count, start=sent))
+            sent += count
+            await asyncio.sleep(chance.choice((0, 0, 0.002)))
+        await until(lambda: len(found) >= total)
+        following.cancel()
+        await asyncio.wait([following])
+        assert found == await in_file(log)
+
+
+async def test_a_scan_at_the_end_asks_no_question(
+    sqlite: SqliteBackend, asked: list[int]
+) -> None:
+    found = list[Record]()
+    async with sqlite.opened(topics=[TOPIC]) as log:
+        following = asyncio.create_task(followed(log, 0.0, found))
+        await asyncio.sleep(0)
+        for number in range(3):
+            await log.append(numbered(1, start=number))
+            await until(lambda: len(found) == number + 1)  # noqa: B023 -- awaited here
+        assert asked == []
+        following.cancel()
+        await asyncio.wait([following])
+
+
+async def test_who_may_be_told_late_asks_once_for_what_came_meanwhile(
+    sqlite: SqliteBackend, asked: list[int]
+) -> None:
+    found = list[Record]()
+    async with sqlite.opened(topics=[TOPIC]) as log:
+        following = asyncio.create_task(followed(log, 2.0, found))
+        await asyncio.sleep(0)
+        for number in range(3):
+            await log.append(numbered(FRESH_MAX + 1, start=number * (FRESH_MAX + 1)))
+        await until(lambda: len(found) == 3 * (FRESH_MAX + 1))
+        assert asked == [1]
+        following.cancel()
+        await asyncio.wait([following])
 
 
 def test_too_much_is_none_and_others_topics_are_not_kept() -> None:

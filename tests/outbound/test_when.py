@@ -1,6 +1,10 @@
+import json
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
 from gateway.outbound.when import Filter
@@ -76,6 +80,87 @@ def test_a_mistake_is_found_before_any_event(text: str, words: str) -> None:
 def test_an_error_while_evaluating_is_left_to_the_caller() -> None:
     with pytest.raises(Exception, match="contains"):
         passes("contains(traits.tags, 'x')", {})
+
+
+def test_what_an_expression_makes_no_sense_for_is_not_chosen() -> None:
+    wanted = Filter("contains(traits.tags, 'x')", place="--where")
+    assert not wanted.chooses({})
+    assert wanted.chooses({"traits": {"tags": ["x"]}})
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "passed_over"),
+    [
+        ("userId == 'ada'", {"userId": "bob"}, True),
+        ("userId == 'ada'", {"userId": "bob", "friend": "ada"}, False),
+        ("'ada' == traits.names[0]", {"traits": {"names": ["bob"]}}, True),
+        ("event == 'A' && ends_with(userId, '-7')", {"event": "A"}, True),
+        ("contains(tags, 'x') || userId == 'ada'", {}, False),
+        ("!(userId == 'ada')", {"userId": "bob"}, False),
+        ("userId != 'ada'", {"userId": "bob"}, False),
+        ("userId == traits.id", {"userId": "bob"}, False),
+        ("join('', [a, b]) == 'xy'", {"a": "x", "b": "y"}, False),
+        ("length(userId) == `3`", {"userId": "bob"}, False),
+        ('userId == `"\\ud800"`', {"userId": "bob"}, False),
+        ("userId == 'ä\"'", {"userId": "bob"}, True),
+    ],
+)
+def test_texts_that_an_event_lacks_pass_it_over_unread(
+    text: str,
+    event: Any,
+    passed_over: bool,  # noqa: FBT001 -- a parameter of the case
+) -> None:
+    wanted = Filter(text, place="where")
+    assert wanted.surely_passes_over(orjson.dumps(event)) is passed_over
+
+
+def test_a_text_that_is_written_with_escapes_is_not_passed_over() -> None:
+    wanted = Filter("userId == 'ada'", place="where")
+    written = rb'{"userId":"a\u0064a"}'
+    assert not wanted.surely_passes_over(written)
+    assert wanted.chooses(orjson.loads(written))
+
+
+TEXTS = st.text(st.sampled_from("ab'\"\\äx\n"), max_size=3)
+PLACES = st.sampled_from(["a", "b.a", "@.a", "b[0]", "b[-1].a", "length(a)", "[a, b]"])
+EVENTS = st.recursive(
+    TEXTS | st.integers(0, 2) | st.none(),
+    lambda some: (
+        st.lists(some, max_size=2)
+        | st.dictionaries(st.sampled_from(["a", "b"]), some, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def expressions(draw: st.DrawFn) -> str:
+    """Comparisons and questions of texts, joined."""
+    place = draw(PLACES)
+    text = "`" + orjson.dumps(draw(TEXTS)).decode() + "`"
+    one = draw(
+        st.sampled_from(
+            [
+                f"{place} == {text}",
+                f"{text} == {place}",
+                f"{place} != {text}",
+                f"contains({place}, {text})",
+                f"starts_with({place}, {text})",
+                f"!ends_with({place}, {text})",
+            ]
+        )
+    )
+    if draw(st.booleans()):
+        return one
+    return f"({one}) {draw(st.sampled_from(['&&', '||']))} ({draw(expressions())})"
+
+
+@given(expressions(), EVENTS)
+def test_nothing_that_is_meant_is_passed_over(text: str, event: Any) -> None:
+    wanted = Filter(text, place="where")
+    for written in (orjson.dumps(event), json.dumps(event).encode()):
+        if wanted.surely_passes_over(written):
+            assert not wanted.chooses(event)
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ class KafkaLog:
         return subscription
 
     async def scan(
-        self, topic: str, span: Span, *, follow: bool = False
+        self, topic: str, span: Span, *, follow: bool = False, late_s: float = 0.0
     ) -> AsyncIterator[Record]:
         """Each partition in its order; a topic that nobody has made is empty."""
         self._refuse_when_closed()
@@ -230,7 +230,8 @@ class KafkaLog:
                 await asyncio.sleep(KNOWN_S)
         full = self._topics.full(topic)
         partitions = [TopicPartition(full, n) for n in found[topic].leaders]
-        records = read_span(self._settings, topic, partitions, span, follow=follow)
+        late = late_s if follow else None
+        records = read_span(self._settings, topic, partitions, span, late_s=late)
         async with aclosing(records):
             async for record in records:
                 yield record

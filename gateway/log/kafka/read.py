@@ -28,12 +28,18 @@ PARTITION_BYTES = 1_048_576
 FETCH_BYTES = 8_388_608
 POLL_RECORDS = 500
 POLL_MS = 200
+WAIT_MS = 500  # a broker answers then, if nothing came
 
 Ranges = Mapping[TopicPartition, Sequence[tuple[int, int]]]
 
 
-def reading(settings: Mapping[str, Any], **more: Any) -> AIOKafkaConsumer:
-    """A consumer that commits nothing by itself and never skips in silence."""
+def reading(
+    settings: Mapping[str, Any], *, late_s: float = 0.0, **more: Any
+) -> AIOKafkaConsumer:
+    """A consumer that commits nothing by itself and never skips in silence.
+
+    ``late_s``: brokers gather so long, or until a partition has as much as it may.
+    """
     consumer = AIOKafkaConsumer(
         **settings,
         **more,
@@ -42,17 +48,20 @@ def reading(settings: Mapping[str, Any], **more: Any) -> AIOKafkaConsumer:
         request_timeout_ms=int(REQUEST_S * 1000),
         max_partition_fetch_bytes=PARTITION_BYTES,
         fetch_max_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=500,
+        fetch_min_bytes=PARTITION_BYTES if late_s else 1,
+        fetch_max_wait_ms=int(late_s * 1000) or WAIT_MS,
     )
     return steady_consumer(consumer)
 
 
 @asynccontextmanager
 async def reader(
-    settings: Mapping[str, Any], partitions: Sequence[TopicPartition]
+    settings: Mapping[str, Any],
+    partitions: Sequence[TopicPartition],
+    late_s: float = 0.0,
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A groupless consumer of these partitions."""
-    consumer = reading(settings)
+    consumer = reading(settings, late_s=late_s)
     try:
         async with asyncio.timeout(ANSWER_S):
             await consumer.start()
@@ -167,10 +176,14 @@ async def read_span(
     partitions: Sequence[TopicPartition],
     span: Span,
     *,
-    follow: bool,
+    late_s: float | None,
 ) -> AsyncGenerator[Record, None]:
-    """The records appended in ``span``, up to where the topic ends now, or for ever."""
-    async with reader(settings, partitions) as consumer:
+    """The records appended in ``span``, up to where the topic ends now, or for ever.
+
+    For ever: with ``late_s``, which is how late they may come.
+    """
+    follow = late_s is not None
+    async with reader(settings, partitions, late_s or 0.0) as consumer:
         ranges = await bounds(consumer, partitions, span)
         for tp, (start, _) in ranges.items():
             consumer.seek(tp, start)

@@ -188,17 +188,28 @@ class SqliteSubscription:
 
 
 async def scan(
-    topic: Topic, span: Span, reader: Reader, bell: Bell, *, follow: bool
+    topic: Topic, span: Span, reader: Reader, bell: Bell, *, late_s: float | None
 ) -> AsyncIterator[Record]:
-    """The records of ``span``; with ``follow`` it waits for more at the end."""
+    """The records of ``span``; without ``late_s`` it ends where the topic ends now.
+
+    Else it waits for more, and gathers so long what it has to ask the reader for.
+    """
     end = topic.next
     place = topic.first
+    many = False
     if span.from_ms is not None:
         bounds, at_ms = (place, end), span.from_ms
         place = await reader.ask(lambda c: offset_at(c, topic.id, bounds, at_ms))
-    while follow or place < end:
-        if follow:
+    while late_s is not None or place < end:
+        if late_s is not None:
             await bell.wait(partial(_has_grown, topic, place))
+            if found := _at_hand(topic, place, span):
+                for record in found:
+                    yield record
+                place = found[-1].offset + 1
+                continue
+            if late_s and not many:  # else it would fall behind
+                await asyncio.sleep(late_s)
             end = topic.next
         chunk = await reader.ask(
             partial(
@@ -213,7 +224,14 @@ async def scan(
             yield record
         if chunk.next == place:  # the next record is beyond ``until_ms``
             return
-        place = chunk.next
+        place, many = chunk.next, len(chunk.records) == CHUNK_RECORDS
+
+
+def _at_hand(topic: Topic, place: int, span: Span) -> Sequence[Record]:
+    """What was just written, if it is little; else it is read."""
+    if span.until_ms is not None:
+        return ()
+    return taken(topic.fresh, (place, topic.next), CHUNK_RECORDS)
 
 
 def _has_grown(topic: Topic, place: int) -> bool:

@@ -140,7 +140,7 @@ class SqliteLog:
             self._tables.loose.discard((topic, group))
 
     async def scan(
-        self, topic: str, span: Span, *, follow: bool = False
+        self, topic: str, span: Span, *, follow: bool = False, late_s: float = 0.0
     ) -> AsyncIterator[Record]:
         """Read through the reader; a topic that nobody has written to is empty."""
         reader, bell = self._open_reader(), Bell()
@@ -148,7 +148,8 @@ class SqliteLog:
             if follow:
                 await bell.wait(lambda: topic in self._tables.topics)
             if known := self._tables.topics.get(topic):
-                async for record in scan(known, span, reader, bell, follow=follow):
+                late = late_s if follow else None
+                async for record in scan(known, span, reader, bell, late_s=late):
                     yield record
 
     async def topics(self) -> Sequence[TopicState]:
