@@ -61,6 +61,7 @@ async def filled(gateway: Whole, crm: Fake) -> None:
 ASKED: Mapping[str, tuple[str, ...]] = {
     "all": ("read", "events"),
     "some": ("read", "events", "--where", "userId == 'bob'"),
+    "senseless": ("read", "events", "--where", "starts_with(traits.tag, 'b')"),
     "until": ("read", "events", "--until", "2020-01-01"),
     "refused": ("read", "refused"),
     "topics": ("topics",),
@@ -87,7 +88,7 @@ async def test_beside_a_running_gateway_and_without_one_the_same_is_said(
     users = [json.loads(line)["value"]["userId"] for line in lines["all"]]
     assert users == PEOPLE
     assert lines["some"] == [lines["all"][1]]
-    assert lines["until"] == []
+    assert lines["senseless"] == lines["until"] == []
     assert len(lines["refused"]) == 1
     (table,) = (line.split() for line in lines["topics"] if line.startswith("to.crm "))
     assert (table[1], table[3], table[5]) == ("3", "crm", "0")
@@ -114,6 +115,9 @@ async def test_a_replay_sends_the_past_beside_a_gateway_and_feeds_it_without_one
             capsys, "replay", "--to", "crm", "--where", "userId == 'bob'"
         )
         assert (code, out.splitlines()[-1]) == (0, "sent 1, skipped 2 where")
+        senseless = ("--where", "contains(traits.tags, 'b')")  # nobody has tags
+        code, out, _ = await told(capsys, "replay", "--to", "crm", *senseless)
+        assert (code, out.splitlines()[-1]) == (0, "sent 0, skipped 3 where")
         assert len(crm.asked) == 6
         async with running(config):
             await until(lambda: len(crm.asked) == 7)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.console import scene
 from tests.log.broker.kafka import free_ports
+from tests.path.clustered import on
 from tests.path.running import Gateway
 from tests.path.sdks import kits
 
@@ -45,6 +47,12 @@ class Shop:
         await page.get_by_role("button", name="Come in").click()
         await page.wait_for_url(self.url + "/")
         return page
+
+
+@pytest.fixture(params=["sqlite", "kafka"])
+def either_log(request: pytest.FixtureRequest) -> str:
+    """What stands in a configuration for the one log, and for the other."""
+    return on(request.getfixturevalue("node")) if request.param == "kafka" else ""
 
 
 @asynccontextmanager

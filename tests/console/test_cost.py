@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from tests.path.running import Gateway
 pytestmark = pytest.mark.soak
 
 RATE, BATCH = 1_000, 10
-SECONDS, ROUNDS = 12.0, 4
+SECONDS, ROUNDS = 10.0, 8
 TICKS = 100  # of a second of processor time (/proc)
 LOOK_S = 0.25
 BEHIND_MAX_S = 5.0  # the ledger
-DEARER_MAX = 1.25  # with pages open; the median of the pairs
+DEARER_MAX = 1.1  # with pages open; the median of the pairs
 
 
 def cpu_s(pid: int) -> float:
@@ -153,13 +154,14 @@ async def open_plain(folder: Path, more: str = "") -> AsyncIterator[Shop]:
         yield Shop(gateway, scene.Receiver(), url, folder)
 
 
-async def test_three_pages_at_a_thousand_events_a_second(tmp_path):
-    async with open_plain(tmp_path) as shop, asyncio.TaskGroup() as tasks:
+async def test_three_pages_at_a_thousand_events_a_second(tmp_path, either_log):
+    async with open_plain(tmp_path, either_log) as shop, asyncio.TaskGroup() as tasks:
         assert shop.gateway.process is not None
         await load(shop, 5)  # warm
         probe = Probe(shop)
         asking = tasks.create_task(probe.run())
-        ratios, first_mb = [], memory_mb(shop.gateway.process.pid)
+        ratios, unseen = [], []
+        first_mb = memory_mb(shop.gateway.process.pid)
         for number in range(ROUNDS):
             alone = await load(shop, SECONDS)
             so_far = len(probe.behind_s)
@@ -167,13 +169,18 @@ async def test_three_pages_at_a_thousand_events_a_second(tmp_path):
                 looked_at = await load(shop, SECONDS)
             assert all(heard), heard
             ratios.append(looked_at[0] / alone[0])
+            unseen.append(alone[0])
             print(
                 f"round {number}: {alone[0]:.0f} us an event, p99 {alone[1]:.1f} ms; "
                 f"looked at {looked_at[0]:.0f} us, p99 {looked_at[1]:.1f} ms; "
                 f"{memory_mb(shop.gateway.process.pid):.0f} MB (first {first_mb:.0f}); "
                 f"ledger behind {max(probe.behind_s[so_far:]):.1f} s at most"
             )
-        print(f"with three pages: {statistics.median(ratios):.2f} times the time")
+        noise = [after / before for before, after in pairwise(unseen)]
+        print(
+            f"with three pages: {statistics.median(ratios):.2f} times the time; rounds"
+            f" without one, to the last such: {min(noise):.2f} to {max(noise):.2f}"
+        )
         asking.cancel()
         assert statistics.median(ratios) < DEARER_MAX
         assert max(probe.behind_s) < BEHIND_MAX_S

@@ -17,7 +17,6 @@ from tests.console.test_cost import (
     open_plain,
     three_pages,
 )
-from tests.path.clustered import on
 
 pytestmark = pytest.mark.soak
 
@@ -26,13 +25,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "150"))
 ROUND_S = 25.0
 
 
-@pytest.fixture(params=["sqlite", "kafka"])
-def log(request):
-    return on(request.getfixturevalue("node")) if request.param == "kafka" else ""
-
-
-async def test_the_ledger_keeps_up_while_three_pages_look_on(tmp_path, log):
-    async with open_plain(tmp_path, log) as shop:
+async def test_the_ledger_keeps_up_while_three_pages_look_on(tmp_path, either_log):
+    async with open_plain(tmp_path, either_log) as shop:
         assert shop.gateway.process is not None
         pid, probe, spent_s = shop.gateway.process.pid, Probe(shop), 0.0
         await load(shop, 5, RATE)  # warm
