@@ -148,11 +148,14 @@ class Senders:
             run.flights.hung(now_s)
         if self._tracer is not None:
             self._trace(self._tracer, pending, verdicts)
-        believed = self._tell_breaker(pending, verdicts, now_s, probe)
-        company = len(pending) > 1 and not held.alone
-        answered = Answered(now_s, probe, company=company, believed=believed)
-        for each, verdict in zip(pending, verdicts, strict=True):
-            self._judge(each, verdict, answered)
+        if self._breaker.calm and ONLY_DELIVERED.issuperset(map(type, verdicts)):
+            self._all_delivered(pending, verdicts)
+        else:
+            believed = self._tell_breaker(pending, verdicts, now_s, probe)
+            company = len(pending) > 1 and not held.alone
+            answered = Answered(now_s, probe, company=company, believed=believed)
+            for each, verdict in zip(pending, verdicts, strict=True):
+                self._judge(each, verdict, answered)
         held.wake_senders()
         return True
 
@@ -165,7 +168,7 @@ class Senders:
         for pending in batch:
             record = pending.record
             at = Place(record.partition, record.offset, record.appended_at_ms)
-            message_id, _, replay = named(record)
+            message_id, _, replay = pending.named()
             only = None if replay is None else repeated(record.headers)
             prepared = self._gate.prepare(record.value, replay, at, message_id, only)
             if isinstance(prepared, Delivery):
@@ -214,6 +217,16 @@ class Senders:
             now_ns = tracer.now_ns()
             tracer.attempted(f"judge {name}", carried, now_ns, told, failed)
 
+    def _all_delivered(
+        self, batch: Sequence[Pending], verdicts: Sequence[Verdict]
+    ) -> None:
+        """The way of nearly every batch; nobody needs to hear of it."""
+        self._attempts[self._run.name, "delivered"] += len(batch)
+        self._held.done(batch)
+        for pending, verdict in zip(batch, verdicts, strict=True):
+            assert isinstance(verdict, Delivered)
+            self._run.end(pending, outcome_of(verdict))
+
     def _judge(self, pending: Pending, verdict: Verdict, answered: Answered) -> None:
         """What becomes of an event after an attempt.
 
@@ -242,7 +255,7 @@ class Senders:
             if end.reason == "bug":
                 self._run.post("bug", end.detail)
             end = outcome_of(end)
-        self._held.done(pending)
+        self._held.done([pending])
         self._run.end(pending, end)
 
     def _retry(self, pending: Pending, verdict: Retry, answered: Answered) -> None:
@@ -289,8 +302,6 @@ class Senders:
         ours, and what needed no request, say nothing.
         """
         breaker, was_closed = self._breaker, self._breaker.closed
-        if breaker.calm and ONLY_DELIVERED.issuperset(map(type, verdicts)):
-            return True
         self._note_failure(verdicts, now_s)
         served, retried, rejected = _told_apart(batch, verdicts)
         believed = True

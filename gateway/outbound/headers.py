@@ -1,15 +1,17 @@
 """What the headers of a destination's record say: who it is, and what is repeated."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import orjson
 
 from gateway.log.contract import Headers, Record
 
+Names: TypeAlias = tuple[str | None, str | None, str | None]
 ACTIONS = "actions"  # of a dead letter, and the header of its replay that names them
 
 
-def named(record: Record) -> tuple[str | None, str | None, str | None]:
+def named(record: Record) -> Names:
     """The message id, the source and the replay's id that a record's headers say."""
     message_id = source = replay = None
     for name, value in record.headers:

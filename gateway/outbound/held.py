@@ -135,9 +135,9 @@ class Held:
             return self._lanes.take_suspect(now_s)
         return self._lanes.take_stalest(now_s)
 
-    def done(self, pending: Pending) -> None:
-        """It has ended: the next of its key may start."""
-        self._lanes.done([pending])
+    def done(self, batch: Sequence[Pending]) -> None:
+        """These have ended: the next of their keys may start."""
+        self._lanes.done(batch)
 
     def retry(self, pending: Pending, due_s: float) -> None:
         """It failed: it stays the first of its key and waits until ``due_s``."""

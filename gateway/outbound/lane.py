@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gateway.log.contract import Record
 from gateway.outbound.contract import TRIES_MAX, Order, Retry, Takes, Try
+from gateway.outbound.headers import Names, named
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +29,13 @@ class Pending:
     age_from_s: float = 0.0
     last: Retry | None = None
     tries: list[Try] | None = None
+    names: Names | None = None
+
+    def named(self) -> Names:
+        """What its headers say: asked before the attempt, and again at its end."""
+        if self.names is None:
+            self.names = named(self.record)
+        return self.names
 
     def attempt(self, now_ms: int, age_from_s: float) -> None:
         """It is tried now; its age is counted from the first time."""

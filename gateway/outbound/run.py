@@ -73,13 +73,16 @@ class Run:
             pending.last_attempt_ms,
             pending.tries or (),
         )
-        record, at_ms = pending.record, self.clock.wall_ms()
+        record, rest = (
+            pending.record,
+            (self.clock.wall_ms(), self.mark, pending.named()),
+        )
         try:
-            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
+            entries = entries_of(self.name, record, outcome, attempts, *rest)
         except Exception as error:  # noqa: BLE001 -- one event's end ends no worker
             outcome = plainly(outcome, error)
             self.post("bug", outcome.detail)
-            entries = entries_of(self.name, record, outcome, attempts, at_ms, self.mark)
+            entries = entries_of(self.name, record, outcome, attempts, *rest)
         self.settler.add(record, entries)
 
     async def remember(self, partitions: Collection[int] | None = None) -> None:

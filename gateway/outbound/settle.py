@@ -31,7 +31,7 @@ from gateway.outbound.contract import (
     Skipped,
     Try,
 )
-from gateway.outbound.headers import ACTIONS, named, names_in
+from gateway.outbound.headers import ACTIONS, Names, named, names_in
 from gateway.outbound.retry import pause_s
 
 GATHER_S = 0.05  # ends are gathered for so long, unless they are many
@@ -109,15 +109,17 @@ def entries_of(
     attempts: Attempts,
     at_ms: int,
     mark: str = "",
+    names: Names | None = None,
 ) -> list[Entry]:
     """What the log keeps of an end: the outcome, and the dead letter if it is one.
 
-    ``mark`` is of how the destination is configured (mark.py).
+    ``mark`` is of how the destination is configured (mark.py), ``names`` what the
+    record's headers say, where that is known.
 
     Raises for what no JSON can hold (a destination may say anything): ``plainly`` has
     entries for that.
     """
-    message_id, source, replay = named(record)
+    message_id, source, replay = names or named(record)
     value: dict[str, Json] = {
         "messageId": message_id,
         "source": source,
