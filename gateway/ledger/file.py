@@ -54,16 +54,14 @@ class FileConnection(sqlite3.Connection):
         return (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
 
     def remake(self) -> None:
-        """Drop all that is there, and make the empty tables."""
+        """Drop all that is there, and make the empty tables: nobody sees it without."""
         names = self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        drops = [f"DROP TABLE IF EXISTS {name};" for (name,) in names]
-        self.executescript("BEGIN IMMEDIATE;" + "".join(drops) + "COMMIT;")
-        self.make()
+        self.make("".join([f"DROP TABLE IF EXISTS {name};\n" for (name,) in names]))
 
-    def make(self) -> None:
+    def make(self, first: str = "") -> None:
         """The empty tables; a ``life`` of its own, under which it follows the log."""
         self.executescript(
-            f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\n"
+            f"BEGIN IMMEDIATE;\n{first}{SCHEMA.read_text(encoding='utf-8')}\n"
             f"INSERT INTO facts VALUES ('life', '{secrets.token_hex(4)}');\n"
             f"PRAGMA user_version = {VERSION};\nCOMMIT;"
         )
@@ -97,7 +95,7 @@ class File:
             raise
         connection.lock = lock
         try:
-            _prepare(connection, writes=writes)
+            self._prepare(connection, writes=writes)
         except BaseException:
             connection.close()
             raise
@@ -105,7 +103,7 @@ class File:
 
     def _connected(self) -> FileConnection:
         if not self.path.exists():
-            raise LedgerError(f"{self.where}: no ledger here yet")
+            raise self._not_yet()
         return sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -114,6 +112,28 @@ class File:
             check_same_thread=False,  # a pool's thread; nobody else has it
             factory=FileConnection,
         )
+
+    def _not_yet(self) -> LedgerError:
+        return LedgerError(f"{self.where}: no ledger here yet")
+
+    def _prepare(self, connection: FileConnection, *, writes: bool) -> None:
+        """Its tables are made by one that writes where there are none."""
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise LedgerError(f"{self.where}: {NEWER}")
+        if not writes:
+            if version != VERSION:
+                raise self._not_yet()
+            connection.execute("PRAGMA query_only = ON")
+            return
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        if version == 0:
+            connection.make()
+        elif version < VERSION:
+            connection.remake()
 
     def _taken(self) -> int:
         """The file is ours: of several processes on Kafka one keeps the ledger."""
@@ -139,20 +159,3 @@ class File:
             remedy = "the file is damaged; `gateway ledger rebuild` makes it anew"
             return f"{error}: {remedy}"
         return str(error)
-
-
-def _prepare(connection: FileConnection, *, writes: bool) -> None:
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-    if not writes:
-        connection.execute("PRAGMA query_only = ON")
-        return
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise LedgerError(NEWER)
-    if version == 0:
-        connection.make()
-    elif version < VERSION:
-        connection.remake()

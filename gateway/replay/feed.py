@@ -9,12 +9,13 @@ import orjson
 from gateway import topics
 from gateway.event import Json
 from gateway.log.contract import Entry, EventLog, Record, Span
+from gateway.outbound.headers import ACTIONS
 
 IDENTITY = ("source", "messageId")  # the headers that tell messages apart
 SEEN_MAX = 500_000  # message ids remembered: each is sent once
 
 # The decision of the first time, its trace, an earlier replay's mark.
-OURS = ("route", "replay", "traceparent", "actions")
+OURS = ("route", "replay", "traceparent", ACTIONS)
 
 
 def entry_of(
@@ -24,7 +25,7 @@ def entry_of(
     kept = [(name, text) for name, text in record.headers if name not in OURS]
     headers = [*kept, ("replay", id_.encode())]
     if repeated:
-        headers.append(("actions", orjson.dumps(repeated)))
+        headers.append((ACTIONS, orjson.dumps(repeated)))
     return Entry(topics.to(to), record.key, data, tuple(headers))
 
 
@@ -33,7 +34,7 @@ def refusing(letter: Mapping[str, Json]) -> Sequence[str]:
 
     Who took the event then would have it twice.
     """
-    return tuple(letter.get("actions") or ()) if letter.get("delivered") else ()
+    return tuple(letter.get(ACTIONS) or ()) if letter.get("delivered") else ()
 
 
 def digest_of(record: Record) -> int:

@@ -1,6 +1,7 @@
 """Records into rows: once each, in whatever order the topics come."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -135,6 +136,38 @@ def test_where_there_is_no_ledger_yet_a_reader_says_so(tmp_path):
     with pytest.raises(LedgerError, match="no ledger here yet"):
         reader.answer(life_of)
     reader.end()
+
+
+def test_before_its_tables_are_made_there_is_no_ledger_either(tmp_path):
+    """Who keeps it makes the file first, and somebody may look just then."""
+    file = File(tmp_path / "ledger.db")
+    file.path.touch()
+    reader = Store(file, writes=False)
+    with pytest.raises(LedgerError, match="no ledger here yet"):
+        reader.answer(life_of)
+    writer = Store(file, writes=True)
+    assert writer.answer(life_of)
+    writer.end()
+    assert reader.answer(life_of)
+    reader.end()
+
+
+def test_who_reads_while_it_is_made_anew_finds_the_old_one_or_the_new(tmp_path):
+    desk = Desk(File(tmp_path / "ledger.db"))
+    lives = {life_of(desk.connection)}
+    reader = Store(desk.store.backend, writes=False)
+    found: list[str] = []
+    with ThreadPoolExecutor(1) as thread:
+        looking = thread.submit(
+            lambda: [found.append(reader.answer(life_of)) for _ in range(2_000)]
+        )
+        while not looking.done():
+            desk.connection.remake()
+            lives.add(life_of(desk.connection))
+        looking.result()
+    assert set(found) <= lives
+    reader.end()
+    desk.store.end()
 
 
 def test_who_writes_after_another_has_made_it_anew_knows_its_words(desk, made):
