@@ -154,10 +154,11 @@ class Gate:
         """Whether every step would give it on as it is.
 
         A key may be written with escapes, which a search would not find: we write none.
+        One byte is found in a tenth of the time of two, and most events have none.
         """
         if self._glances is None or value[:1] != b"{" or value[-1:] != b"}":
             return False
-        if rb"\u" in value:
+        if b"\\" in value and rb"\u" in value:
             return False
         for glance in self._glances:  # noqa: SIM110 -- a generator takes twice as long
             if not glance(value):

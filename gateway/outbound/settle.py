@@ -136,7 +136,8 @@ def entries_of(
     }
     if outcome.detail and outcome.kind != "dead":  # a dead letter has its own
         value["detail"] = outcome.detail[:SAID_CHARS]
-    if actions := _actions(record, outcome):
+    said = replay is not None or outcome.more is not None
+    if said and (actions := _actions(record, outcome)):
         value["actions"] = actions
     if attempts.failed or (outcome.kind == "dead" and attempts.made):
         value["tries"] = tries_of(outcome, attempts, at_ms)
