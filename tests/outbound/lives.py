@@ -105,9 +105,12 @@ class Life:
         await asyncio.sleep(SOON_S)
 
     def _old_age_s(self) -> float:
-        """Until what fails has ended: two events of a person, one after the other."""
+        """Until what fails has ended: the events of a person, one after the other.
+
+        One in the block, one in the lively time, one in the outage if there is one.
+        """
         age_s = self.delivery["max_age_s"] + self.delivery["retry_cap_s"]
-        return 2 * age_s + 40.0 * RESTARTS
+        return (2 + len(self.world.outages)) * age_s + 40.0 * RESTARTS
 
     async def _outage(self, good: list[str], bad: list[str]) -> None:
         now_s = asyncio.get_running_loop().time()
