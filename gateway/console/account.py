@@ -9,7 +9,7 @@ from gateway.console.book import Book
 from gateway.console.events import OFF
 from gateway.console.page import Pages
 from gateway.event import Json
-from gateway.ledger.account import COLUMNS
+from gateway.ledger.account import COLUMNS, UNKNOWN
 
 SPANS: Mapping[str, float | None] = {
     "1 h": 3_600,
@@ -47,6 +47,7 @@ class Account:
             columns=[each for each in COLUMNS if each in _shown(told["account"])],
             all_ranges=list(SPANS),
             over=name if name in SPANS else FIRST,
+            unknown=UNKNOWN,
             missing=sum(each["difference"] for each in told["account"]),
         )
 

@@ -24,6 +24,7 @@ TONES: Mapping[str, str] = {
     "dead": "bad",
     "refused": "bad",
     "unconfirmed": "bad",
+    "unknown": "warn",
     "pending": "warn",
 }
 ASKED = ("person", "source", "destination", "kind", "type", "text", "from", "until")

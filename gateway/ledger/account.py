@@ -1,11 +1,12 @@
 """The account: per source and destination, what was admitted and what became of it.
 
     admitted = delivered + filtered + skipped + duplicate + suppressed + dead
-               + pending + unconfirmed + difference
+               + pending + unconfirmed + unknown + difference
 
 What the intake left out of a destination is admitted and filtered there. What is open
 is looked for, event by event, so that ``difference`` proves something: it is 0 when
-every event stands for one end or is found waiting. What replays came to is apart
+every event stands for one end or is found waiting. ``unknown`` may have ended: the log
+deleted outcomes of its time before they were read. What replays came to is apart
 (``replayed``), unless it stands in for an event that never had an end of its own.
 """
 
@@ -22,7 +23,7 @@ from gateway.ledger.rows import Row
 from gateway.ledger.store import Store, life_of
 from gateway.ledger.tallies import FOR_EVER_MS, OPEN_MAX, Counted
 from gateway.ledger.waiting import behind, unconfirmed
-from gateway.ledger.write import NONE
+from gateway.ledger.write import NONE, missed_of
 from gateway.log.contract import EventLog, TopicState
 
 IDS_MAX = 500  # of one command that sends what is unconfirmed again
@@ -33,6 +34,7 @@ class _State(NamedTuple):
 
     topics: Sequence[TopicState]
     life: str
+    missed_ms: int
 
 
 class Accountant:
@@ -52,8 +54,11 @@ class Accountant:
         """Of what was received in [from, until); ``behind``: records not yet read."""
         span = from_ms or 0, FOR_EVER_MS if until_ms is None else until_ms
         life = await self._store.ask(life_of)
-        state = _State(await self._log.topics(), life)
-        counted = await self._store.ask(lambda c: Queries(c).counted(*span))
+        topics = await self._log.topics()
+        counted, missed_ms = await self._store.ask(
+            lambda c: (Queries(c).counted(*span), missed_of(c))
+        )
+        state = _State(topics, life, missed_ms)
         pairs = sorted({(source, name) for source, name, *_ in counted if name})
         lines = [await self._line(pair, counted, span, state) for pair in pairs]
         sources = sorted({source for source, *_ in counted})
@@ -83,7 +88,7 @@ class Accountant:
         admitted = counted[source, destination, ADMITTED, 0]
         ends = Counter({k: counted[source, destination, n, 0] for k, n in ENDS.items()})
         replayed = sum(counted[source, destination, n, 1] for n in ENDS.values())
-        pending, lost = 0, list[Row]()
+        pending, unknown, lost = 0, 0, list[Row]()
         if (still := admitted - ends.total()) > 0:
             found = await self._store.ask(lambda c: Queries(c).open(*pair, *span))
             for each in found:
@@ -96,6 +101,8 @@ class Accountant:
             )
             unseen = still - len(found) if len(found) >= OPEN_MAX else 0
             pending = len(rows) - len(lost) + unseen
+            sure = [row for row in lost if row.appended_at > state.missed_ms]
+            unknown, lost = len(lost) - len(sure), sure
         return {
             "source": source,
             "destination": destination,
@@ -103,7 +110,8 @@ class Accountant:
             **ends,
             "pending": pending,
             "unconfirmed": len(lost),
-            "difference": admitted - ends.total() - pending - len(lost),
+            "unknown": unknown,
+            "difference": admitted - ends.total() - pending - len(lost) - unknown,
             "replayed": replayed,
             **_again(destination, lost),
         }
@@ -130,7 +138,12 @@ def replay_command(destination: str, rows: Sequence[Row]) -> str:
     )
 
 
-COLUMNS = ("admitted", *ENDS, "pending", "unconfirmed", "difference", "replayed")
+OPEN = ("pending", "unconfirmed", "unknown")
+COLUMNS = ("admitted", *ENDS, *OPEN, "difference", "replayed")
+UNKNOWN = (
+    "unknown: the log deleted outcomes before the ledger had read them (log_gap);"
+    " log.outcomes_size keeps more"
+)
 
 
 def as_text(told: Mapping[str, Json]) -> str:
@@ -155,6 +168,8 @@ def as_text(told: Mapping[str, Json]) -> str:
     if again:
         again.insert(0, "unconfirmed: admitted, and never seen at the destination;")
         again.insert(1, "this sends them:")
+    if any(line["unknown"] for line in told["account"]):
+        again.append(UNKNOWN)
     late = told["behind"]
     note = [f"the ledger has {late} records of the log to read yet"] if late else []
     return "\n".join([*lines, *refused, *again, *note])

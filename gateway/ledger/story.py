@@ -20,6 +20,7 @@ from gateway.ledger.rows import EndRow, Row, Story
 from gateway.ledger.store import Store
 from gateway.ledger.waiting import waits
 from gateway.ledger.words import as_sent, changes_of, rule_of_end, rule_of_route
+from gateway.ledger.write import missed_of
 from gateway.log.contract import EventLog
 from gateway.outbound.mark import mark_of
 from gateway.topics import EVENTS, REFUSED, dead
@@ -59,13 +60,17 @@ class Teller:
 
     async def tell(self, message_id: str) -> dict[str, Json] | None:
         """All of a message; None: the ledger has never seen it, or no longer."""
-        stories = await self._store.ask(lambda c: Queries(c).story(message_id))
+        stories, missed_ms = await self._store.ask(
+            lambda c: (Queries(c).story(message_id), missed_of(c))
+        )
         if not stories:
             return None
         found: list[dict[str, Json]] = []
         for story in stories:
-            told = self._refused if story.row.kind == "refused" else self._admitted
-            found += await told(story)
+            if story.row.kind == "refused":
+                found += await self._refused(story)
+            else:
+                found += await self._admitted(story, missed_ms)
         return {"messageId": message_id, "found": found}
 
     async def _refused(self, story: Story) -> list[dict[str, Json]]:
@@ -85,7 +90,7 @@ class Teller:
             }
         ]
 
-    async def _admitted(self, story: Story) -> list[dict[str, Json]]:
+    async def _admitted(self, story: Story, missed_ms: int) -> list[dict[str, Json]]:
         row = story.row
         record = await self._record(EVENTS, row)
         event = None if record is None else _parsed(record)
@@ -96,7 +101,7 @@ class Teller:
             "changes": [] if event is None else changes_of(event),
             "errors": [],
         }
-        occurrence = _Occurrence(row, event, record, self._now, self._log)
+        occurrence = _Occurrence(row, event, record, self._now, self._log, missed_ms)
         found = []
         for replay, ends in _by_replay(story.ends):
             routed = replay is None
@@ -120,6 +125,7 @@ class _Occurrence:
     value: bytes | None
     now: Now
     log: EventLog
+    missed_ms: int
 
     async def destinations(
         self, ends: Sequence[EndRow], *, routed: bool
@@ -135,9 +141,17 @@ class _Occurrence:
         return told
 
     async def _open(self, name: str) -> dict[str, Json]:
-        """It has not ended there: it waits in its topic, or never came there."""
-        waiting = await waits(self.log, name, self.row)
-        return _told(name, "pending" if waiting else "unconfirmed", None, [])
+        """No end is known: it waits in its topic, or never came there.
+
+        Or it came and ended, and nobody read it: the log had to delete its outcome.
+        """
+        if await waits(self.log, name, self.row):
+            kind = "pending"
+        elif self.row.appended_at <= self.missed_ms:
+            kind = "unknown"
+        else:
+            kind = "unconfirmed"
+        return _told(name, kind, None, [])
 
     async def _end(self, end: EndRow) -> dict[str, Json]:
         detail = end.more.get("detail")

@@ -7,7 +7,7 @@ the start into an empty ledger, gives the same rows and the same counts.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
@@ -38,6 +38,10 @@ PUT_COUNT = (
 PUT_PLACE = (
     "INSERT INTO places VALUES (?, ?, ?)"
     " ON CONFLICT (topic, partition) DO UPDATE SET offset = excluded.offset"
+)
+PUT_MISSED = (
+    "INSERT INTO facts VALUES ('missed', ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
 PUT_WORD = "INSERT INTO words (id, text) VALUES (?, ?)"
 HAS_ENDED = (
@@ -109,6 +113,9 @@ class Writer:
             ends = kept(map(facts.end, each), floor)
             again = repeated(connection, ends, word) if self._repeats else frozenset()
             put_ends(connection, ends, word, counts, again)
+            if missed := missed_among(new, places):
+                newest = max(missed, missed_of(connection))
+                connection.execute(PUT_MISSED, (str(newest),))
         put_counts(connection, counts, word)
         last = {each.partition: each.offset for each in new}
         rows = [(topic, partition, offset) for partition, offset in last.items()]
@@ -149,6 +156,29 @@ def floor_of(connection: Connection) -> int:
     """Nothing received before is kept: it was deleted for its age or for room."""
     row = connection.execute("SELECT value FROM facts WHERE name = 'floor'").fetchone()
     return 0 if row is None else int(row[0])
+
+
+def missed_of(connection: Connection) -> int:
+    """Until when outcomes were deleted before they were read (unix ms); 0: none was.
+
+    Of an event that was appended by then, an end may never be known.
+    """
+    row = connection.execute("SELECT value FROM facts WHERE name = 'missed'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def missed_among(records: Iterable[Record], places: Mapping[int, int]) -> int:
+    """When the newest record came before which others are missing; 0: none are.
+
+    ``places``: up to where each partition was read. The offsets of a topic that is only
+    appended to leave none out; what the log has deleted is missing.
+    """
+    missed, last = 0, dict(places)
+    for record in records:
+        if record.offset > last.get(record.partition, -1) + 1:
+            missed = max(missed, record.appended_at_ms)
+        last[record.partition] = record.offset
+    return missed
 
 
 def kept(found: "Iterable[Admitted | Refused | End | None]", floor: int) -> list[Any]:

@@ -15,6 +15,7 @@ from gateway.ledger.account import Accountant, as_text, replay_command
 from gateway.ledger.rows import Rows
 from gateway.ledger.store import life_of
 from gateway.ledger.waiting import SETTLED_S, group_of, waits
+from gateway.ledger.write import missed_among, missed_of
 from gateway.log import open_log
 from gateway.log.contract import Entry, EventLog, Record, Span
 from gateway.notices import Notices
@@ -104,6 +105,54 @@ async def test_nothing_is_unconfirmed_while_the_ledger_has_outcomes_to_read(
     await house.follow()
     (line,) = (await house.accountant.account(None, None))["account"]
     assert (line["pending"], line["unconfirmed"], line["difference"]) == (0, 1, 0)
+
+
+async def test_whose_outcome_was_deleted_unread_may_have_ended(house, made):
+    """It is not sent again as if nobody had it."""
+    house.desk.take(made.event("ended"), made.event("told"))
+    made.end("ended")  # the log had to delete it
+    house.desk.take(made.end("told"))
+    await house.deliver(0)
+    await house.follow()
+    told = await house.accountant.account(None, None)
+    (line,) = told["account"]
+    kinds = ("delivered", "pending", "unconfirmed", "unknown", "difference")
+    assert [line[kind] for kind in kinds] == [1, 0, 0, 1, 0]
+    assert "replay" not in line
+    assert "log.outcomes_size" in as_text(told)
+    house.desk.take(made.event("lost", at=AT_MS + 1_000))
+    (line,) = (await house.accountant.account(None, None))["account"]
+    assert [line[kind] for kind in kinds] == [1, 0, 1, 1, 0]  # nothing is missing there
+
+
+async def test_a_ledger_made_anew_knows_that_it_missed_outcomes(house, made, new):
+    one, two = made.event("one"), made.event("two")
+    made.end("one")
+    end = made.end("two")
+    house.desk.take(one, two, end)
+    assert house.desk.store.answer(missed_of) == end.appended_at_ms
+    whole = Desk(new())
+    whole.take(one, two)
+    assert whole.store.answer(missed_of) == 0
+    whole.store.end()
+
+
+@pytest.mark.parametrize(
+    ("read", "offsets", "missed"),
+    [
+        ({}, [0, 1, 2], 0),
+        ({0: 4}, [5, 6], 0),
+        ({0: 4}, [6, 7], 6),
+        ({0: 4}, [5, 8, 9, 12], 12),
+        ({}, [3], 3),
+        ({0: 7}, [8, 3, 4], 0),  # a topic that was made anew
+    ],
+)
+def test_what_the_log_has_deleted_unread_is_noticed_by_its_offsets(
+    read, offsets, missed
+):
+    records = [Record("outcomes", 0, each, b"", b"", (), each) for each in offsets]
+    assert missed_among(records, read) == missed
 
 
 async def test_a_replay_stands_in_for_what_was_unconfirmed(house, made):

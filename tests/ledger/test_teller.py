@@ -78,6 +78,16 @@ async def test_what_the_log_has_no_more_is_told_without_its_event(desk, log, mad
     assert rules == {"crm": "when: x", "off": "integrations"}
 
 
+async def test_whose_outcome_was_deleted_unread_is_not_told_as_lost(desk, log, made):
+    desk.take(made.event("m1"), made.event("m2"))
+    found = await told(teller(desk, log))
+    assert [each["kind"] for each in found["destinations"]] == ["unconfirmed"]
+    made.end("m1")  # the log had to delete it
+    desk.take(made.end("m2"))
+    found = await told(teller(desk, log))
+    assert [each["kind"] for each in found["destinations"]] == ["unknown"]
+
+
 async def test_a_preview_that_fails_or_hangs_costs_no_story(
     desk, log, made, monkeypatch
 ):
