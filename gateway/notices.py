@@ -143,7 +143,7 @@ CODES: Mapping[NoticeCode, str] = MappingProxyType(
         "log_full": "The log is as large as `log.size` and nothing may be deleted: "
         "intake answers 503. `why` says whose unread events fill it.",
         "log_gap": "Records were deleted before a group had read them: events were "
-        "lost to it. `records` says how many.",
+        "lost to it. `records` says how many; on SQLite those of a minute together.",
         "log_has_room": "The log can take events again.",
         "log_unavailable": "A worker could not read or write the log; it tries again.",
         "log_upkeep_failed": "Nothing can be deleted from the log, so that it grows: "

@@ -196,7 +196,7 @@ TOOLS = (
         title="Account",
         doc="Per source and destination: how many were admitted, and what became of "
         "them: delivered, filtered, skipped, duplicate, suppressed, dead, pending, "
-        "unconfirmed. `difference` is 0 when nothing is in flight.",
+        "unconfirmed, unknown. `difference` is 0 when nothing is in flight.",
         parameters=SPAN,
         path=_of("/v1/account"),
     ),

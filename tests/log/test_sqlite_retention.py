@@ -1,9 +1,12 @@
 """What the log on SQLite deletes, and when: age, budgets, a size."""
 
+from typing import Any
+
 import pytest
 
 from gateway.errors import LogError
 from gateway.log.contract import Entry, Record
+from gateway.log.sqlite.gaps import Gaps
 from gateway.log.sqlite.log import SqliteLog
 from tests.log.backends import (
     MEGABYTE,
@@ -147,6 +150,28 @@ async def test_budgets_drop_the_oldest_read_or_not(sqlite: SqliteBackend) -> Non
         assert (subscription.lag, subscription.runs) == (0, 0)
     gaps = [fields for code, fields in sqlite.told if code == "log_gap"]
     assert sum(gap["records"] for gap in gaps) == 150 - len(records)
+    assert len(gaps) <= 2  # at once, and the rest at the end
+
+
+def test_gaps_are_told_at_once_and_then_once_a_minute() -> None:
+    told, now_s = list[tuple[str, int]](), 0.0
+
+    def tell(code: str, /, **fields: Any) -> None:
+        assert code == "log_gap"
+        told.append((fields["group"], fields["records"]))
+
+    gaps = Gaps(tell, lambda: now_s)
+    for second in range(150):
+        now_s = float(second)
+        gaps.add("outcomes", "ledger", 10)
+        if second == 30:
+            gaps.add("outcomes", "mine", 5)
+        gaps.tell()
+    assert told == [("ledger", 10), ("mine", 5), ("ledger", 600), ("ledger", 600)]
+    gaps.tell(every=True)
+    assert told[4:] == [("ledger", 290)]
+    gaps.tell(every=True)
+    assert len(told) == 5
 
 
 # Size

@@ -255,6 +255,7 @@ class Writer:
         self._upkeep.run(self._clock())  # a log that was full still is
 
     def _close(self) -> None:
+        self._upkeep.end()
         try:
             self._tables.close()
         except sqlite3.Error as error:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from gateway.log.marks import Marks
 from gateway.log.sqlite.clock import Clock
+from gateway.log.sqlite.gaps import Gaps
 from gateway.log.sqlite.tables import Tables, Topic
 from gateway.log.trouble import Trouble
 from gateway.notices import Say
@@ -61,6 +62,7 @@ class Upkeep:
         self._tell = tell
         self.trouble = Trouble(tell, "log_upkeep_failed", "log_upkeep_recovered")
         self._clock = Clock(tell, steady)
+        self._gaps = Gaps(tell, steady)
         self._age_checked_at = float("-inf")
         self._looked_at = float("-inf")
         self._rows = self._bytes = 0
@@ -82,7 +84,12 @@ class Upkeep:
             self.behind = self._step(now, ages=ages)
             if not self.behind:
                 break
+        self._gaps.tell()
         self.trouble.passed()
+
+    def end(self) -> None:
+        """The log is closed: say what is left to say."""
+        self._gaps.tell(every=True)
 
     def _is_due(self, now: float) -> bool:
         return (
@@ -207,8 +214,7 @@ class Upkeep:
         }
         for name, marks in self._tables.delete(topic, rows, first).items():
             if marks is not None and unread[name]:
-                records = unread[name]
-                self._tell("log_gap", topic=topic.name, group=name, records=records)
+                self._gaps.add(topic.name, name, unread[name])
 
     def _holders(self, topic: Topic) -> list[Marks]:
         """The marks that keep a topic's unsettled records from being deleted."""
