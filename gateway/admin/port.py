@@ -22,7 +22,7 @@ from gateway.admin.host import is_answered
 from gateway.errors import ConfigError, LogError, place_of
 from gateway.event import Json
 from gateway.log.contract import EventLog, Span
-from gateway.log.lines import line, missing
+from gateway.log.lines import lines, missing
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -204,9 +204,9 @@ class AdminPort:
         if follow:
             await response.prepare(request)
         try:
-            async for record in self._log.scan(topic, span, follow=follow):
-                waiting += line(record)
-                if follow or len(waiting) >= CHUNK_BYTES:
+            async for line in lines(self._log, topic, span, follow=follow):
+                waiting += line
+                if follow or len(line) == 1 or len(waiting) >= CHUNK_BYTES:
                     await self._send(request, response, waiting)
         except LogError as error:
             if not response.prepared:
@@ -252,7 +252,7 @@ class AdminPort:
 
 
 def _span(query: Mapping[str, str]) -> Span:
-    """Which records are wanted: unix milliseconds; 400 for what is no number."""
+    """When they were received: unix milliseconds; 400 for what is no number."""
     given: dict[str, int] = {}
     for name in ("from", "until"):
         text = query.get(name, "0")
