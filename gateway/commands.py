@@ -73,10 +73,14 @@ def lines(
 def replaying(
     config: Config, asked: Mapping[str, Json]
 ) -> Iterator[Mapping[str, Json]]:
-    """Run a replay, step by step; stopping to listen stops it."""
+    """Run a replay, step by step; stopping to listen stops it.
+
+    Where somebody delivers, the steps tell what comes of it.
+    """
     if (gateway := running(config.log)) is not None:
-        yield from gateway.replay(asked)
+        yield from gateway.replay({**asked, "ends": True})
         return
+    asked = {**asked, "ends": config.log.kind == "kafka"}
     from gateway.parts import check  # noqa: PLC0415 -- see the module
     from gateway.replay.rules import steps  # noqa: PLC0415 -- see the module
 

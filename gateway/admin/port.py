@@ -11,6 +11,7 @@ log itself.
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -235,20 +236,21 @@ class AdminPort:
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
         """Run a replay for as long as the command line listens, a line a step."""
-        steps = aiter(self._replaying(_asked(await request.read())))
-        try:
-            first = await anext(steps, None)
-        except ConfigError as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
-        response = web.StreamResponse()
-        response.content_type = "application/x-ndjson"
-        await response.prepare(request)
-        if first is not None:
-            await response.write(_line(first))
-            async for step in steps:
-                await response.write(_line(step))
-        await response.write_eof()
-        return response
+        steps = self._replaying(_asked(await request.read()))
+        async with aclosing(steps):  # type: ignore[type-var]  # they are generators
+            try:
+                first = await anext(steps, None)
+            except ConfigError as error:
+                raise web.HTTPBadRequest(text=str(error)) from error
+            response = web.StreamResponse()
+            response.content_type = "application/x-ndjson"
+            await response.prepare(request)
+            if first is not None:
+                await response.write(_line(first))
+                async for step in steps:
+                    await response.write(_line(step))
+            await response.write_eof()
+            return response
 
 
 def _span(query: Mapping[str, str]) -> Span:
