@@ -23,25 +23,37 @@ from gateway.ledger.words import as_sent, changes_of, rule_of_end, rule_of_route
 from gateway.log.contract import EventLog
 from gateway.outbound.mark import mark_of
 from gateway.topics import EVENTS, REFUSED, dead
-from gateway.wing import Shows
+from gateway.wing import Shows, Tries
 
 SHOW_S = 2.0
+NOTHING = {"request": None, "response": None}  # of an attempt, where it is not kept
 BESIDE = ("detail", "actions")  # of an end, where there is more to say
+
+
+def _nothing(_: str, _message_id: str, _received_at: str) -> Sequence[Json]:
+    """No worker is here to be asked."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
-    """Today's configuration: what a request is rendered with, and whom names mean."""
+    """Today's configuration: what a request is rendered with, and whom names mean.
+
+    ``tries`` knows what of this moment no topic has yet.
+    """
 
     destinations: Mapping[str, DestinationConfig]
     shows: Shows
     marks: Mapping[str, str] = field(default_factory=dict)
+    tries: Tries = _nothing
 
     @classmethod
-    def of(cls, config: Config, shows: Shows) -> "Now":
+    def of(cls, config: Config, shows: Shows, tries: Tries = _nothing) -> "Now":
         """As the configuration has it."""
         marks = {name: mark_of(each) for name, each in config.destinations.items()}
-        return cls(destinations=config.destinations, shows=shows, marks=marks)
+        return cls(
+            destinations=config.destinations, shows=shows, marks=marks, tries=tries
+        )
 
     def names(self, destination: str) -> frozenset[str]:
         """What ``integrations`` may call it."""
@@ -136,8 +148,10 @@ class _Occurrence:
 
     async def _open(self, name: str) -> dict[str, Json]:
         """It has not ended there: it waits in its topic, or never came there."""
-        waiting = await waits(self.log, name, self.row)
-        return _told(name, "pending" if waiting else "unconfirmed", None, [])
+        tries = self.now.tries(name, self.row.message_id, iso(self.row.at))
+        waiting = tries or await waits(self.log, name, self.row)
+        attempts = [{**NOTHING, **each} for each in tries]
+        return _told(name, "pending" if waiting else "unconfirmed", None, attempts)
 
     async def _end(self, end: EndRow) -> dict[str, Json]:
         detail = end.more.get("detail")
@@ -227,11 +241,10 @@ def _told(
 
 def _attempts(end: EndRow) -> Iterator[dict[str, Json]]:
     """Every attempt that is known of, oldest first; the last one has the status."""
-    nothing = {"request": None, "response": None}
     tries = end.more.get("tries")
     if tries:
         for each in tries:
-            yield {**each, **nothing}
+            yield {**each, **NOTHING}
     elif end.attempts and end.first_at is not None:
         once = end.attempts == 1
         yield {
@@ -239,7 +252,7 @@ def _attempts(end: EndRow) -> Iterator[dict[str, Json]]:
             "ms": end.ended_at - end.first_at if once else None,
             "status": end.status,
             "error": end.reason if end.kind == "dead" else None,
-            **nothing,
+            **NOTHING,
         }
 
 
