@@ -64,7 +64,7 @@ class Api:
         return Mount(
             routes=[
                 web.get("/v1/events", self._search),
-                web.get("/v1/events/{message_id}", self._story),
+                web.get("/v1/events/{message_id:[^/]+}", self._story),
                 web.get("/v1/account", self._account),
                 web.get("/v1/ledger", self._state),
                 web.post("/v1/ledger/rebuild", self._rebuild),

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -54,6 +55,14 @@ def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
     assert ledger_of(read(tmp_path, log)).file == tmp_path / "elsewhere" / "ledger.db"
     own = log + '[ledger]\npath = "own.db"\n'
     assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
+
+
+async def test_a_message_is_found_whatever_its_id_is(tmp_path: Path):
+    async with gateway_in(tmp_path, "") as gateway:
+        for strange in ("a/../b", "{order} 1", "100%2F", "?#é"):
+            assert await gateway.post(person(strange)) == 200
+            story = await told(gateway, quote(strange, safe=""))
+            assert story["messageId"] == strange
 
 
 async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path, ledger: str):
