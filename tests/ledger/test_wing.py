@@ -247,6 +247,15 @@ async def test_what_cannot_be_asked_is_a_400_that_names_it(tmp_path, path, said)
     assert told["message"].startswith(said)
 
 
+async def test_a_time_with_an_offset_is_understood_with_its_plus_as_it_is(tmp_path):
+    async with gateway_in(tmp_path) as gateway, asyncio.timeout(PATIENCE_S):
+        while (await asked(gateway, "/v1/account"))[0] != 200:
+            await asyncio.sleep(0.05)  # its file is being made
+        for written in ("2026-01-02T03:04:05+01:00", "2026-01-02T03:04:05%2B01:00"):
+            status, told = await asked(gateway, f"/v1/account?from={written}")
+            assert (status, told["from"]) == (200, "2026-01-02T02:04:05.000Z")
+
+
 @pytest.mark.parametrize(
     "path",
     [
