@@ -259,6 +259,7 @@ class House:
             accepts=self.role.name != "worker",
             configured=self.parts.configured,
             states=self.states,
+            tries=self.tries,
             replaying=self.replaying,
             send=self.ways.send,
             shows=self.shows,
@@ -342,6 +343,15 @@ class House:
     def states(self) -> Mapping[str, Json]:
         """How each worker stands."""
         return {worker.name: worker.state() for worker in self.at_work}
+
+    def tries(
+        self, destination: str, message_id: str, received_at: str
+    ) -> Sequence[Json]:
+        """What a worker of this process has tried in vain, of one event."""
+        for worker in self.at_work:
+            if worker.name == destination:
+                return worker.tries(message_id, received_at)
+        return ()
 
     def replaying(self, asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
         """A replay, a step at a time."""

@@ -155,7 +155,8 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="NAME", help="the destination")
     add_span(parser)
-    parser.add_argument("--where", metavar="EXPR", help="JMESPath over the event")
+    about = "JMESPath over the event; of a dead letter: event.type, reason"
+    parser.add_argument("--where", metavar="EXPR", help=about)
     parser.add_argument("--rate", type=rate, metavar="N", help="events a second")
     parser.add_argument(
         "--topic",

@@ -16,7 +16,8 @@ from gateway.config import Config
 from gateway.errors import ConfigError, LogError
 from gateway.event import Json
 from gateway.log import EventLog, Span, open_log
-from gateway.log.lines import line, missing
+from gateway.log.lines import lines as received
+from gateway.log.lines import missing
 from gateway.notices import Notices
 from gateway.outbound.when import Filter
 from gateway.token import console_token
@@ -54,7 +55,10 @@ def lines(
     follow: bool,
     where: str | None,
 ) -> Iterator[bytes]:
-    """The records of a topic as JSON lines; ``where`` is judged on the value."""
+    """The records of a topic as JSON lines; ``where`` is judged on the value.
+
+    Times are judged on receivedAt.
+    """
     wanted = Filter(where, place="--where") if where else None
     span = Span(from_ms=from_ms, until_ms=until_ms)
     if (gateway := running(config.log)) is not None:
@@ -69,10 +73,14 @@ def lines(
 def replaying(
     config: Config, asked: Mapping[str, Json]
 ) -> Iterator[Mapping[str, Json]]:
-    """Run a replay, step by step; stopping to listen stops it."""
+    """Run a replay, step by step; stopping to listen stops it.
+
+    Where somebody delivers, the steps tell what comes of it.
+    """
     if (gateway := running(config.log)) is not None:
-        yield from gateway.replay(asked)
+        yield from gateway.replay({**asked, "ends": True})
         return
+    asked = {**asked, "ends": config.log.kind == "kafka"}
     from gateway.parts import check  # noqa: PLC0415 -- see the module
     from gateway.replay.rules import steps  # noqa: PLC0415 -- see the module
 
@@ -96,9 +104,10 @@ def _own_lines(
         try:
             if (problem := runner.run(missing(log, topic))) is not None:
                 raise ConfigError(problem)
-            records = aiter(log.scan(topic, span, follow=follow))
-            while (record := runner.run(_next(records))) is not None:
-                yield line(record)
+            found = aiter(received(log, topic, span, follow=follow))
+            while (line := runner.run(_next(found))) is not None:
+                if len(line) > 1:
+                    yield line
         finally:
             runner.run(log.close())
 

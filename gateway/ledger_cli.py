@@ -57,7 +57,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _show_story(config: Config, arguments: argparse.Namespace) -> int:
-    """ConfigError when what was given is neither a file nor the id of a message."""
+    """LedgerError: nobody knows the id; ConfigError: a file that is not there."""
     given = arguments.file
     try:
         told = story(config, given)
@@ -67,9 +67,14 @@ def _show_story(config: Config, arguments: argparse.Namespace) -> int:
         raise (ConfigError(text) if missing else LogError(text)) from error
     if told is None:
         text = f"{given}: is no file, and the ledger has no message with this id"
-        raise ConfigError(text)
+        raise ConfigError(text) if _names_a_file(given) else LedgerError(text)
     print(as_json(told) if arguments.json else as_text(told))
     return 0
+
+
+def _names_a_file(given: str) -> bool:
+    """Whether it was meant as a path: then it was asked wrongly."""
+    return "/" in given or given.endswith(".json")
 
 
 def _show_account(config: Config, arguments: argparse.Namespace) -> int:

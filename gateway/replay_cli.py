@@ -40,13 +40,24 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         for last in commands.replaying(config, asked):
             bar.draw(last)
     except KeyboardInterrupt:
-        last = {**last, "done": False}
+        pass  # where it was done nobody waits for the ends any more
     if not last.get("done"):
         _say(f"interrupted; resume with: {_resume(asked)}")
         return 1
     skipped = ", ".join(f"{n} {reason}" for reason, n in last["skipped"].items())
+    if last["sent"] and "outcomes" in last:
+        print(told(last, arguments.to))
     print(f"sent {last['sent']}, skipped {skipped or 'none'}")
     return 0
+
+
+def told(last: Mapping[str, Json], destination: str) -> str:
+    """What became there of what was sent, by kind; of a resumed one also before."""
+    ends = sorted(last["outcomes"].items())
+    under_way = last["sent"] - sum(count for _, count in ends)
+    if under_way > 0:
+        ends.append(("under way", under_way))
+    return f"at {destination}: " + ", ".join(f"{n} {kind}" for kind, n in ends)
 
 
 def _dry_run(config: Config, asked: dict[str, Json]) -> int:
@@ -65,15 +76,16 @@ class Bar:
     """One line that is drawn over; nothing where nobody looks."""
 
     drawn_s: float = 0.0
+    ended: bool = False
 
     def draw(self, step: Mapping[str, Json]) -> None:
         """Show how far it is, ten times a second at most."""
         now = time.monotonic()
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() or self.ended:
             return
         if not step["done"] and now - self.drawn_s < REDRAW_S:
             return
-        self.drawn_s = now
+        self.drawn_s, self.ended = now, step["done"]
         part = min(1.0, step["read"] / step["total"]) if step["total"] else 1.0
         part = 1.0 if step["done"] else part
         bar = ("#" * round(part * WIDTH)).ljust(WIDTH)

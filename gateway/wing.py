@@ -31,6 +31,8 @@ from gateway.outbound.suppressed import Suppressed
 from gateway.ports import Listening
 from gateway.topics import Declared
 
+Tries = Callable[[str, str, str], Sequence[Json]]
+"""Of (destination, messageId, receivedAt): what a worker of this process has tried."""
 Shows = Callable[[str, bytes], Awaitable[Mapping[str, Json]]]
 POLL_RECORDS = 500  # what one take gets at most
 POLL_S = 10.0  # one poll waits so long for news
@@ -55,6 +57,8 @@ class Shared:
     """Every destination of the configuration, its settings read."""
     states: States
     """How the workers of this process stand, by destination (``Worker.state``)."""
+    tries: Tries
+    """The failed attempts so far of an event that has not ended."""
     replaying: Replaying
     """Runs a replay, or tells what it would send, a step at a time."""
     send: Callable[[float], Send]

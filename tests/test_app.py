@@ -279,7 +279,8 @@ def test_in_an_empty_folder_it_serves_until_it_is_told_to_stop(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n'
-    monkeypatch.setattr(configuration, "DEFAULT", elsewhere + configuration.DEFAULT)
+    default = configuration.DEFAULT + 'listen = "127.0.0.1:0"\n'  # of [console]
+    monkeypatch.setattr(configuration, "DEFAULT", elsewhere + default)
     screen = Screen()
     monkeypatch.setattr(sys, "stdout", screen)
     heard: list[int] = []

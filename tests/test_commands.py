@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.admin.client import Client
 from gateway.cli import main
 from gateway.config import load
 from gateway.errors import LogError
+from gateway.event import Json, iso
 from gateway.replay_cli import Bar
 from tests.outbound.fake import Answer, Fake
 from tests.whole import Whole, running, until
@@ -47,6 +49,12 @@ async def told(capsys: Any, *arguments: str) -> tuple[int, str, str]:
     code = await asyncio.to_thread(main, arguments)
     out, err = capsys.readouterr()
     return code, out, err
+
+
+async def lines_of(capsys: Any, *arguments: str) -> list[dict[str, Json]]:
+    code, out, err = await told(capsys, "read", *arguments)
+    assert (code, err) == (0, "")
+    return [json.loads(each) for each in out.splitlines()]
 
 
 async def filled(gateway: Whole, crm: Fake) -> None:
@@ -99,6 +107,30 @@ async def test_beside_a_running_gateway_and_without_one_the_same_is_said(
     assert "hush" not in beside["dry"][1]
 
 
+async def test_the_times_of_a_read_are_judged_on_when_it_was_received(
+    here: Path, capsys: Any
+) -> None:
+    async with Fake() as crm:
+        configure(here, crm.url)
+        async with running(load(Path("gateway.toml"))) as gateway:
+            await filled(gateway, crm)
+            (last,) = (await lines_of(capsys, "events"))[-1:]
+            past = last["headers"]["receivedAt"]
+            await until(lambda: iso(time.time_ns() // 1_000_000) > past)
+            now = iso(time.time_ns() // 1_000_000)
+            await told(capsys, "replay", "--to", "crm")
+            await until(lambda: len(crm.asked) == 6)
+            await gateway.post({"userId": "dora"})
+            for topic in ("events", "to.crm"):
+                newer = await lines_of(capsys, topic, "--from", now)
+                assert [each["value"]["userId"] for each in newer] == ["dora"]
+            older = await lines_of(capsys, "to.crm", "--until", now)
+        replayed = ["replay" in each["headers"] for each in older]
+        assert replayed == [False] * 3 + [True] * 3
+        alone = await lines_of(capsys, "to.crm", "--until", now)
+        assert alone == older
+
+
 async def test_a_replay_sends_the_past_beside_a_gateway_and_feeds_it_without_one(
     here: Path, capsys: Any
 ) -> None:
@@ -108,7 +140,9 @@ async def test_a_replay_sends_the_past_beside_a_gateway_and_feeds_it_without_one
         async with running(config) as gateway:
             await filled(gateway, crm)
             code, out, err = await told(capsys, "replay", "--to", "crm")
-            assert (code, out.splitlines()[-1]) == (0, "sent 3, skipped none")
+            assert code == 0
+            ends = ["at crm: 3 delivered", "sent 3, skipped none"]
+            assert out.splitlines()[1:] == ends
             assert err == "older values will overwrite newer ones at crm\n"
             await until(lambda: len(crm.asked) == 6)
         code, out, _ = await told(
@@ -233,3 +267,5 @@ def test_the_bar_is_drawn_on_a_terminal_and_full_at_the_end(
     assert capsys.readouterr().err == ""  # ten times a second at most
     bar.draw({**half, "total": 0, "done": True, "waiting": False})
     assert "100%  4 sent" in capsys.readouterr().err
+    bar.draw({**half, "done": True})
+    assert capsys.readouterr().err == ""  # it only waits for the ends

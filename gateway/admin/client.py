@@ -36,7 +36,7 @@ class Client:
             return found
 
     def lines(self, topic: str, span: Span, *, follow: bool) -> Iterator[bytes]:
-        """The records of a topic as JSON lines."""
+        """The records of a topic that were received in a span, as JSON lines."""
         query = {"from": span.from_ms, "until": span.until_ms, "follow": int(follow)}
         given = {name: value for name, value in query.items() if value is not None}
         path = f"/control/read/{quote(topic, safe='')}?{urlencode(given)}"
@@ -92,7 +92,7 @@ class Client:
         try:
             while piece := response.read1(PIECE_BYTES):
                 *whole, begun = (begun + piece).split(b"\n")
-                yield from (each + b"\n" for each in whole)
+                yield from (each + b"\n" for each in whole if each)
         except (OSError, http.client.HTTPException) as error:
             admin = self._owner["admin"]
             raise LogError(f"the gateway at {admin} went away: ask again") from error

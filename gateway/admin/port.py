@@ -11,6 +11,7 @@ log itself.
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from gateway.admin.host import is_answered
 from gateway.errors import ConfigError, LogError, place_of
 from gateway.event import Json
 from gateway.log.contract import EventLog, Span
-from gateway.log.lines import line, missing
+from gateway.log.lines import lines, missing
 from gateway.metrics import Metrics
 from gateway.notices import Notices
 
@@ -204,9 +205,9 @@ class AdminPort:
         if follow:
             await response.prepare(request)
         try:
-            async for record in self._log.scan(topic, span, follow=follow):
-                waiting += line(record)
-                if follow or len(waiting) >= CHUNK_BYTES:
+            async for line in lines(self._log, topic, span, follow=follow):
+                waiting += line
+                if follow or len(line) == 1 or len(waiting) >= CHUNK_BYTES:
                     await self._send(request, response, waiting)
         except LogError as error:
             if not response.prepared:
@@ -235,24 +236,25 @@ class AdminPort:
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
         """Run a replay for as long as the command line listens, a line a step."""
-        steps = aiter(self._replaying(_asked(await request.read())))
-        try:
-            first = await anext(steps, None)
-        except ConfigError as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
-        response = web.StreamResponse()
-        response.content_type = "application/x-ndjson"
-        await response.prepare(request)
-        if first is not None:
-            await response.write(_line(first))
-            async for step in steps:
-                await response.write(_line(step))
-        await response.write_eof()
-        return response
+        steps = self._replaying(_asked(await request.read()))
+        async with aclosing(steps):  # type: ignore[type-var]  # they are generators
+            try:
+                first = await anext(steps, None)
+            except ConfigError as error:
+                raise web.HTTPBadRequest(text=str(error)) from error
+            response = web.StreamResponse()
+            response.content_type = "application/x-ndjson"
+            await response.prepare(request)
+            if first is not None:
+                await response.write(_line(first))
+                async for step in steps:
+                    await response.write(_line(step))
+            await response.write_eof()
+            return response
 
 
 def _span(query: Mapping[str, str]) -> Span:
-    """Which records are wanted: unix milliseconds; 400 for what is no number."""
+    """When they were received: unix milliseconds; 400 for what is no number."""
     given: dict[str, int] = {}
     for name in ("from", "until"):
         text = query.get(name, "0")

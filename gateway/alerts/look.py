@@ -18,6 +18,7 @@ from gateway.alerts.reading import (
     Reading,
     Refusals,
     Risen,
+    Rising,
     Seen,
     Silence,
 )
@@ -67,7 +68,7 @@ class Looker:
     def __init__(self, shared: Shared, settings: Alerts, store: Store | None) -> None:
         self._shared, self._settings, self._store = shared, settings, store
         self._risen = Risen(settings.dead_letters.within_s)
-        self._moving = Moving()
+        self._moving, self._serving = Moving(), Rising()
         self._steady: Sequence[Steady] = ()
         self._learnt_s = float("-inf")
         self._latest: dict[Kind, int] = {}
@@ -115,9 +116,14 @@ class Looker:
             if state is not None and (state["pending"] or state["breaker"]):
                 is_open = state["breaker"] is not None
                 why = _why(state) if is_open else ""
-                yield name, Seen(open=is_open, why=why, lag=lag)
+                serves = self._serving.rises(name, self._served(name))
+                yield name, Seen(open=is_open, why=why, lag=lag, moves=serves)
             else:  # another process may have all of it
                 yield name, Seen(lag=lag, moves=moves)
+
+    def _served(self, name: str) -> int:
+        """Events that a destination has taken since this process began."""
+        return self._shared.metrics.outcomes[name, "delivered"]
 
     async def _ask_ledger(self, now_ms: int, *, dead_why: bool) -> _Told | None:
         if self._store is None:

@@ -13,7 +13,8 @@ class Seen:
     """A destination. ``open``: its breaker, None if nothing of it is in hand here.
 
     ``why`` is what failed last: a status or an error, and the host. ``moves``: events
-    have ended there since the last look, or none wait.
+    have ended there since the last look, or none wait; where some are in hand here:
+    some were delivered since.
     """
 
     open: bool | None = None
@@ -85,6 +86,18 @@ class Risen:
             if name in total:
                 total[name] += rise
         return total
+
+
+class Rising:
+    """Whether a count of this process grew since the last look; at first: from 0."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def rises(self, name: str, count: int) -> bool:
+        """Look once."""
+        before, self._last[name] = self._last.get(name, 0), count
+        return count > before
 
 
 class Moving:

@@ -49,6 +49,9 @@ def _down(settings: Alerts, reading: Reading) -> list[Level] | None:
     found = []
     for name, seen in reading.destinations.items():
         is_down = not seen.moves if seen.open is None else seen.open
+        state: Literal["bad", "between", "good"] = "bad" if is_down else "good"
+        if not is_down and not seen.moves:
+            state = "between"  # as after a restart: nobody knows yet
         waiting = "" if seen.lag is None else f"; {_number(seen.lag)} events wait"
         why = f": {seen.why}" if seen.why else ""
         text = (
@@ -58,7 +61,7 @@ def _down(settings: Alerts, reading: Reading) -> list[Level] | None:
             Level(
                 rule="destination_down",
                 subject=name,
-                state="bad" if is_down else "good",
+                state=state,
                 text=text,
                 facts={"lag": seen.lag, "why": seen.why or None},
             )

@@ -50,5 +50,5 @@ def book_of(eyes: Eyes) -> Book | None:
     if not settings.enabled:
         return None
     store = Store.of(settings, writes=False)
-    now = Now.of(shared.config, shared.shows)
+    now = Now.of(shared.config, shared.shows, shared.tries)
     return Book(store, Teller(store, shared.log, now), Accountant(store, shared.log))

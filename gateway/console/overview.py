@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateway import topics
 from gateway.console import words
 from gateway.console.book import Book
 from gateway.console.eyes import RANGES, Eyes
+from gateway.console.newest import count_of
 from gateway.console.page import Pages
 from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
@@ -25,6 +27,7 @@ from gateway.console.samples import (
 )
 from gateway.console.standing import LONG_S, Standing, concerns, with_letters
 from gateway.console.trends import lagging, over, sparkline, times
+from gateway.errors import GatewayError
 
 SHOWN = 5  # destinations with a line of their own in a plot
 TONES = ("one", "two", "three", "four", "five")
@@ -74,9 +77,20 @@ class Overview:
             standings=[(each, sparkline(each.name, span)) for each in standings],
             all_ranges=[each.name for each in RANGES],
             over=chosen.name,
-            fresh=eyes.shared.accepts and not any(last.messages.values()),
+            fresh=not any(last.messages.values()) and await self._is_new(),
             hint=_hint(eyes),
         )
+
+    async def _is_new(self) -> bool:
+        """Whether nobody has sent anything here, before this process either."""
+        shared = self._eyes.shared
+        if not shared.accepts:
+            return False
+        try:
+            held = await count_of(shared.log, (topics.EVENTS, topics.REFUSED))
+        except GatewayError:
+            return False  # the page says what it is with the log
+        return not any(held.values())
 
     async def _with_letters(self, standings: Sequence[Standing]) -> list[Standing]:
         """As they stand, without the dead letters that were sent again since."""

@@ -8,9 +8,10 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
@@ -48,6 +49,7 @@ class Pages:
             "seconds": words.seconds,
             "share": words.share,
             "rate": words.rate,
+            "segment": partial(quote, safe=""),
             "pretty": pretty,
             "exchange": exchange,
             "clock": words.clock,

@@ -14,20 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway import topics
-from gateway.console.newest import header
 from gateway.errors import ConfigError, GatewayError, place_of
 from gateway.event import Json
-from gateway.log.contract import Record, Span
+from gateway.replay.ends import Ends
 from gateway.replay.run import new_id
 from gateway.wing import Shared
 
 RUNNING_MAX = 3
 REMEMBERED = 50
 AFTER_S = 600.0  # how long the ends of what was fed are waited for
-AGAIN_S = 1.0  # a log that is away is asked again
-CLOCKS_MS = 30_000  # the broker's clock, or another worker's, may be behind ours
-TOLD_MAX = 200_000  # ends of one replay that are told apart; beyond, a repeat counts
 STOPPED = "It was stopped."
 State = Literal["running", "done", "stopped", "failed"]
 
@@ -47,20 +42,24 @@ class Run:
     sent: int = 0
     waiting: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Something has ended."""
+    ends: Ends = field(init=False)
     task: asyncio.Task[None] | None = None
     feeding: asyncio.Task[None] | None = None
     again: bool = False
     """It is to be fed on, by the task that still counts."""
-    told: set[int] = field(default_factory=set)
-    """Events that have ended: a worker that was killed leaves some to be sent twice."""
+
+    def __post_init__(self) -> None:
+        self.ends = Ends(self.id)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How its events ended, by kind."""
+        return self.ends.kinds
 
     @property
     def ended(self) -> int:
         """How many of its events have an outcome."""
-        return sum(self.outcomes.values())
+        return self.ends.count
 
     @property
     def is_settled(self) -> bool:
@@ -120,7 +119,7 @@ class Runs:
             self._begin(run)
         else:
             run.again = True
-            run.news.set()
+            run.ends.news.set()
 
     def stop(self, run: Run) -> None:
         """Feed nothing more; what was fed is delivered all the same."""
@@ -188,36 +187,12 @@ class Runs:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTER_S):
                 while not run.again and run.ended < run.sent:
-                    await run.news.wait()
-                    run.news.clear()
+                    await run.ends.news.wait()
+                    run.ends.news.clear()
         return run.again
 
     async def _count(self, run: Run) -> None:
         """What became of its events, from the topic that has every end."""
         if run.asked["topic"] == "refused":
             return  # they go where they are routed: nobody can tell how many ends
-        span = Span(from_ms=time.time_ns() // 1_000_000 - CLOCKS_MS)
-        log = self._shared.log
-        while True:  # a log that was away tells all of it again: each end counts once
-            with contextlib.suppress(GatewayError):
-                async for record in log.scan(topics.OUTCOMES, span, follow=True):
-                    if header(record, "replay") == run.id:
-                        self._ended(run, record)
-            await asyncio.sleep(AGAIN_S)
-
-    @staticmethod
-    def _ended(run: Run, record: Record) -> None:
-        """Count one end: a replay feeds a message once, and it may end twice."""
-        which = hash((header(record, "source"), header(record, "messageId")))
-        if which in run.told:
-            return
-        if len(run.told) < TOLD_MAX:
-            run.told.add(which)
-        run.outcomes[kind_of(record.value)] += 1
-        run.news.set()
-
-
-def kind_of(value: bytes) -> str:
-    """Which end an outcome is, without reading all of it."""
-    _, _, rest = value.partition(b'"kind":"')
-    return rest.partition(b'"')[0].decode(errors="replace")
+        await run.ends.follow(self._shared.log)

@@ -64,7 +64,7 @@ class Api:
         return Mount(
             routes=[
                 web.get("/v1/events", self._search),
-                web.get("/v1/events/{message_id}", self._story),
+                web.get("/v1/events/{message_id:[^/]+}", self._story),
                 web.get("/v1/account", self._account),
                 web.get("/v1/ledger", self._state),
                 web.post("/v1/ledger/rebuild", self._rebuild),
@@ -164,10 +164,15 @@ class Api:
 
 
 def _time(request: web.Request, name: str) -> int | None:
-    """A time of the query, ISO 8601, as unix milliseconds; without an offset UTC."""
+    """A time of the query, ISO 8601, as unix milliseconds; without an offset UTC.
+
+    A plus in a query means a space: whoever did not write %2B meant it all the same.
+    """
     text = request.query.get(name)
     if not text:
         return None
+    if "T" in text:
+        text = text.replace(" ", "+")
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -24,25 +24,37 @@ from gateway.ledger.write import missed_of
 from gateway.log.contract import EventLog
 from gateway.outbound.mark import mark_of
 from gateway.topics import EVENTS, REFUSED, dead
-from gateway.wing import Shows
+from gateway.wing import Shows, Tries
 
 SHOW_S = 2.0
+NOTHING = {"request": None, "response": None}  # of an attempt, where it is not kept
 BESIDE = ("detail", "actions")  # of an end, where there is more to say
+
+
+def _nothing(_: str, _message_id: str, _received_at: str) -> Sequence[Json]:
+    """No worker is here to be asked."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
-    """Today's configuration: what a request is rendered with, and whom names mean."""
+    """Today's configuration: what a request is rendered with, and whom names mean.
+
+    ``tries`` knows what of this moment no topic has yet.
+    """
 
     destinations: Mapping[str, DestinationConfig]
     shows: Shows
     marks: Mapping[str, str] = field(default_factory=dict)
+    tries: Tries = _nothing
 
     @classmethod
-    def of(cls, config: Config, shows: Shows) -> "Now":
+    def of(cls, config: Config, shows: Shows, tries: Tries = _nothing) -> "Now":
         """As the configuration has it."""
         marks = {name: mark_of(each) for name, each in config.destinations.items()}
-        return cls(destinations=config.destinations, shows=shows, marks=marks)
+        return cls(
+            destinations=config.destinations, shows=shows, marks=marks, tries=tries
+        )
 
     def names(self, destination: str) -> frozenset[str]:
         """What ``integrations`` may call it."""
@@ -145,13 +157,14 @@ class _Occurrence:
 
         Or it came and ended, and nobody read it: the log had to delete its outcome.
         """
-        if await waits(self.log, name, self.row):
+        tries = self.now.tries(name, self.row.message_id, iso(self.row.at))
+        if tries or await waits(self.log, name, self.row):
             kind = "pending"
         elif self.row.appended_at <= self.missed_ms:
             kind = "unknown"
         else:
             kind = "unconfirmed"
-        return _told(name, kind, None, [])
+        return _told(name, kind, None, [{**NOTHING, **each} for each in tries])
 
     async def _end(self, end: EndRow) -> dict[str, Json]:
         detail = end.more.get("detail")
@@ -241,11 +254,10 @@ def _told(
 
 def _attempts(end: EndRow) -> Iterator[dict[str, Json]]:
     """Every attempt that is known of, oldest first; the last one has the status."""
-    nothing = {"request": None, "response": None}
     tries = end.more.get("tries")
     if tries:
         for each in tries:
-            yield {**each, **nothing}
+            yield {**each, **NOTHING}
     elif end.attempts and end.first_at is not None:
         once = end.attempts == 1
         yield {
@@ -253,7 +265,7 @@ def _attempts(end: EndRow) -> Iterator[dict[str, Json]]:
             "ms": end.ended_at - end.first_at if once else None,
             "status": end.status,
             "error": end.reason if end.kind == "dead" else None,
-            **nothing,
+            **NOTHING,
         }
 
 

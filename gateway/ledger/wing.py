@@ -92,7 +92,7 @@ class OpenedLedger:
     @property
     def mounts(self) -> Sequence[Mount]:
         """What became of a message."""
-        now = Now.of(self._shared.config, self._shared.shows)
+        now = Now.of(self._shared.config, self._shared.shows, self._shared.tries)
         log, reader = self._shared.log, self._reader
         api = Api(
             Teller(reader, log, now),

@@ -80,6 +80,15 @@ class Held:
         """True when all events share one lane."""
         return self._lanes.alone
 
+    def find(self, message_id: bytes, received_at: bytes) -> Pending | None:
+        """One that has not ended, by its headers; a replay of it is another event."""
+        wanted = {("messageId", message_id), ("receivedAt", received_at)}
+        for pending in self._lanes:
+            headers = pending.record.headers
+            if wanted.issubset(headers) and "replay" not in dict(headers):
+                return pending
+        return None
+
     def add(self, record: Record, now_s: float) -> bool:
         """Hold an event; True when its key has too many."""
         self._count(record)

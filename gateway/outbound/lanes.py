@@ -327,6 +327,10 @@ class Lanes:
             lane.known = True
         self._suspects.clear()
 
+    def __iter__(self) -> Iterator[Pending]:
+        """All that is held, those in flight included."""
+        return chain.from_iterable(lane.events for lane in self._lanes.values())
+
     def drop(self, is_lost: Callable[[Record], bool]) -> list[Pending]:
         """Forget events that others have now; those in flight stay to their end."""
         dropped: list[Pending] = []

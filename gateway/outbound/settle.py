@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -159,15 +159,24 @@ def tries_of(outcome: Outcome, attempts: Attempts, at_ms: int) -> list[Json]:
     if last_ms is not None and (not tries or tries[-1].began_ms != last_ms):
         error = "" if outcome.kind == "delivered" else outcome.detail or outcome.reason
         tries.append(Try(last_ms, at_ms, outcome.status, error or ""))
-    return [
-        {
-            "at": _time(each.began_ms),
-            "ms": each.ended_ms - each.began_ms,
-            "status": each.status,
-            "error": each.error[:ERROR_CHARS] or None,
-        }
-        for each in tries[-TRIES_MAX:]
-    ]
+    return [*map(_told, tries[-TRIES_MAX:])]
+
+
+def tries_so_far(failed: Sequence[Try], last: Retry | None) -> list[Json]:
+    """The attempts of an event that is tried again; the last one with its exchange."""
+    tries: list[Json] = [*map(_told, failed)]
+    if tries and last is not None and last.exchange is not None:
+        tries[-1] |= asdict(last.exchange)
+    return tries
+
+
+def _told(one: Try) -> Json:
+    return {
+        "at": _time(one.began_ms),
+        "ms": one.ended_ms - one.began_ms,
+        "status": one.status,
+        "error": one.error[:ERROR_CHARS] or None,
+    }
 
 
 def _actions(record: Record, outcome: Outcome) -> list[str]:

@@ -28,6 +28,7 @@ from gateway.outbound.gate import Gate, Step, SuppressedPeople
 from gateway.outbound.poll import poll
 from gateway.outbound.retry import pause_s
 from gateway.outbound.run import Run, begin
+from gateway.outbound.settle import tries_so_far
 from gateway.trace import Tracer
 
 STOP_GRACE_S = 2.0  # beyond the request timeout, for requests to end by themselves
@@ -94,6 +95,18 @@ class Worker:
             "lag": state.lag,
             "last_failure": self._trouble.last(),
         }
+
+    def tries(self, message_id: str, received_at: str) -> Sequence[Json]:
+        """The failed attempts so far of an event that has not ended, oldest first.
+
+        As its outcome will have them; the last one with ``request`` and ``response``.
+        Empty of an event that is not held here, or was not tried yet.
+        """
+        if self._run is None:
+            return ()
+        wanted = [each.encode(errors="replace") for each in (message_id, received_at)]
+        found = self._run.held.find(*wanted)
+        return () if found is None else tries_so_far(found.tries or (), found.last)
 
     def _state(self) -> "State":
         run, subscription = self._run, self._subscription

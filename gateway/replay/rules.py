@@ -14,10 +14,11 @@ from gateway.notices import Notices
 from gateway.outbound.headers import repeated
 from gateway.outbound.when import Filter
 from gateway.parts import Parts, Previews, previewing
+from gateway.replay.ends import with_ends
 from gateway.replay.run import Request, Rules, check, dry_run, replay, survey
 
-QUIET = frozenset({"dry", "survey"})
-"""What of that which is asked sends nothing."""
+ASIDE = frozenset({"dry", "survey", "ends"})
+"""What of that which is asked says how it is to be told, not what is sent."""
 
 
 def rules_of(
@@ -58,11 +59,12 @@ async def steps(
 ) -> AsyncIterator[Mapping[str, Json]]:
     """A replay's progress, as JSON values; sends nothing with ``dry`` or ``survey``.
 
-    ``dry`` is what it would send, ``survey`` counts that. ConfigError before the first
-    step for what cannot be asked.
+    ``dry`` is what it would send, ``survey`` counts that; ``ends`` tells, too, what
+    came of it at its destination. ConfigError before the first step for what cannot
+    be asked.
     """
     dry, counted = asked.get("dry", False), asked.get("survey", False)
-    request = Request.of({k: v for k, v in asked.items() if k not in QUIET})
+    request = Request.of({k: v for k, v in asked.items() if k not in ASIDE})
     enabled = {name: each.enabled for name, each in config.destinations.items()}
     check(request, enabled)
     if dry or counted:
@@ -79,6 +81,10 @@ async def steps(
             async for shown in dry_run(log, request, rules, notices):
                 yield shown
         return
-    rules = rules_of(config, parts, request)
-    async for progress in replay(log, request, rules, notices):
+    fed = replay(log, request, rules_of(config, parts, request), notices)
+    if asked.get("ends") and request.to is not None:
+        async for step in with_ends(log, request.id, fed):
+            yield step
+        return
+    async for progress in fed:
         yield progress.as_json()

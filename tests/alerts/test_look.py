@@ -10,6 +10,7 @@ from gateway.alerts.settings import Alerts
 from gateway.config import parse
 from gateway.ledger.names import HOUR_MS, Kind, Sent, Steady
 from gateway.log.contract import GroupState, TopicState
+from gateway.metrics import Metrics
 
 CONFIG = """
 [sources.web]
@@ -31,6 +32,7 @@ class Desk:
         self.log = self
         self.here: dict[str, Any] = {"crm": IDLE}
         self.waiting = 7
+        self.metrics = Metrics()
 
     def states(self) -> dict[str, Any]:
         return self.here
@@ -70,10 +72,14 @@ async def test_a_worker_without_a_partition_looks_whether_others_get_on(desk):
 
 async def test_a_worker_with_events_in_hand_says_how_its_own_breaker_is(desk):
     desk.here["crm"] = IDLE | {"pending": 3}
-    assert await looked(desk) == Seen(open=False, lag=7)
+    assert await looked(desk) == Seen(open=False, lag=7, moves=False)
+    desk.metrics.outcomes["crm", "delivered"] = 1
+    assert await looked(desk, 1) == Seen(open=False, lag=7, moves=True)
+    assert await looked(desk, 2) == Seen(open=False, lag=7, moves=False)
     failure = {"reason": "503", "host": "crm.example"}
     desk.here["crm"] = IDLE | {"breaker": "503", "last_failure": failure}
-    assert await looked(desk) == Seen(open=True, why="503 at crm.example", lag=7)
+    seen = Seen(open=True, why="503 at crm.example", lag=7, moves=False)
+    assert await looked(desk) == seen
 
 
 async def test_a_process_that_does_not_deliver_looks_the_same(desk):

@@ -62,6 +62,15 @@ def test_an_open_breaker_is_a_destination_that_is_down() -> None:
     assert level.text == said
 
 
+@pytest.mark.parametrize(("moves", "state"), [(True, "good"), (False, "between")])
+def test_a_closed_breaker_alone_does_not_say_that_it_serves_again(
+    *, moves: bool, state: str
+) -> None:
+    seen = Seen(open=False, moves=moves, lag=5)
+    level = one("destination_down", Reading(destinations={"crm": seen}))
+    assert level.state == state
+
+
 @pytest.mark.parametrize(("moves", "state"), [(True, "good"), (False, "bad")])
 def test_of_a_destination_elsewhere_it_counts_whether_events_end(
     *, moves: bool, state: str

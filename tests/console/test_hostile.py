@@ -18,7 +18,7 @@ TEMPLATE = "{{ 7 * 7 }}{% raw %}"
 LINK = "javascript:alert(3)"
 USER = f"user {TAG}"
 EVENT = f"Bought {CLOSING}"
-MESSAGE_ID = f"id-{TAG}-{TEMPLATE}"
+MESSAGE_ID = f"id/../{TAG}-{TEMPLATE}"
 AGENT = f"Agent/1 {CLOSING}"
 LIBRARY = {"name": f"lib {TAG}", "version": f"1 {CLOSING}"}
 NASTY = {
@@ -112,6 +112,18 @@ async def test_everything_is_shown_as_text(hostile, page):
 @pytest.fixture
 def page(hostile, quiet_page):
     return quiet_page
+
+
+async def test_a_link_leads_to_a_message_whatever_its_id_is(hostile, page):
+    lists = [f"/events?person={quote(USER)}", "/live", "/dead/crm"]
+    for path in lists:
+        await page.goto(hostile.url + path)
+        link = page.locator('main a[href^="/events/id"]').first
+        leads_to = await link.get_attribute("href")
+        assert leads_to == f"/events/{quote(MESSAGE_ID, safe='')}"
+        answer = await page.goto(hostile.url + leads_to)
+        assert answer.status == 200
+        assert MESSAGE_ID in await page.inner_text("main")
 
 
 async def test_what_comes_live_is_text_too(hostile, page):

@@ -9,17 +9,12 @@ import orjson
 import pytest
 
 from gateway.config import Limits, LogConfig
-from gateway.console.runs import (
-    CLOCKS_MS,
-    REMEMBERED,
-    RUNNING_MAX,
-    Runs,
-    kind_of,
-)
+from gateway.console.runs import REMEMBERED, RUNNING_MAX, Runs
 from gateway.errors import ConfigError, LogError
 from gateway.log import open_log
 from gateway.log.contract import Entry, Span
 from gateway.notices import Notices
+from gateway.replay.ends import CLOCKS_MS
 from tests.whole import until
 
 ASKED = {"topic": "events", "to": "crm"}
@@ -143,7 +138,7 @@ async def test_an_event_that_ends_twice_counts_once(runs, replaying, log):
 
 
 async def test_a_log_that_was_away_hides_no_end(runs, replaying, log, monkeypatch):
-    monkeypatch.setattr("gateway.console.runs.AGAIN_S", 0.01)
+    monkeypatch.setattr("gateway.replay.ends.AGAIN_S", 0.01)
     scan, broken = log.scan, list[Any]()
 
     async def breaking(*given, **more):
@@ -242,15 +237,3 @@ async def test_a_stop_of_the_gateway_ends_all_of_them(log, replaying):
     assert all(run.task is not None and run.task.done() for run in (going, over))
     with pytest.raises(ConfigError, match="stopping"):
         runs.start(ASKED)
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (b'{"messageId":"kind","kind":"delivered","reason":null}', "delivered"),
-        (b"{}", ""),
-        (b"no JSON", ""),
-    ],
-)
-def test_a_kind_is_read_without_the_rest(value, kind):
-    assert kind_of(value) == kind

@@ -352,11 +352,11 @@ async def test_the_commands_tell_the_same_with_and_without_a_gateway(
             said.append(json.loads(out))
             code, out, _ = await gateway.command("account")
             assert out.splitlines()[1].split()[:4] == ["web", "hook", "1", "1"]
-            code, _, err = await gateway.command("explain", "other")
-            assert code == 2
-            assert (
-                "other: is no file, and the ledger has no message with this id" in err
-            )
+            for given, wanted in (("other", 1), ("other.json", 2), ("./other", 2)):
+                code, _, err = await gateway.command("explain", given)
+                assert code == wanted
+                text = "is no file, and the ledger has no message with this id"
+                assert f"{given}: {text}" in err
             await gateway.stop()
         assert said[0] == said[2]
         assert said[1]["account"] == said[3]["account"]

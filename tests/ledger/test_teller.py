@@ -88,6 +88,27 @@ async def test_whose_outcome_was_deleted_unread_is_not_told_as_lost(desk, log, m
     assert [each["kind"] for each in found["destinations"]] == ["unknown"]
 
 
+async def test_what_waits_tells_of_its_attempts_so_far(desk, log, made):
+    await admitted(desk, log, made, to=("crm", "calm"))
+    one = {"at": "x", "ms": 5, "status": 503, "error": "503"}
+    asked = []
+
+    def tries(*which: str) -> list[dict[str, Any]]:
+        asked.append(which)
+        return [one, one | {"request": {"method": "POST"}}] if "crm" in which else []
+
+    now = Now(destinations={"crm": CRM}, shows=shows, tries=tries)
+    found = await told(Teller(desk.store, log, now))
+    crm, calm = found["destinations"]
+    assert asked == [(each, "m1", found["receivedAt"]) for each in ("crm", "calm")]
+    assert (crm["kind"], crm["rule"]) == ("pending", None)
+    assert crm["attempts"] == [
+        one | {"request": None, "response": None},
+        one | {"request": {"method": "POST"}, "response": None},
+    ]
+    assert calm["attempts"] == []
+
+
 async def test_a_preview_that_fails_or_hangs_costs_no_story(
     desk, log, made, monkeypatch
 ):

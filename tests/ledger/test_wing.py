@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -54,6 +55,14 @@ def test_it_stands_beside_the_log_unless_it_is_said_where(tmp_path: Path):
     assert ledger_of(read(tmp_path, log)).file == tmp_path / "elsewhere" / "ledger.db"
     own = log + '[ledger]\npath = "own.db"\n'
     assert ledger_of(read(tmp_path, own)).file == tmp_path / "own.db"
+
+
+async def test_a_message_is_found_whatever_its_id_is(tmp_path: Path):
+    async with gateway_in(tmp_path, "") as gateway:
+        for strange in ("a/../b", "{order} 1", "100%2F", "?#é"):
+            assert await gateway.post(person(strange)) == 200
+            story = await told(gateway, quote(strange, safe=""))
+            assert story["messageId"] == strange
 
 
 async def test_it_is_made_anew_while_the_gateway_runs(tmp_path: Path, ledger: str):
@@ -236,6 +245,15 @@ async def test_what_cannot_be_asked_is_a_400_that_names_it(tmp_path, path, said)
         status, told = await asked(gateway, path)
     assert status == 400
     assert told["message"].startswith(said)
+
+
+async def test_a_time_with_an_offset_is_understood_with_its_plus_as_it_is(tmp_path):
+    async with gateway_in(tmp_path) as gateway, asyncio.timeout(PATIENCE_S):
+        while (await asked(gateway, "/v1/account"))[0] != 200:
+            await asyncio.sleep(0.05)  # its file is being made
+        for written in ("2026-01-02T03:04:05+01:00", "2026-01-02T03:04:05%2B01:00"):
+            status, told = await asked(gateway, f"/v1/account?from={written}")
+            assert (status, told["from"]) == (200, "2026-01-02T02:04:05.000Z")
 
 
 @pytest.mark.parametrize(

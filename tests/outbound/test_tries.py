@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.outbound.contract import Delivered, Rejected, Retry
+from gateway.outbound.contract import Delivered, Exchange, Rejected, Retry
+from tests.whole import until
 
 
 async def test_an_outcome_after_failures_tells_of_each_attempt(
@@ -51,3 +52,30 @@ async def test_an_outcome_of_one_good_attempt_has_no_list(
             await bench.settled(1)
         (told,) = await bench.outcomes()
     assert "tries" not in told
+
+
+async def test_an_event_that_is_tried_again_tells_of_its_attempts_so_far(
+    bench: Any, recorder: Any, entry: Any
+) -> None:
+    crm = recorder()
+    exchange = Exchange({"method": "POST"}, {"status": 503})
+    answers = [
+        Retry("TimeoutError"),
+        Retry("503", status=503, exchange=exchange, after_s=3_600.0),
+    ]
+    crm.answer = lambda _: answers.pop(0)
+    async with bench.open():
+        sent = [entry(1, "u1"), entry(1, "u1", replay="r1"), entry(2, "u1")]
+        await bench.log.append(sent)
+        received_at = dict(sent[0].headers)["receivedAt"].decode()
+        async with bench.running(crm) as worker:
+            await until(lambda: len(worker.tries("m1", received_at)) == 2)
+            first, last = worker.tries("m1", received_at)
+            assert (first["status"], first["error"]) == (None, "TimeoutError")
+            assert "request" not in first
+            assert (last["status"], last["error"]) == (503, "503")
+            assert last["request"] == {"method": "POST"}
+            assert last["response"] == {"status": 503}
+            assert worker.tries("m2", received_at) == []  # it was not tried
+            assert worker.tries("m1", "2020-01-01T00:00:00.000Z") == ()
+        assert worker.tries("m1", received_at) == ()  # nobody holds it
