@@ -174,6 +174,15 @@ async def test_a_wrong_line_or_one_too_long_costs_no_other(file: Path) -> None:
         assert await asks.ask("ping") == {}
 
 
+async def test_a_question_too_long_for_http_ends_nothing(file: Path) -> None:
+    async with running(load(file)), agent(file) as asks:
+        long = dict.fromkeys(("person", "source", "text"), "\N{GRINNING FACE}" * 1_000)
+        text, failed = await asks.call("search_events", **long)
+        assert failed
+        assert text.endswith("answers 400")
+        assert await asks.ask("ping") == {}
+
+
 async def test_no_secret_is_told(file: Path) -> None:
     async with running(load(file)) as gateway, agent(file) as asks:
         await send(gateway, ANN)
