@@ -45,7 +45,7 @@ class Events:
         """The pages."""
         return [
             web.get("/events", self._list),
-            web.get("/events/{message_id}", self._show),
+            web.get("/events/{message_id:[^/]+}", self._show),
             web.get("/find", self._find),
         ]
 

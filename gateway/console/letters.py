@@ -17,7 +17,7 @@ from gateway.console.book import Book
 from gateway.console.eyes import Eyes
 from gateway.console.letter import Letter, read_letters
 from gateway.console.newest import count_of
-from gateway.console.page import Pages
+from gateway.console.page import Pages, literal
 from gateway.console.runs import Runs
 from gateway.errors import ConfigError
 from gateway.event import Json
@@ -150,5 +150,4 @@ def where_of(chosen: Sequence[str]) -> str:
         if not isinstance(source, str) or not isinstance(message_id, str):
             raise ConfigError("That is no dead letter of this page.")
         pairs.append([source, message_id])
-    literal = orjson.dumps(pairs).decode().replace("`", "\\`")
-    return f"contains(`{literal}`, [event.source, event.messageId])"
+    return f"contains({literal(pairs)}, [event.source, event.messageId])"

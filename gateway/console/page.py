@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
@@ -50,6 +51,8 @@ class Pages:
             "rate": words.rate,
             "pretty": pretty,
             "exchange": exchange,
+            "segment": segment,
+            "literal": literal,
             "clock": words.clock,
             "day": words.day,
         }
@@ -106,6 +109,17 @@ def pretty(value: Json) -> str:
 def exchange(value: Json) -> str:
     """A request or a response for reading: its body as the JSON that it is."""
     return pretty(readable(value)) if isinstance(value, dict) else pretty(value)
+
+
+def segment(text: str) -> str:
+    """A text as one part of an address, whatever is in it: an id may have slashes."""
+    return quote(text, safe="")
+
+
+def literal(value: Json) -> str:
+    """A value as JMESPath writes it: an id may have quotes."""
+    written = orjson.dumps(value).decode().replace("`", "\\`")
+    return f"`{written}`"
 
 
 def _assets() -> Mapping[str, tuple[bytes, str]]:

@@ -87,7 +87,7 @@ class Lookup:
         )
 
     def _routes(self) -> list[web.RouteDef]:
-        customer = "/v1/customers/{customer_id}"
+        customer = "/v1/customers/{customer_id:[^/]+}"
         return [
             web.get("/v1/customers", self._by_email),
             web.post("/v1/customers", self._by_filter),
@@ -97,7 +97,7 @@ class Lookup:
             web.get(f"{customer}/segments", self._segments),
             web.get(f"{customer}/messages", self._messages),
             web.get(f"{customer}/relationships", self._relationships),
-            web.get("/v1/decisions/{message_id}", self._decision),
+            web.get("/v1/decisions/{message_id:[^/]+}", self._decision),
             web.get("/v1/suppressed", self._suppressed),
         ]
 
