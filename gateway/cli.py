@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.arguments import add_span, rate
+from gateway.arguments import add_span, check, content, is_file, rate
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     try:
+        check(arguments)
         return int(arguments.run(arguments))
     except ConfigError as error:
         return _failed(error, USAGE)
@@ -293,9 +294,9 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise ConfigError("explain: give a FILE, or --diff OLD.toml NEW.toml")
     if arguments.diff is not None:
         return _diff(arguments)
-    if arguments.file != "-" and not Path(arguments.file).exists():
+    if not is_file(arguments.file):
         return _ledger(arguments)  # an id, after the fact
-    data = _read_file(Path(arguments.file))
+    data = content(Path(arguments.file))
     config = _config(arguments)
     explained = asyncio.run(explain.explain(config, data, source=arguments.source))
     print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
@@ -323,13 +324,6 @@ def _replay(arguments: argparse.Namespace) -> int:
     return replay_cli.run(_config(arguments), arguments)
 
 
-def _read_file(file: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
-
-
 def _test(arguments: argparse.Namespace) -> int:
     from gateway import cases, parts  # noqa: PLC0415 -- see the module
 
@@ -346,7 +340,7 @@ def _send(arguments: argparse.Namespace) -> int:
     from gateway import parts, trying  # noqa: PLC0415 -- see the module
 
     config = _config(arguments)
-    made, data = parts.check(config), _read_file(arguments.file)
+    made, data = parts.check(config), content(arguments.file)
     value = trying.value_of(config, made, data, arguments.source)
     told = asyncio.run(trying.shown(config, made, arguments.to, value))
     if arguments.yes and told["sent"]:
@@ -389,7 +383,7 @@ def _actions_install(arguments: argparse.Namespace) -> int:
 def _actions_import(arguments: argparse.Namespace) -> int:
     from gateway import actions_cli  # noqa: PLC0415 -- see the module
 
-    text = _read_file(arguments.file).decode(errors="replace")
+    text = content(arguments.file).decode(errors="replace")
     return actions_cli.bring(_actions_root(arguments), text, str(arguments.file))
 
 

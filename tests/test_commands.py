@@ -12,7 +12,7 @@ from gateway import commands
 from gateway.admin.client import Client
 from gateway.cli import main
 from gateway.config import load
-from gateway.errors import LogError
+from gateway.errors import ConfigError, LogError
 from gateway.replay_cli import Bar
 from tests.outbound.fake import Answer, Fake
 from tests.whole import Whole, running, until
@@ -141,6 +141,25 @@ async def test_a_replay_sends_the_past_beside_a_gateway_and_feeds_it_without_one
         ),
         (("replay", "--to", "crm", "--id", "a b"), 2, "--id: letters, digits"),
         (("read", "events", "--where", "a =="), 2, "--where"),
+        (("read", "events", "--where", "(" * 2_000), 2, "--where: nests deeper"),
+        (("read", ""), 2, "no topic ''; known are: "),
+        (("read", "{x}"), 2, "no topic '{x}'; known are: "),
+        (("read", "\udcff"), 2, "topic: '\\udcff' is not UTF-8"),
+        (("replay", "--to", "crm", "--where", "\udcff"), 2, "where: '\\udcff' is not"),
+        (("explain", "\udcff"), 2, "explain: '\\udcff' is not UTF-8"),
+        *(
+            (
+                (*command, "--from", "2026-02-01", "--until", "2026-01-01"),
+                2,
+                "--until: is before --from",
+            )
+            for command in (
+                ("read", "events"),
+                ("account",),
+                ("plan", "detect"),
+                ("replay", "--to", "crm"),
+            )
+        ),
     ],
 )
 async def test_what_cannot_be_done_is_said_alike_beside_and_without(
@@ -154,6 +173,46 @@ async def test_what_cannot_be_done_is_said_alike_beside_and_without(
     assert beside == alone
     assert beside[0] == code
     assert words in beside[2]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "", "1e3", "9" * 10, "9" * 5_000])
+def test_a_number_that_nobody_can_mean_is_a_mistake(number: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", "--to", "crm", "--rate", number])
+    assert ended.value.code == 2
+    assert "is not a whole number from 1 to 999999999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "12:00", ""]
+)
+def test_a_time_in_no_year_is_a_mistake(moment: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["account", "--from", moment])
+    assert ended.value.code == 2
+    assert "is not an ISO 8601 time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["folder", "x" * 1_000])
+def test_what_no_file_is_called_is_looked_up_as_an_id(
+    here: Path, capsys: Any, given: str
+) -> None:
+    configure(here, "http://127.0.0.1:9/")
+    (here / "folder").mkdir()
+    assert main(["explain", given]) == 2
+    assert "is no file, and cannot be looked up" in capsys.readouterr().err
+
+
+async def test_a_replay_may_have_a_name_that_looks_like_a_time_and_is_none(
+    here: Path, capsys: Any
+) -> None:
+    async with Fake() as crm:
+        configure(here, crm.url)
+        async with running(load(Path("gateway.toml"))) as gateway:
+            await filled(gateway, crm)
+            named = "--id", "20261399T999999-abcdef"
+            code, out, _ = await told(capsys, "replay", "--to", "crm", *named)
+    assert (code, out.splitlines()[-1]) == (0, "sent 3, skipped none")
 
 
 async def test_without_a_log_there_is_nothing_to_read(here: Path, capsys: Any) -> None:
@@ -196,6 +255,14 @@ async def test_a_gateway_that_refuses_is_named_with_its_status() -> None:
         owner = {"admin": gateway.url.rstrip("/"), "token": "wrong"}
         with pytest.raises(LogError, match="answers 401"):
             await asyncio.to_thread(Client(owner).topics)
+
+
+async def test_an_answer_without_words_is_named_by_its_status() -> None:
+    for status in (400, 404):
+        async with Fake(Answer(status, b"Bad Request")) as gateway:
+            owner = {"admin": gateway.url.rstrip("/"), "token": "t"}
+            with pytest.raises(ConfigError, match=f"answers {status}"):
+                await asyncio.to_thread(Client(owner).topics)
 
 
 def test_an_interrupted_replay_says_how_to_go_on(

@@ -148,9 +148,10 @@ def asked_of(given: Mapping[str, str]) -> dict[str, Json]:
 def _rate(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= RATE_MAX):
-        raise ConfigError("rate: a whole number of events a second, above 0")
-    return int(text)
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if not digits or len(digits) > len(str(RATE_MAX)) or int(digits) > RATE_MAX:
+        raise ConfigError(f"rate: a whole number of events a second, 1 to {RATE_MAX}")
+    return int(digits)
 
 
 def _example(shown: Mapping[str, Any], value: Json) -> dict[str, Json]:

@@ -63,8 +63,15 @@ class Search:
             raise ConfigError("kind: pending needs a destination")
         if self.before is not None and not CURSOR.fullmatch(self.before):
             raise ConfigError("before: is not what a page before had as its next")
+        check_span(self.from_ms, self.until_ms)
         if not 1 <= self.limit <= PAGE_MAX:
             raise ConfigError(f"limit: is not a number from 1 to {PAGE_MAX}")
+
+
+def check_span(from_ms: int | None, until_ms: int | None) -> None:
+    """Raise ConfigError for an end before its beginning: nothing would be found."""
+    if from_ms is not None and until_ms is not None and until_ms < from_ms:
+        raise ConfigError("until: is before from, so that nothing lies between")
 
 
 class Page(NamedTuple):
