@@ -124,6 +124,11 @@ def _place(text: str | None) -> Key:
     return at, key, partition, offset
 
 
+def _keys(person: str) -> Sequence[str]:
+    """What a person's events may be kept under: emails of any case are one key."""
+    return tuple({person, person.lower()}) if "@" in person else (person,)
+
+
 def _key(row: Row) -> Key:
     return row.at, row.digest, row.partition, row.offset
 
@@ -148,8 +153,10 @@ class _Events:
     def _leading(self) -> tuple[str, list[Any]]:
         wanted = self._wanted
         if wanted.person is not None:
-            text = wanted.person.encode(errors="replace")
-            return "who = ? AND person = ?", [digest(text), packed(text)]
+            keys = [each.encode(errors="replace") for each in _keys(wanted.person)]
+            marks = ", ".join("?" * len(keys))
+            values = [*map(digest, keys), *map(packed, keys)]
+            return f"who IN ({marks}) AND person IN ({marks})", values
         if wanted.source is not None:
             return "source = ?", [self._word(wanted.source)]
         return "TRUE", []
