@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway import topics
 from gateway.console.book import Book
+from gateway.console.destinations import no_destination
 from gateway.console.eyes import Eyes
 from gateway.console.letter import Letter, read_letters
 from gateway.console.newest import count_of
@@ -117,7 +118,7 @@ class Letters:
     def _name(self, request: web.Request) -> str:
         name = request.match_info["name"]
         if name not in self._eyes.shared.config.destinations:
-            raise web.HTTPNotFound
+            raise no_destination(name)
         return name
 
 

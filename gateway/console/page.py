@@ -23,6 +23,7 @@ from gateway.outbound.preview import readable
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+MISSING = "Missing"  # the reason of a 404 whose text is for the page
 JSON_CHARS = 100_000  # of one value on a page; the command line shows all of it
 
 
@@ -93,6 +94,11 @@ class Pages:
         return self.render(
             "trouble.html", request=request, status=status, title=title, text=text
         )
+
+
+def missing(text: str) -> web.HTTPNotFound:
+    """To raise where there is more to say than that there is no such page."""
+    return web.HTTPNotFound(reason=MISSING, text=text)
 
 
 def pretty(value: Json) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.console.eyes import Eyes
-from gateway.console.page import Pages, exchange
+from gateway.console.page import Pages, exchange, missing
 from gateway.console.runs import Run, Runs
 from gateway.console.times import time_of
 from gateway.errors import ConfigError
@@ -118,9 +118,15 @@ class Replays:
         raise web.HTTPSeeOther(f"/replays/{run.id}")
 
     def _found(self, request: web.Request) -> Run:
-        run = self._runs.find(request.match_info["id"])
+        id_ = request.match_info["id"]
+        run = self._runs.find(id_)
         if run is None:
-            raise web.HTTPNotFound
+            text = (
+                f"This console remembers no replay {id_}: it was started from the"
+                " command line, or before a restart. What it came to is told with each"
+                " of its events."
+            )
+            raise missing(text)
         return run
 
     def _destinations(self) -> list[str]:
