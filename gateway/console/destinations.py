@@ -15,7 +15,7 @@ from gateway.console.book import Book
 from gateway.console.eyes import RANGES, Eyes
 from gateway.console.letter import read_letters
 from gateway.console.newest import count_of
-from gateway.console.page import Pages, missing
+from gateway.console.page import Pages, no_destination
 from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
     ATTEMPTS,
@@ -97,16 +97,6 @@ class Destinations:
             transform=None if config.transform is None else config.transform.name,
             doc=made.kind.doc or "",
         )
-
-
-def no_destination(name: str) -> web.HTTPNotFound:
-    """A name that was never there, or is there no more: the past still has it."""
-    text = (
-        f"The configuration has no destination {name}. What became of events there is"
-        f" told by Events; `gateway read dead.{name}` prints its dead letters that the"
-        " log still has."
-    )
-    return missing(text)
 
 
 def _figures(

@@ -14,11 +14,10 @@ from aiohttp import web
 
 from gateway import topics
 from gateway.console.book import Book
-from gateway.console.destinations import no_destination
 from gateway.console.eyes import Eyes
 from gateway.console.letter import Letter, read_letters
 from gateway.console.newest import count_of
-from gateway.console.page import Pages, literal
+from gateway.console.page import Pages, literal, no_destination
 from gateway.console.runs import Runs
 from gateway.errors import ConfigError
 from gateway.event import Json

@@ -101,6 +101,16 @@ def missing(text: str) -> web.HTTPNotFound:
     return web.HTTPNotFound(reason=MISSING, text=text)
 
 
+def no_destination(name: str) -> web.HTTPNotFound:
+    """A name that was never there, or is there no more: the past still has it."""
+    text = (
+        f"The configuration has no destination {name}. What became of events there is"
+        f" told by Events; `gateway read dead.{name}` prints its dead letters that the"
+        " log still has."
+    )
+    return missing(text)
+
+
 def pretty(value: Json) -> str:
     """A JSON value for reading, cut where nobody reads on."""
     if isinstance(value, str):
