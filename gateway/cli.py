@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.arguments import add_span, check, content, is_file, rate
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
+from gateway.terminal import plain, show_everything
 
 if TYPE_CHECKING:
     from gateway.parts import Parts
@@ -25,6 +26,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
+    show_everything()
     try:
         check(arguments)
         return int(arguments.run(arguments))
@@ -44,9 +46,9 @@ def _failed(error: GatewayError, code: int) -> int:
     texts = error.args if isinstance(error, ConfigError) else (error,)
     if len(texts) > 1:
         print(f"gateway: {len(texts)} mistakes", file=sys.stderr)
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
     else:
-        print(f"gateway: {error}", file=sys.stderr)
+        print(plain(f"gateway: {error}"), file=sys.stderr)
     return code
 
 
@@ -299,7 +301,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     data = content(Path(arguments.file))
     config = _config(arguments)
     explained = asyncio.run(explain.explain(config, data, source=arguments.source))
-    print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
+    text = explain.as_text
+    print(explain.as_json(explained) if arguments.json else plain(text(explained)))
     return DONE
 
 
@@ -314,7 +317,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 
     old, new = map(load, arguments.diff)
     told = compare.compare(old, new, last=arguments.last, values=arguments.values)
-    print(compare.as_json(told) if arguments.json else compare.as_text(told))
+    print(compare.as_json(told) if arguments.json else plain(compare.as_text(told)))
     return DONE
 
 
@@ -345,7 +348,7 @@ def _send(arguments: argparse.Namespace) -> int:
     told = asyncio.run(trying.shown(config, made, arguments.to, value))
     if arguments.yes and told["sent"]:
         told = asyncio.run(trying.sent(config, made, arguments.to, value))
-    print(trying.as_text(told))
+    print(plain(trying.as_text(told)))
     delivered = told.get("verdict") == "delivered" if arguments.yes else told["sent"]
     return DONE if delivered else FAILED
 

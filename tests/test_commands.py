@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from gateway.cli import main
 from gateway.config import load
 from gateway.errors import ConfigError, LogError
 from gateway.replay_cli import Bar
+from gateway.terminal import plain
 from tests.outbound.fake import Answer, Fake
 from tests.whole import Whole, running, until
 
@@ -255,6 +259,28 @@ async def test_a_gateway_that_refuses_is_named_with_its_status() -> None:
         owner = {"admin": gateway.url.rstrip("/"), "token": "wrong"}
         with pytest.raises(LogError, match="answers 401"):
             await asyncio.to_thread(Client(owner).topics)
+
+
+def test_what_senders_wrote_is_shown_and_not_obeyed() -> None:
+    assert plain("a\x1b[2J\r\x9b\x7f\tb\nd") == r"a\x1b[2J\x0d\x9b\x7f" + "\tb\nd"
+
+
+def test_a_name_that_a_terminal_tells_is_told_whatever_its_encoding(
+    here: Path,
+) -> None:
+    configure(here, "http://127.0.0.1:9/")
+    message = {"type": "track", "userId": "日", "event": "\x1b[2J"}
+    (here / "message.json").write_text(json.dumps(message))
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway", "explain", "message.json"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"\\u65e5" in ended.stdout
+    assert b"\x1b" not in ended.stdout
 
 
 async def test_an_answer_without_words_is_named_by_its_status() -> None:
