@@ -170,7 +170,8 @@ def _time(request: web.Request, name: str) -> int | None:
     try:
         return unix_ms(text)
     except ValueError:
-        raise ConfigError(f"{name}: is not an ISO 8601 time") from None
+        plus = ", where the + of an offset is written %2B" if " " in text else ""
+        raise ConfigError(f"{name}: is not an ISO 8601 time{plus}") from None
 
 
 def _given(request: web.Request) -> tuple[int | None, int | None]:

@@ -230,6 +230,7 @@ async def test_what_is_too_old_goes_while_it_runs(
         ("/v1/events?before=x", "before"),
         ("/v1/account?from=yesterday", "from"),
         ("/v1/dead?until=x", "until"),
+        ("/v1/dead?until=2026-01-01T00:00 01:00", "until: is not an ISO 8601 time, "),
         ("/v1/account?from=0001-01-01T00:00:00%2B14:00", "from"),
         ("/v1/account?until=9999-12-31T23:59:59-12:00", "until"),
         *(
