@@ -36,7 +36,7 @@ from gateway.outbound.send import Ways, open_ways
 from gateway.outbound.suppressed import Suppressed
 from gateway.outbound.work import Worker, unless
 from gateway.parts import Parts, all_previews, declared_of, topics_of
-from gateway.ports import Listening, Port, bind, take, tls, watch_descriptors
+from gateway.ports import Listening, Port, bind, serving, take, tls, watch_descriptors
 from gateway.ready import say_ready, token_of
 from gateway.replay.rules import steps
 from gateway.sizes import Sizes
@@ -363,7 +363,7 @@ class House:
         """Open the ports of wings; the stack closes them."""
         opened = []
         for each in [each for wing in wings for each in wing.ports]:
-            port = await _listen(each)
+            port = await _listen(each, self.notices)
             stack.push_async_callback(port.runner.cleanup)
             opened.append(port)
         return opened
@@ -380,24 +380,14 @@ class House:
             mounts=[mount for wing in wings for mount in wing.mounts],
             hosts=(host, *self.config.server.admin_hosts),
         )
-        runner = web.AppRunner(
-            control.application(),
-            shutdown_timeout=1.0,
-            access_log=None,
-            handler_cancellation=True,
-        )
+        runner = serving(control.application(), self.notices)
         port = await bind(self.config, "admin_listen").serve(runner)
         announce(self.log, admin=port.url, token=control.token)
         return port
 
 
-async def _listen(wanted: Listening) -> Port:
+async def _listen(wanted: Listening, notices: Notices) -> Port:
     """Open a port of a wing."""
-    runner = web.AppRunner(
-        wanted.application,
-        shutdown_timeout=1.0,
-        access_log=None,
-        handler_cancellation=True,
-    )
+    runner = serving(wanted.application, notices)
     port = await take(wanted.listen, wanted.place).serve(runner)
     return replace(port, said=wanted.said(port.url))

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.arguments import add_span, rate
+from gateway.arguments import add_span, check, content, is_file, rate
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
+from gateway.terminal import plain, show_everything
 
 if TYPE_CHECKING:
     from gateway.parts import Parts
@@ -25,7 +26,9 @@ DONE, FAILED, USAGE = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
+    show_everything()
     try:
+        check(arguments)
         return int(arguments.run(arguments))
     except ConfigError as error:
         return _failed(error, USAGE)
@@ -43,9 +46,9 @@ def _failed(error: GatewayError, code: int) -> int:
     texts = error.args if isinstance(error, ConfigError) else (error,)
     if len(texts) > 1:
         print(f"gateway: {len(texts)} mistakes", file=sys.stderr)
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
     else:
-        print(f"gateway: {error}", file=sys.stderr)
+        print(plain(f"gateway: {error}"), file=sys.stderr)
     return code
 
 
@@ -294,12 +297,13 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise ConfigError("explain: give a FILE, or --diff OLD.toml NEW.toml")
     if arguments.diff is not None:
         return _diff(arguments)
-    if arguments.file != "-" and not Path(arguments.file).exists():
+    if not is_file(arguments.file):
         return _ledger(arguments)  # an id, after the fact
-    data = _read_file(Path(arguments.file))
+    data = content(Path(arguments.file))
     config = _config(arguments)
     explained = asyncio.run(explain.explain(config, data, source=arguments.source))
-    print(explain.as_json(explained) if arguments.json else explain.as_text(explained))
+    text = explain.as_text
+    print(explain.as_json(explained) if arguments.json else plain(text(explained)))
     return DONE
 
 
@@ -314,7 +318,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 
     old, new = map(load, arguments.diff)
     told = compare.compare(old, new, last=arguments.last, values=arguments.values)
-    print(compare.as_json(told) if arguments.json else compare.as_text(told))
+    print(compare.as_json(told) if arguments.json else plain(compare.as_text(told)))
     return DONE
 
 
@@ -322,13 +326,6 @@ def _replay(arguments: argparse.Namespace) -> int:
     from gateway import replay_cli  # noqa: PLC0415 -- see the module
 
     return replay_cli.run(_config(arguments), arguments)
-
-
-def _read_file(file: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
 
 
 def _test(arguments: argparse.Namespace) -> int:
@@ -347,12 +344,12 @@ def _send(arguments: argparse.Namespace) -> int:
     from gateway import parts, trying  # noqa: PLC0415 -- see the module
 
     config = _config(arguments)
-    made, data = parts.check(config), _read_file(arguments.file)
+    made, data = parts.check(config), content(arguments.file)
     value = trying.value_of(config, made, data, arguments.source)
     told = asyncio.run(trying.shown(config, made, arguments.to, value))
     if arguments.yes and told["sent"]:
         told = asyncio.run(trying.sent(config, made, arguments.to, value))
-    print(trying.as_text(told))
+    print(plain(trying.as_text(told)))
     delivered = told.get("verdict") == "delivered" if arguments.yes else told["sent"]
     return DONE if delivered else FAILED
 
@@ -390,7 +387,7 @@ def _actions_install(arguments: argparse.Namespace) -> int:
 def _actions_import(arguments: argparse.Namespace) -> int:
     from gateway import actions_cli  # noqa: PLC0415 -- see the module
 
-    text = _read_file(arguments.file).decode(errors="replace")
+    text = content(arguments.file).decode(errors="replace")
     return actions_cli.bring(_actions_root(arguments), text, str(arguments.file))
 
 

@@ -33,6 +33,7 @@ from gateway.ledger.story import Now, Teller
 from gateway.ledger.tallies import FOR_EVER_MS
 from gateway.log import EventLog
 from gateway.parts import all_previews, check
+from gateway.terminal import plain
 from gateway.wing import Shows
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ def _show_story(config: Config, arguments: argparse.Namespace) -> int:
     if told is None:
         text = f"{given}: is no file, and the ledger has no message with this id"
         raise ConfigError(text) if _names_a_file(given) else LedgerError(text)
-    print(as_json(told) if arguments.json else as_text(told))
+    print(as_json(told) if arguments.json else plain(as_text(told)))
     return 0
 
 
@@ -79,7 +80,7 @@ def _names_a_file(given: str) -> bool:
 
 def _show_account(config: Config, arguments: argparse.Namespace) -> int:
     told = account(config, arguments.start, arguments.until)
-    print(as_json(told) if arguments.json else as_table(told))
+    print(as_json(told) if arguments.json else plain(as_table(told)))
     return 0
 
 
@@ -95,7 +96,7 @@ def _show_plan(config: Config, arguments: argparse.Namespace) -> int:
         remarks = [*remarks, "more was sent than is told at once: ask for less time"]
     print(as_json(plan))
     for each in (*remarks, USE_IT.format(source)):
-        print(each, file=sys.stderr)
+        print(plain(each), file=sys.stderr)
     return 0
 
 

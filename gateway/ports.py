@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -9,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.config import Config
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, place_of
 from gateway.notices import Notice, Notices
 from gateway.values import address
 
 BACKLOG = 1_024
+LINE_BYTES = 16_384  # of a request's first line: a message id may take 12,000
 LOOK_S = 1.0  # whether another connection could be taken
 
 
@@ -101,6 +104,36 @@ def take(
     scheme = "https" if secure else "http"
     url = f"{scheme}://{shown}:{bound.getsockname()[1]}"
     return Bound(listening=bound, url=url, secure=secure)
+
+
+def serving(application: web.Application, notices: Notices) -> web.AppRunner:
+    """What serves an application of pages or JSON; see ``ServerLog``."""
+    return web.AppRunner(
+        application,
+        shutdown_timeout=1.0,
+        access_log=None,
+        logger=ServerLog(notices),
+        handler_cancellation=True,
+        max_line_size=LINE_BYTES,
+    )
+
+
+class ServerLog(logging.Logger):
+    """aiohttp's own log: a bug is a notice, and no trace shows what was asked.
+
+    Of HTTP that is none only its sender is told, by a 400.
+    """
+
+    def __init__(self, notices: Notices) -> None:
+        super().__init__("server")
+        self._notices = notices
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Tell where it was, and which error."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, HttpProcessingError):
+            place, name = place_of(error), type(error).__name__
+            self._notices.say("bug", place=place, error=name)
 
 
 async def watch_descriptors(notices: Notices) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +16,10 @@ from gateway import commands
 from gateway.admin.client import Client
 from gateway.cli import main
 from gateway.config import load
-from gateway.errors import LogError
+from gateway.errors import ConfigError, LogError
 from gateway.event import Json, iso
 from gateway.replay_cli import Bar
+from gateway.terminal import plain
 from tests.outbound.fake import Answer, Fake
 from tests.whole import Whole, running, until
 
@@ -175,6 +179,25 @@ async def test_a_replay_sends_the_past_beside_a_gateway_and_feeds_it_without_one
         ),
         (("replay", "--to", "crm", "--id", "a b"), 2, "--id: letters, digits"),
         (("read", "events", "--where", "a =="), 2, "--where"),
+        (("read", "events", "--where", "(" * 2_000), 2, "--where: nests deeper"),
+        (("read", ""), 2, "no topic ''; known are: "),
+        (("read", "{x}"), 2, "no topic '{x}'; known are: "),
+        (("read", "\udcff"), 2, "topic: '\\udcff' is not UTF-8"),
+        (("replay", "--to", "crm", "--where", "\udcff"), 2, "where: '\\udcff' is not"),
+        (("explain", "\udcff"), 2, "explain: '\\udcff' is not UTF-8"),
+        *(
+            (
+                (*command, "--from", "2026-02-01", "--until", "2026-01-01"),
+                2,
+                "--until: is before --from",
+            )
+            for command in (
+                ("read", "events"),
+                ("account",),
+                ("plan", "detect"),
+                ("replay", "--to", "crm"),
+            )
+        ),
     ],
 )
 async def test_what_cannot_be_done_is_said_alike_beside_and_without(
@@ -188,6 +211,46 @@ async def test_what_cannot_be_done_is_said_alike_beside_and_without(
     assert beside == alone
     assert beside[0] == code
     assert words in beside[2]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "", "1e3", "9" * 10, "9" * 5_000])
+def test_a_number_that_nobody_can_mean_is_a_mistake(number: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", "--to", "crm", "--rate", number])
+    assert ended.value.code == 2
+    assert "is not a whole number from 1 to 999999999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "12:00", ""]
+)
+def test_a_time_in_no_year_is_a_mistake(moment: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["account", "--from", moment])
+    assert ended.value.code == 2
+    assert "is not an ISO 8601 time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["folder", "x" * 1_000])
+def test_what_no_file_is_called_is_looked_up_as_an_id(
+    here: Path, capsys: Any, given: str
+) -> None:
+    configure(here, "http://127.0.0.1:9/")
+    (here / "folder").mkdir()
+    assert main(["explain", given]) == 2
+    assert "is no file, and cannot be looked up" in capsys.readouterr().err
+
+
+async def test_a_replay_may_have_a_name_that_looks_like_a_time_and_is_none(
+    here: Path, capsys: Any
+) -> None:
+    async with Fake() as crm:
+        configure(here, crm.url)
+        async with running(load(Path("gateway.toml"))) as gateway:
+            await filled(gateway, crm)
+            named = "--id", "20261399T999999-abcdef"
+            code, out, _ = await told(capsys, "replay", "--to", "crm", *named)
+    assert (code, out.splitlines()[-1]) == (0, "sent 3, skipped none")
 
 
 async def test_without_a_log_there_is_nothing_to_read(here: Path, capsys: Any) -> None:
@@ -230,6 +293,36 @@ async def test_a_gateway_that_refuses_is_named_with_its_status() -> None:
         owner = {"admin": gateway.url.rstrip("/"), "token": "wrong"}
         with pytest.raises(LogError, match="answers 401"):
             await asyncio.to_thread(Client(owner).topics)
+
+
+def test_what_senders_wrote_is_shown_and_not_obeyed() -> None:
+    assert plain("a\x1b[2J\r\x9b\x7f\tb\nd") == r"a\x1b[2J\x0d\x9b\x7f" + "\tb\nd"
+
+
+def test_a_name_that_a_terminal_tells_is_told_whatever_its_encoding(
+    here: Path,
+) -> None:
+    configure(here, "http://127.0.0.1:9/")
+    message = {"type": "track", "userId": "日", "event": "\x1b[2J"}
+    (here / "message.json").write_text(json.dumps(message))
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway", "explain", "message.json"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"\\u65e5" in ended.stdout
+    assert b"\x1b" not in ended.stdout
+
+
+async def test_an_answer_without_words_is_named_by_its_status() -> None:
+    for status in (400, 404):
+        async with Fake(Answer(status, b"Bad Request")) as gateway:
+            owner = {"admin": gateway.url.rstrip("/"), "token": "t"}
+            with pytest.raises(ConfigError, match=f"answers {status}"):
+                await asyncio.to_thread(Client(owner).topics)
 
 
 def test_an_interrupted_replay_says_how_to_go_on(

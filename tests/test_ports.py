@@ -44,6 +44,39 @@ async def test_no_file_descriptors_are_noticed_and_told_in_one_line(
     assert told["count"] == notices.counts["out_of_file_descriptors"]
 
 
+async def test_what_is_no_http_is_answered_400_and_nothing_of_it_is_logged(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stream = io.StringIO()
+    runner = ports.serving(web.Application(), Notices(stream))
+    bound = ports.take("127.0.0.1:0", "console.listen")
+    port = await bound.serve(runner)
+    try:
+        number = int(port.url.rpartition(":")[2])
+        long, nul = b"GET /" + b"s3cret" * 5_000, b"GET /\0s3cret HTTP/1.1"
+        for line in (long, nul, b"s3cret"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", number)
+            writer.write(line + b"\r\n\r\n")
+            async with asyncio.timeout(30):
+                assert b" 400 " in await reader.readline()
+            writer.close()
+    finally:
+        await runner.cleanup()
+    assert "s3cret" not in "".join((stream.getvalue(), *capfd.readouterr()))
+
+
+def test_a_bug_below_the_pages_is_a_notice_without_what_was_asked() -> None:
+    stream = io.StringIO()
+    log = ports.ServerLog(Notices(stream))
+    try:
+        raise KeyError("s3cret")  # noqa: TRY301 -- a place
+    except KeyError as error:
+        log.exception("Error handling %s", "s3cret", exc_info=error)
+    told = json.loads(stream.getvalue())
+    assert (told["notice"], told["error"]) == ("bug", "KeyError")
+    assert "s3cret" not in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("listen", "reached"),
     [

@@ -103,7 +103,7 @@ class Client:
     ) -> Iterator[http.client.HTTPResponse]:
         with self._answer(path, timeout_s=timeout_s, body=body) as response:
             if response.status == http.client.NOT_FOUND:
-                raise ConfigError(json.loads(response.read())["message"])
+                raise ConfigError(_said(response, self._owner))
             _check(response, self._owner)
             yield response
 
@@ -137,14 +137,23 @@ def _ok(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> bytes:
 def _check(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> None:
     """Raise for what is no answer to use."""
     if response.status == http.client.BAD_REQUEST:
-        raise ConfigError(json.loads(response.read())["message"])
+        raise ConfigError(_said(response, owner))
     if response.status not in (http.client.OK, http.client.ACCEPTED):
         said = _message(response.read())
-        place = f"the gateway at {owner['admin']} answers {response.status}"
-        raise LogError(f"{place}: {said}" if said else place)
+        raise LogError(": ".join(filter(None, (_status(response, owner), said))))
+
+
+def _said(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> str:
+    """What is wrong with a question; the status where the answer has no words."""
+    return _message(response.read()) or _status(response, owner)
+
+
+def _status(response: http.client.HTTPResponse, owner: Mapping[str, Any]) -> str:
+    return f"the gateway at {owner['admin']} answers {response.status}"
 
 
 def _message(body: bytes) -> str:
+    """The admin port's words; none of what it says before it reads a request."""
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):

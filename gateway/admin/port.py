@@ -112,7 +112,7 @@ class AdminPort:
         return Mount(
             routes=[
                 web.get("/control/topics", self._topics),
-                web.get("/control/read/{topic}", self._read),
+                web.get("/control/read/{topic:[^/]*}", self._read),
                 web.post("/control/replay", self._replay),
             ],
             token=self.token,

@@ -15,7 +15,7 @@ from gateway.console.book import Book
 from gateway.console.eyes import RANGES, Eyes
 from gateway.console.letter import read_letters
 from gateway.console.newest import count_of
-from gateway.console.page import Pages
+from gateway.console.page import Pages, no_destination
 from gateway.console.plot import Plot, Value, plot
 from gateway.console.samples import (
     ATTEMPTS,
@@ -66,7 +66,7 @@ class Destinations:
         eyes, name = self._eyes, request.match_info["name"]
         config = eyes.shared.config.destinations.get(name)
         if config is None:
-            raise web.HTTPNotFound
+            raise no_destination(name)
         chosen, last = eyes.range(request.query.get("range")), eyes.now()
         span = eyes.span(last, chosen)
         (stands,) = [each for each in eyes.standings(last) if each.name == name]

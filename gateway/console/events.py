@@ -4,7 +4,7 @@
 search field means: a destination, a person's identifier, else a message id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -72,8 +72,8 @@ class Events:
             rows=[] if page is None else [brief(each) for each in page.found],
             following=following and urlencode({**given, "before": following}),
             first="before" not in request.query,
-            sources=list(config.sources),
-            destinations=list(config.destinations),
+            sources=_known(config.sources, asked["source"]),
+            destinations=_known(config.destinations, asked["destination"]),
             kinds=KINDS,
             types=EVENT_TYPES,
             tones=TONES,
@@ -126,6 +126,11 @@ class Events:
             return bool((await self._book.search(Search(person=person, limit=1))).found)
         except GatewayError:
             return False
+
+
+def _known(configured: Iterable[str], asked: str) -> list[str]:
+    """What can be chosen; the past knows names that the configuration has no more."""
+    return [*dict.fromkeys([*configured, *filter(None, [asked])])]
 
 
 def wanted_of(asked: Mapping[str, str], before: str | None) -> Search:

@@ -12,9 +12,8 @@ page, no frame, no copy.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -22,6 +21,7 @@ from aiohttp.typedefs import Handler
 from gateway.admin.host import is_answered
 from gateway.console.door import SESSION_S, Door, Session
 from gateway.console.page import Pages
+from gateway.errors import ConfigError
 
 SESSION: Final = web.RequestKey("console session", Session)
 FORM_BYTES = 262_144
@@ -29,6 +29,7 @@ MISDIRECTED = (
     "The console does not answer to the name in Host: ask for it by its address, or add"
     " the name to console.hosts."
 )
+NOT_OURS = "That form is not ours."
 OPEN = frozenset({"/static/{name}", "/login", "/favicon.ico"})
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS = {
@@ -95,7 +96,7 @@ class Guard:
         return all(is_answered(each, self._hosts) for each in given)
 
     async def _has_token(self, request: web.Request, session: Session) -> bool:
-        form = await request.post()
+        form = await _form(request)
         given = form.get("form", "")
         return isinstance(given, str) and self._door.is_form_token(
             session.number, given
@@ -122,11 +123,11 @@ class Guard:
         return self._enter(request, session, "/")
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
-        form = await request.post()
+        form = await _form(request)
         token, given = form.get("token", ""), form.get("form", "")
         visit = request.cookies.get(_name(request, "visit"), "")
         if not isinstance(token, str) or not isinstance(given, str):
-            return self._pages.refused(400, "That form is not ours.")
+            return self._pages.refused(400, NOT_OURS)
         if not visit or not self._door.is_form_token(visit, given):
             wrong = "The page was too old: please try again."
             return self._login_page(request, wrong=wrong, status=403)
@@ -210,13 +211,26 @@ def _is_from_here(request: web.Request) -> bool:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return site in ("none", "same-origin")
-    return urlsplit(origin).netloc == request.host
+    return origin.partition("://")[2] == request.host
 
 
 def _name(request: web.Request, what: str) -> str:
     """Cookies know no ports: two gateways of a machine would log each other out."""
-    port = urlsplit(f"//{request.host}").port
-    return f"gateway_{what}_{port}" if port else f"gateway_{what}"
+    port = request.host.rpartition(":")[2]
+    return f"gateway_{what}_{port}" if port.isdecimal() else f"gateway_{what}"
+
+
+async def _form(request: web.Request) -> Mapping[str, object]:
+    """What a form says, sent as ours are; ConfigError for what nobody can read.
+
+    It is read before anybody has shown who they are: no file is kept for a stranger.
+    """
+    if request.content_type == "multipart/form-data":
+        raise ConfigError(NOT_OURS)
+    try:
+        return await request.post()
+    except (ValueError, LookupError):  # a charset that it does not keep to, or unknown
+        raise ConfigError(NOT_OURS) from None
 
 
 def _local(path: str) -> str:

@@ -17,7 +17,7 @@ from gateway.console.book import Book
 from gateway.console.eyes import Eyes
 from gateway.console.letter import Letter, read_letters
 from gateway.console.newest import count_of
-from gateway.console.page import Pages
+from gateway.console.page import Pages, literal, no_destination
 from gateway.console.runs import Runs
 from gateway.errors import ConfigError
 from gateway.event import Json
@@ -117,7 +117,7 @@ class Letters:
     def _name(self, request: web.Request) -> str:
         name = request.match_info["name"]
         if name not in self._eyes.shared.config.destinations:
-            raise web.HTTPNotFound
+            raise no_destination(name)
         return name
 
 
@@ -150,5 +150,4 @@ def where_of(chosen: Sequence[str]) -> str:
         if not isinstance(source, str) or not isinstance(message_id, str):
             raise ConfigError("That is no dead letter of this page.")
         pairs.append([source, message_id])
-    literal = orjson.dumps(pairs).decode().replace("`", "\\`")
-    return f"contains(`{literal}`, [event.source, event.messageId])"
+    return f"contains({literal(pairs)}, [event.source, event.messageId])"

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from gateway.outbound.preview import readable
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+MISSING = "Missing"  # the reason of a 404 whose text is for the page
 JSON_CHARS = 100_000  # of one value on a page; the command line shows all of it
 
 
@@ -49,9 +50,10 @@ class Pages:
             "seconds": words.seconds,
             "share": words.share,
             "rate": words.rate,
-            "segment": partial(quote, safe=""),
             "pretty": pretty,
             "exchange": exchange,
+            "segment": segment,
+            "literal": literal,
             "clock": words.clock,
             "day": words.day,
         }
@@ -94,6 +96,21 @@ class Pages:
         )
 
 
+def missing(text: str) -> web.HTTPNotFound:
+    """To raise where there is more to say than that there is no such page."""
+    return web.HTTPNotFound(reason=MISSING, text=text)
+
+
+def no_destination(name: str) -> web.HTTPNotFound:
+    """A name that was never there, or is there no more: the past still has it."""
+    text = (
+        f"The configuration has no destination {name}. What became of events there is"
+        f" told by Events; `gateway read dead.{name}` prints its dead letters that the"
+        " log still has."
+    )
+    return missing(text)
+
+
 def pretty(value: Json) -> str:
     """A JSON value for reading, cut where nobody reads on."""
     if isinstance(value, str):
@@ -108,6 +125,17 @@ def pretty(value: Json) -> str:
 def exchange(value: Json) -> str:
     """A request or a response for reading: its body as the JSON that it is."""
     return pretty(readable(value)) if isinstance(value, dict) else pretty(value)
+
+
+def segment(text: str) -> str:
+    """A text as one part of an address, whatever is in it: an id may have slashes."""
+    return quote(text, safe="")
+
+
+def literal(value: Json) -> str:
+    """A value as JMESPath writes it: an id may have quotes."""
+    written = orjson.dumps(value).decode().replace("`", "\\`")
+    return f"`{written}`"
 
 
 def _assets() -> Mapping[str, tuple[bytes, str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.console.eyes import Eyes
-from gateway.console.page import Pages, exchange
+from gateway.console.page import Pages, exchange, missing
 from gateway.console.runs import Run, Runs
 from gateway.console.times import time_of
 from gateway.errors import ConfigError
@@ -118,9 +118,15 @@ class Replays:
         raise web.HTTPSeeOther(f"/replays/{run.id}")
 
     def _found(self, request: web.Request) -> Run:
-        run = self._runs.find(request.match_info["id"])
+        id_ = request.match_info["id"]
+        run = self._runs.find(id_)
         if run is None:
-            raise web.HTTPNotFound
+            text = (
+                f"This console remembers no replay {id_}: it was started from the"
+                " command line, or before a restart. What it came to is told with each"
+                " of its events."
+            )
+            raise missing(text)
         return run
 
     def _destinations(self) -> list[str]:
@@ -148,9 +154,10 @@ def asked_of(given: Mapping[str, str]) -> dict[str, Json]:
 def _rate(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= RATE_MAX):
-        raise ConfigError("rate: a whole number of events a second, above 0")
-    return int(text)
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if not digits or len(digits) > len(str(RATE_MAX)) or int(digits) > RATE_MAX:
+        raise ConfigError(f"rate: a whole number of events a second, 1 to {RATE_MAX}")
+    return int(digits)
 
 
 def _example(shown: Mapping[str, Any], value: Json) -> dict[str, Json]:

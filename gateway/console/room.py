@@ -18,7 +18,7 @@ from gateway.console.guard import FORM_BYTES, Guard, protect
 from gateway.console.letters import Letters
 from gateway.console.live import Live
 from gateway.console.overview import Overview
-from gateway.console.page import Pages, asset
+from gateway.console.page import MISSING, Pages, asset
 from gateway.console.people import People
 from gateway.console.replays import Replays
 from gateway.console.runs import Runs
@@ -29,7 +29,7 @@ from gateway.ports import Listening
 from gateway.token import console_token
 from gateway.wing import Shared
 
-UNKNOWN = "There is no such page. What you look for may have been deleted by its age."
+NO_PAGE = "There is no such page. What you look for may have been deleted by its age."
 
 
 class Section(Protocol):
@@ -119,8 +119,8 @@ class Room:
         except web.HTTPRedirection:
             raise
         except web.HTTPNotFound as error:
-            text = error.text if error.reason == "Unknown" else UNKNOWN
-            return self._pages.trouble(request, 404, "Not here", text or UNKNOWN)
+            text = error.text if error.reason == MISSING else None
+            return self._pages.trouble(request, 404, "Not here", text or NO_PAGE)
         except web.HTTPException as error:
             return self._pages.trouble(request, error.status, error.reason, "")
         except ConfigError as error:

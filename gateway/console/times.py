@@ -1,8 +1,7 @@
 """A time as a form says it. Pure."""
 
-from datetime import UTC, datetime
-
 from gateway.errors import ConfigError
+from gateway.event import unix_ms
 
 
 def time_of(text: str, name: str) -> int | None:
@@ -10,8 +9,7 @@ def time_of(text: str, name: str) -> int | None:
     if not text:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        return unix_ms(text)
     except ValueError:
         message = f"{name}: {text} is no time such as 2026-01-15T10:12"
         raise ConfigError(message) from None
-    return int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)

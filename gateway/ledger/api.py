@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import wraps
 
 import orjson
@@ -10,12 +9,12 @@ from aiohttp import web
 
 from gateway.admin.port import Mount, problem
 from gateway.errors import ConfigError, LogError
-from gateway.event import Json
+from gateway.event import Json, unix_ms
 from gateway.ledger.account import Accountant
 from gateway.ledger.catalogue import Asked, Plans, catalogue
 from gateway.ledger.contract import ElsewhereError, LedgerError
 from gateway.ledger.queries import Queries
-from gateway.ledger.search import PAGE, Search
+from gateway.ledger.search import PAGE, Search, check_span
 from gateway.ledger.store import Store
 from gateway.ledger.story import Teller, brief
 
@@ -88,13 +87,13 @@ class Api:
 
     @_answering
     async def _account(self, request: web.Request) -> web.Response:
-        from_ms, until_ms = _time(request, "from"), _time(request, "until")
-        return _json(await self._accountant.account(from_ms, until_ms))
+        return _json(await self._accountant.account(*_given(request)))
 
     @_answering
     async def _search(self, request: web.Request) -> web.Response:
         query = request.query
         limit = query.get("limit", str(PAGE))
+        from_ms, until_ms = _given(request)
         wanted = Search(
             person=query.get("person"),
             source=query.get("source"),
@@ -103,8 +102,8 @@ class Api:
             type=query.get("type"),
             text=query.get("text"),
             before=query.get("before"),
-            from_ms=_time(request, "from"),
-            until_ms=_time(request, "until"),
+            from_ms=from_ms,
+            until_ms=until_ms,
             limit=int(limit) if limit.isdecimal() and len(limit) < DIGITS_MAX else 0,
         )
         wanted.check()
@@ -150,9 +149,9 @@ class Api:
     @_answering
     async def _catalogue(self, request: web.Request) -> web.Response:
         """All that is kept, unless a span is asked for."""
-        query = request.query
+        query, (from_ms, _) = request.query, _given(request)
         asked = Asked(
-            _time(request, "from") or 0,
+            from_ms or 0,
             _until(request),
             source=query.get("source", ""),
             name=query.get("name", ""),
@@ -174,16 +173,21 @@ def _time(request: web.Request, name: str) -> int | None:
     if "T" in text:
         text = text.replace(" ", "+")
     try:
-        at = datetime.fromisoformat(text)
+        return unix_ms(text)
     except ValueError:
         raise ConfigError(f"{name}: is not an ISO 8601 time") from None
-    at = at.replace(tzinfo=at.tzinfo or UTC)
-    return round(at.timestamp() * 1000)
+
+
+def _given(request: web.Request) -> tuple[int | None, int | None]:
+    """``from`` and ``until`` as they are asked for; ConfigError: in the wrong order."""
+    span = _time(request, "from"), _time(request, "until")
+    check_span(*span)
+    return span
 
 
 def _span(request: web.Request) -> tuple[int, int]:
     """``from`` and ``until``; the last day if they are not given."""
-    until_ms, from_ms = _until(request), _time(request, "from")
+    until_ms, (from_ms, _) = _until(request), _given(request)
     return until_ms - DAY_MS if from_ms is None else from_ms, until_ms
 
 

@@ -63,8 +63,15 @@ class Search:
             raise ConfigError("kind: pending needs a destination")
         if self.before is not None and not CURSOR.fullmatch(self.before):
             raise ConfigError("before: is not what a page before had as its next")
+        check_span(self.from_ms, self.until_ms)
         if not 1 <= self.limit <= PAGE_MAX:
             raise ConfigError(f"limit: is not a number from 1 to {PAGE_MAX}")
+
+
+def check_span(from_ms: int | None, until_ms: int | None) -> None:
+    """Raise ConfigError for an end before its beginning: nothing would be found."""
+    if from_ms is not None and until_ms is not None and until_ms < from_ms:
+        raise ConfigError("until: is before from, so that nothing lies between")
 
 
 class Page(NamedTuple):
@@ -117,6 +124,11 @@ def _place(text: str | None) -> Key:
     return at, key, partition, offset
 
 
+def _keys(person: str) -> Sequence[str]:
+    """What a person's events may be kept under: emails of any case are one key."""
+    return tuple({person, person.lower()}) if "@" in person else (person,)
+
+
 def _key(row: Row) -> Key:
     return row.at, row.digest, row.partition, row.offset
 
@@ -141,8 +153,10 @@ class _Events:
     def _leading(self) -> tuple[str, list[Any]]:
         wanted = self._wanted
         if wanted.person is not None:
-            text = wanted.person.encode(errors="replace")
-            return "who = ? AND person = ?", [digest(text), packed(text)]
+            keys = [each.encode(errors="replace") for each in _keys(wanted.person)]
+            marks = ", ".join("?" * len(keys))
+            values = [*map(digest, keys), *map(packed, keys)]
+            return f"who IN ({marks}) AND person IN ({marks})", values
         if wanted.source is not None:
             return "source = ?", [self._word(wanted.source)]
         return "TRUE", []

@@ -17,6 +17,12 @@ LINE_BYTES = 1_000_000
 TOO_LONG = (
     b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"too long a line"}}'
 )
+LEDGER = "/v1/ledger"
+UNKNOWN = "nothing is known of it"
+NO_LEDGER = (
+    "this gateway keeps no ledger, and can tell only how its destinations are: set"
+    " `enabled = true` in [ledger], or ask the process that keeps one"
+)
 AWAY = "no gateway runs with this configuration: start it with `gateway serve`"
 Find = Callable[[], Client | None]
 
@@ -36,10 +42,11 @@ def answering(find: Find) -> Server:
                 return Answered(AWAY, failed=True)
             path = tool.path(given)
             answer = gateway.health() if path == READY else gateway.found(path)
+            if answer is None:
+                known = gateway.found(LEDGER) is not None
+                return Answered(UNKNOWN if known else NO_LEDGER, failed=True)
         except GatewayError as error:
             return Answered(str(error), failed=True)
-        if answer is None:
-            return Answered("nothing is known of it", failed=True)
         return Answered(tool.told(answer, given))
 
     return Server([each.shown() for each in TOOLS], call)

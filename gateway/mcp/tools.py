@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from urllib.parse import quote, urlencode
 
 from gateway.admin.client import READY
-from gateway.event import Json
+from gateway.event import Json, unix_ms
 from gateway.ledger.search import KINDS
 from gateway.mcp import veil
 from gateway.mcp.veil import Veil
@@ -61,9 +60,10 @@ class Parameter:
 
 def _is_time(value: Json) -> bool:
     try:
-        return bool(datetime.fromisoformat(value))
+        unix_ms(value)
     except (TypeError, ValueError):
         return False
+    return True
 
 
 VALUES = Parameter(

@@ -77,6 +77,12 @@ class Lane:
         """Nothing of it flies, and its first event has a time before which it stays."""
         return self.due_s is not None and not self.flying
 
+    @property
+    def reason(self) -> str:
+        """Why its first event failed last; empty: it has not."""
+        last = self.events[0].last
+        return "" if last is None else last.reason
+
 
 def one_lane(_: Record) -> object:
     """All events in one lane: a batch is the next events of the log."""

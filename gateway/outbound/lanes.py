@@ -22,12 +22,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import chain, islice
+from operator import attrgetter
 
 from gateway.log.contract import Record
 from gateway.outbound.lane import Lane, Pending, one_lane
 
 CROWDED = 1_000  # events of one key that are worth a notice
 LOOKED_AT = 256  # lanes, to find one that may be probed
+_waits = attrgetter("waits")
 
 
 class Lanes:
@@ -210,7 +212,7 @@ class Lanes:
         if due:
             self._due_probes += 1
             last = self._failed_by if self._due_probes % 2 else None
-            lane = min(due, key=lambda each: (_reason(each) == last, _due_s(each)))
+            lane = min(due, key=lambda each: (each.reason == last, _due_s(each)))
             lane.due_s = None
             self._try_again(lane, taken, now_s)
         return taken
@@ -391,14 +393,5 @@ class Lanes:
         return batch
 
 
-def _waits(lane: Lane) -> bool:
-    return lane.waits
-
-
 def _due_s(lane: Lane) -> float:
     return lane.due_s or 0.0
-
-
-def _reason(lane: Lane) -> str:
-    last = lane.events[0].last
-    return "" if last is None else last.reason

@@ -12,7 +12,7 @@ from typing import Any
 
 import jmespath
 import orjson
-from jmespath import exceptions, functions, lexer, visitor
+from jmespath import functions, lexer, visitor
 
 from gateway.email import is_email
 from gateway.errors import ConfigError
@@ -25,8 +25,20 @@ AFTER = COMPARES | {"eof", "and", "or", "rparen", "comma", "rbracket"}
 OPENS = frozenset({"lparen", "lbracket", "lbrace", "filter"})
 CLOSES = frozenset({"rparen", "rbracket", "rbrace"})
 LITERALS = frozenset({"true", "false", "null"})
+DEPTH_MAX = 400  # levels of an expression; Python ends at a thousand calls, two a level
+SENSELESS = (TypeError, ValueError, ArithmeticError)
+"""What JMESPath raises of a value that is not of the kind that an expression wants.
+
+Its own errors are ValueErrors; ``contains('text', null)`` is a TypeError of Python's.
+"""
 WITHIN = frozenset({"starts_with", "ends_with", "contains"})
 PLACES = frozenset({"field", "current", "index", "subexpression", "index_expression"})
+
+
+TOO_DEEP = (
+    f"nests deeper than {DEPTH_MAX} levels: one of many values is asked for with"
+    """ contains(`["a", "b"]`, field)"""
+)
 
 
 class _Functions(functions.Functions):
@@ -43,8 +55,10 @@ class Filter:
     def __init__(self, text: str, *, place: str) -> None:
         try:
             self._tree: Any = jmespath.compile(text).parsed
-        except exceptions.JMESPathError as error:
+        except ValueError as error:  # JMESPath's own, or a number of too many digits
             raise ConfigError(f"{place}: {text!r} is not JMESPath: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{place}: {TOO_DEEP}") from None
         _check_texts(text, place)
         _check(self._tree, place)
         options = visitor.Options(custom_functions=_Functions())
@@ -63,7 +77,7 @@ class Filter:
         """True when the expression holds; where it makes no sense it does not."""
         try:
             return self.passes(event)
-        except exceptions.JMESPathError:
+        except SENSELESS:
             return False
 
     def surely_passes_over(self, written: bytes) -> bool:
@@ -147,12 +161,14 @@ def _check_operand(kind: str, name: Json, place: str) -> None:
         raise ConfigError(f"{place}: {name} is read as a field: write `{name}`")
 
 
-def _check(node: Any, place: str) -> None:
+def _check(node: Any, place: str, depth: int = 1) -> None:
+    if depth > DEPTH_MAX:
+        raise ConfigError(f"{place}: {TOO_DEEP}")
     if node["type"] == "function_expression":
         _check_call(node["value"], len(node["children"]), place)
     for child in node["children"]:
         if isinstance(child, dict):
-            _check(child, place)
+            _check(child, place, depth + 1)
 
 
 def _check_call(name: str, given: int, place: str) -> None:

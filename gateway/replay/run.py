@@ -162,6 +162,9 @@ def check(request: Request, destinations: Mapping[str, bool]) -> None:
     """Raise ConfigError for what cannot be; ``destinations`` says who is enabled."""
     if not ID.fullmatch(request.id):
         raise ConfigError("--id: letters, digits, dot, dash and underscore only")
+    start, end = request.from_ms, request.until_ms
+    if start is not None and end is not None and end < start:
+        raise ConfigError("--until: is before --from, so that nothing lies between")
     if request.topic == "refused":
         if request.to is not None:
             raise ConfigError("--topic refused takes no --to: messages are routed anew")
@@ -184,10 +187,14 @@ def source_topic(request: Request) -> str:
 
 def end_ms(request: Request) -> int:
     """Nothing appended later is sent: the moment in the id, or now."""
+    now_ms = time.time_ns() // 1_000_000
     match = STAMPED.fullmatch(request.id)
     if match is None:
-        return time.time_ns() // 1_000_000
-    made = datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+        return now_ms
+    try:
+        made = datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return now_ms  # a name that somebody chose, and no time
     return int(made.timestamp() * 1000) + 1_000
 
 

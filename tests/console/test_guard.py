@@ -195,6 +195,30 @@ async def test_a_form_without_its_token_does_nothing(visitor):
     assert login[0] == 403  # that of a session is not that of a visit
 
 
+@pytest.mark.parametrize(
+    ("body", "sent_as"),
+    [
+        (b"token=\xff", "application/x-www-form-urlencoded"),
+        (b"token=a", "application/x-www-form-urlencoded; charset=utf-16"),
+        (b"token=a", "application/x-www-form-urlencoded; charset=nonsense"),
+        (b"", "multipart/form-data"),
+        (b"--x", "multipart/form-data; boundary=x"),
+    ],
+)
+async def test_a_form_that_nobody_can_read_is_a_400_and_no_bug(
+    gateway, visitor, body, sent_as
+):
+    await visitor.enter()
+    for path in ("/login", *FORMS):
+        headers = {"Origin": visitor.url, "Content-Type": sent_as}
+        async with visitor.session.post(
+            visitor.url + path, data=body, headers=headers
+        ) as answer:
+            assert answer.status == 400, path
+            assert "That form is not ours." in await answer.text()
+    assert gateway.notices("bug") == []
+
+
 async def test_a_form_of_another_session_does_nothing(gateway, visitor):
     assert await visitor.enter() == 200
     async with visiting(gateway) as other:
@@ -211,6 +235,7 @@ async def test_a_form_of_another_session_does_nothing(gateway, visitor):
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": ""},
+        {"Origin": "http://[::1"},
     ],
 )
 async def test_a_post_from_another_site_is_refused(visitor, headers):
@@ -279,7 +304,8 @@ async def test_behind_a_proxy_with_tls_it_has_the_configured_name(tmp_path):
 
 async def test_localhost_and_addresses_are_where_it_is(visitor):
     port = visitor.url.rpartition(":")[2]
-    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+    ports = f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"
+    for host in (*ports, "localhost:99999", "[::1]"):
         assert (await visitor.get("/login", Host=host))[0] == 200
 
 

@@ -41,6 +41,8 @@ def test_refused_messages_go_where_they_are_routed():
         {"rate": "1.5"},
         {"rate": "٣"},
         {"rate": "99999999999999"},
+        {"rate": "0000000001999999999"},
+        {"rate": "0000000001" + "9" * 5_000},
     ],
 )
 def test_what_cannot_be_is_said(given):

@@ -144,6 +144,23 @@ def test_what_cannot_be_asked_is_named(desk, made, asked, said):
         desk.ask.search(asked)
 
 
+def test_an_email_of_any_case_is_one_person_and_another_text_is_not(desk, made):
+    people = {"m1": "ann@x.example", "m2": "Ann@X.example", "m3": "ann", "m4": "Ann"}
+    events = [
+        made.event(each, at=AT_MS + number, person=person)
+        for number, (each, person) in enumerate(people.items())
+    ]
+    desk.take(*events)
+
+    def found(person: str) -> list[str]:
+        page = desk.ask.search(Search(person=person))
+        return [story.row.message_id for story in page.found]
+
+    assert found("Ann@X.example") == ["m2", "m1"]
+    assert found("ANN@x.example") == found("ann@x.example") == ["m1"]
+    assert found("Ann") == ["m4"]
+
+
 def test_what_cannot_be_asked_costs_no_connection(desk):
     before = desk.store.answer(lambda connection: connection)
     with pytest.raises(ConfigError):

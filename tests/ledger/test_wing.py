@@ -238,6 +238,15 @@ async def test_what_is_too_old_goes_while_it_runs(
         ("/v1/events?before=x", "before"),
         ("/v1/account?from=yesterday", "from"),
         ("/v1/dead?until=x", "until"),
+        ("/v1/account?from=0001-01-01T00:00:00%2B14:00", "from"),
+        ("/v1/account?until=9999-12-31T23:59:59-12:00", "until"),
+        *(
+            (f"{path}?from=2026-02-01&until=2026-01-01", "until: is before from")
+            for path in (
+                *("/v1/events", "/v1/account", "/v1/minutes", "/v1/dead"),
+                *("/v1/refused", "/v1/catalogue"),
+            )
+        ),
     ],
 )
 async def test_what_cannot_be_asked_is_a_400_that_names_it(tmp_path, path, said):
@@ -271,6 +280,28 @@ async def test_every_path_wants_the_token(tmp_path, path):
     async with gateway_in(tmp_path) as gateway:
         assert (await asked(gateway, path, token="other"))[0] == 401
         assert (await asked(gateway, path, token=""))[0] == 401
+
+
+async def test_the_first_and_the_last_moment_can_be_asked_for(tmp_path):
+    first, last = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
+    path = f"/v1/account?from={first}&until={last}"
+    async with gateway_in(tmp_path) as gateway:
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await asked(gateway, path))[0] == 503:
+                await asyncio.sleep(0.05)
+    assert found[0] == 200
+    assert (found[1]["from"], found[1]["until"]) == (first, last)
+
+
+@pytest.mark.parametrize("message_id", ["a/b", "50%", "%2F", "{x}", "日" * 1_000])
+async def test_a_message_is_found_whatever_its_id(tmp_path, message_id):
+    async with gateway_in(tmp_path) as gateway:
+        assert await gateway.post(person(message_id)) == 200
+        path = f"/v1/events/{quote(message_id, safe='')}"
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await asked(gateway, path))[0] in (404, 503):
+                await asyncio.sleep(0.05)
+    assert (found[0], found[1]["messageId"]) == (200, message_id)
 
 
 async def test_lists_over_http(tmp_path, ledger):

@@ -155,6 +155,16 @@ async def test_what_cannot_be_answered_says_so_and_how_to_mend_it(file: Path) ->
         assert "limit: is not a whole number" in text
 
 
+async def test_a_gateway_without_a_ledger_says_how_to_have_one(file: Path) -> None:
+    file.write_text(f"{CONFIG}[ledger]\nenabled = false\n")  # noqa: ASYNC240 -- small
+    async with running(load(file)), agent(file) as asks:
+        for name, given in (("account", {}), ("explain", {"message_id": "m-1"})):
+            text, failed = await asks.call(name, **given)
+            assert failed
+            assert "set `enabled = true` in [ledger]" in text
+        assert (await asks.call("destination_health"))[1] is False
+
+
 async def test_a_gateway_that_stops_and_comes_back_is_asked_again(file: Path) -> None:
     async with agent(file) as asks:
         text, failed = await asks.call("destination_health")
@@ -171,6 +181,15 @@ async def test_a_wrong_line_or_one_too_long_costs_no_other(file: Path) -> None:
         assert (await asks.line(b"{"))["error"]["code"] == -32700
         long = b'{"x": "' + b"y" * (LINE_BYTES + 500_000) + b'"}'
         assert (await asks.line(long))["error"]["message"] == "too long a line"
+        assert await asks.ask("ping") == {}
+
+
+async def test_a_question_too_long_for_http_ends_nothing(file: Path) -> None:
+    async with running(load(file)), agent(file) as asks:
+        long = dict.fromkeys(("person", "source", "text"), "\N{GRINNING FACE}" * 1_000)
+        text, failed = await asks.call("search_events", **long)
+        assert failed
+        assert text.endswith("answers 400")
         assert await asks.ask("ping") == {}
 
 

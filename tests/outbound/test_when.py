@@ -69,6 +69,10 @@ def test_truth_is_that_of_jmespath(text: str, event: Any, wanted: bool) -> None:
         ("null != traits.x", "null is read as a field"),
         ("contains(traits.tags)", "takes 2 arguments, not 1"),
         ("merge()", "at least 1"),
+        ("a[" + "9" * 5_000 + "]", "is not JMESPath"),
+        ("(" * 2_000, "nests deeper than 400 levels"),
+        ("!" * 600 + "a", "nests deeper than 400 levels"),
+        (" || ".join(["a == 'x'"] * 600), "contains(`"),
     ],
 )
 def test_a_mistake_is_found_before_any_event(text: str, words: str) -> None:
@@ -86,6 +90,27 @@ def test_what_an_expression_makes_no_sense_for_is_not_chosen() -> None:
     wanted = Filter("contains(traits.tags, 'x')", place="--where")
     assert not wanted.chooses({})
     assert wanted.chooses({"traits": {"tags": ["x"]}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contains(userId, traits.prefix)",
+        "contains(userId, `7`)",
+        "ceil(`1e999`)",
+        "values(@)[::0]",
+        "sum(values(@))",
+    ],
+)
+def test_what_python_cannot_do_with_a_value_is_not_chosen_either(text: str) -> None:
+    assert not Filter(text, place="where").chooses({"userId": "ada", "a": [1]})
+
+
+def test_as_many_levels_as_there_may_be_are_evaluated() -> None:
+    many = " || ".join(f"userId == '{number}'" for number in range(398))
+    wanted = Filter(many, place="where")
+    assert wanted.chooses({"userId": "397"})
+    assert not wanted.chooses({"userId": "398"})
 
 
 @pytest.mark.parametrize(
