@@ -8,14 +8,10 @@ from typing import NamedTuple
 
 from gateway.ledger import fields, names
 from gateway.ledger.contract import Connection
-from gateway.ledger.write import MINUTE_MS, floor_of
+from gateway.ledger.write import MINUTE_MS, PUT_FACT, floor_of
 
 PIECE_ROWS = 1_000
 TABLES = ("events", "refused", "ends")
-PUT_FLOOR = (
-    "INSERT INTO facts VALUES ('floor', ?)"
-    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
 
 
 class Kept(NamedTuple):
@@ -34,7 +30,7 @@ def tidy(connection: Connection, now_ms: int, retention_ms: int, size: int) -> K
         wanted = max(wanted, _piece_end(connection))
     with connection.transaction():
         if wanted > floor:
-            connection.execute(PUT_FLOOR, (str(wanted),))
+            connection.execute(PUT_FACT, ("floor", str(wanted)))
             connection.execute(
                 "DELETE FROM counts WHERE minute < ?", (wanted // MINUTE_MS,)
             )

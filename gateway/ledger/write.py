@@ -39,8 +39,8 @@ PUT_PLACE = (
     "INSERT INTO places VALUES (?, ?, ?)"
     " ON CONFLICT (topic, partition) DO UPDATE SET offset = excluded.offset"
 )
-PUT_MISSED = (
-    "INSERT INTO facts VALUES ('missed', ?)"
+PUT_FACT = (
+    "INSERT INTO facts VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
 PUT_WORD = "INSERT INTO words (id, text) VALUES (?, ?)"
@@ -115,7 +115,7 @@ class Writer:
             put_ends(connection, ends, word, counts, again)
             if missed := missed_among(new, places):
                 newest = max(missed, missed_of(connection))
-                connection.execute(PUT_MISSED, (str(newest),))
+                connection.execute(PUT_FACT, ("missed", str(newest)))
         put_counts(connection, counts, word)
         last = {each.partition: each.offset for each in new}
         rows = [(topic, partition, offset) for partition, offset in last.items()]
@@ -154,8 +154,7 @@ def gently(records: Iterable[T]) -> Iterator[T]:
 
 def floor_of(connection: Connection) -> int:
     """Nothing received before is kept: it was deleted for its age or for room."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'floor'").fetchone()
-    return 0 if row is None else int(row[0])
+    return _time_of(connection, "floor")
 
 
 def missed_of(connection: Connection) -> int:
@@ -163,7 +162,13 @@ def missed_of(connection: Connection) -> int:
 
     Of an event that was appended by then, an end may never be known.
     """
-    row = connection.execute("SELECT value FROM facts WHERE name = 'missed'").fetchone()
+    return _time_of(connection, "missed")
+
+
+def _time_of(connection: Connection, name: str) -> int:
+    """A fact that is a time (unix ms); 0: it is none yet."""
+    asked = "SELECT value FROM facts WHERE name = ?"
+    row = connection.execute(asked, (name,)).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -31,6 +31,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+async def write(log: SqliteLog, total: int, chance: random.Random) -> None:
+    """So many, in pieces that are handed over and in pieces that are read."""
+    sent = 0
+    while sent < total:
+        count = min(chance.choice((1, 1, 2, 5, 40)), total - sent)
+        await log.append(numbered(count, start=sent))
+        sent += count
+        await asyncio.sleep(chance.choice((0, 0, 0.002)))
+
+
 async def in_file(log: SqliteLog) -> list[Record]:
     return [record async for record in log.scan(TOPIC, Span())]
 
@@ -101,16 +111,7 @@ async def test_a_follower_sees_each_record_once_and_in_order_however_they_come(
 ) -> None:
     chance, total = random.Random(seed), 120
     async with sqlite.opened() as log, log.subscribe(TOPIC, group="crm") as reading:
-
-        async def write() -> None:
-            sent = 0
-            while sent < total:
-                count = min(chance.choice((1, 1, 2, 5, 40)), total - sent)
-                await log.append(numbered(count, start=sent))
-                sent += count
-                await asyncio.sleep(chance.choice((0, 0, 0.002)))
-
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(write(log, total, chance))
         found: list[Record] = []
         while len(found) < total:
             records = await reading.poll(limit=chance.randint(1, 30), timeout_s=10)
@@ -134,12 +135,7 @@ async def test_a_scan_that_follows_sees_each_record_once_and_in_order(
     chance, total, found = random.Random(seed), 120, list[Record]()
     async with sqlite.opened() as log:
         following = asyncio.create_task(followed(log, late_s, found))
-        sent = 0
-        while sent < total:
-            count = min(chance.choice((1, 1, 2, 5, 40)), total - sent)
-            await log.append(numbered(count, start=sent))
-            sent += count
-            await asyncio.sleep(chance.choice((0, 0, 0.002)))
+        await write(log, total, chance)
         await until(lambda: len(found) >= total)
         following.cancel()
         await asyncio.wait([following])
